@@ -1,1 +1,27 @@
-//! vpt-data
+//! Files, images, labels, splits, preprocessing and augmentation for `vpt`.
+//!
+//! This crate turns a folder of pictures into numbers a Vision Transformer reads, and knows nothing of
+//! models or tensors libraries. The road of an image:
+//!
+//! [`Dataset::open`] finds the files and their classes → [`decode()`] makes 8-bit RGB of any of them →
+//! [`Preprocess`] resizes, crops and normalises as Pillow, torchvision and timm do.
+
+pub mod atomic;
+mod dataset;
+mod decode;
+mod drawing;
+mod error;
+pub mod formats;
+pub mod fundus;
+mod preprocess;
+pub mod resize;
+pub mod rng;
+mod split;
+
+pub use dataset::{BadImage, Dataset, OpenOptions, Sample};
+pub use decode::{decode, decode_bytes};
+pub use error::DataError;
+pub use formats::Format;
+pub use preprocess::{CropMode, IMAGENET_MEAN, IMAGENET_STD, Preprocess};
+pub use resize::Interpolation;
+pub use split::Split;

@@ -1,0 +1,359 @@
+//! What can be wrong with a user's data, said so that it can be mended.
+
+use crate::{BadImage, Split};
+use std::fmt::{self, Display};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// How many unreadable images a message lists; it always states how many there are.
+const LISTED: usize = 20;
+
+/// What can be wrong with a data set, an image or a task description.
+///
+/// Messages name the file or folder, what was expected and what was found; [`DataError::hint`] gives one remedy.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// A file or folder is not there.
+    #[error("`{}` does not exist", path.display())]
+    Missing {
+        /// The path that was asked for.
+        path: PathBuf,
+    },
+    /// A link leads nowhere.
+    #[error("`{}` is a link to something that does not exist", path.display())]
+    DanglingLink {
+        /// The link.
+        path: PathBuf,
+    },
+    /// A file stands where a folder of images was expected.
+    #[error("`{}` is a file, expected a folder of images", path.display())]
+    NotADirectory {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The operating system refuses to let us read a file or folder.
+    #[error("no permission to read `{}`", path.display())]
+    Permission {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// Any other failure of the operating system.
+    #[error("cannot read `{}`", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A file or folder cannot be written.
+    #[error("cannot write `{}`", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A folder that is to be made already holds something else.
+    #[error("`{}` exists and holds something else", dir.display())]
+    FolderInUse {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// A link leads back to a folder that it lies in.
+    #[error("link `{}` leads back to a folder above it", path.display())]
+    LinkLoop {
+        /// The link.
+        path: PathBuf,
+    },
+    /// A class folder's name is not valid Unicode.
+    #[error("the name of `{}` is not valid UTF-8", path.display())]
+    NotUtf8 {
+        /// The folder, shown with replacement characters.
+        path: PathBuf,
+    },
+    /// Nothing below the folder is an image.
+    #[error("no images below `{}`", dir.display())]
+    NoImages {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// There are images, but not in folders named after their classes.
+    #[error("`{}` has {images} images but no class folders", dir.display())]
+    NoClassFolders {
+        /// The folder.
+        dir: PathBuf,
+        /// How many images lie directly in it.
+        images: usize,
+    },
+    /// `val` or `test` are there, but nothing to learn from.
+    #[error("`{}` has a `{found}` folder but no `train` folder", dir.display())]
+    NoTrain {
+        /// The data set.
+        dir: PathBuf,
+        /// The split folder that is there.
+        found: String,
+    },
+    /// Two folders stand for one split, such as `val` and `valid`.
+    #[error("`{first}` and `{second}` in `{}` both stand for the {split} split", dir.display())]
+    DuplicateSplit {
+        /// The data set.
+        dir: PathBuf,
+        /// The split.
+        split: Split,
+        /// One folder's name.
+        first: String,
+        /// The other folder's name.
+        second: String,
+    },
+    /// There is nothing to tell apart.
+    #[error("only one class, `{class}`, in `{}`; expected at least two class folders", dir.display())]
+    OneClass {
+        /// The folder of class folders.
+        dir: PathBuf,
+        /// The only class.
+        class: String,
+        /// Whether the only class folder itself holds folders, so that it is perhaps the data set.
+        nested: bool,
+    },
+    /// A class folder holds no image (any more).
+    #[error("class folder `{}` holds no {}images", dir.display(), if *unreadable == 0 { "" } else { "readable " })]
+    EmptyClass {
+        /// The class folder.
+        dir: PathBuf,
+        /// How many unreadable images it holds.
+        unreadable: usize,
+    },
+    /// `val` or `test` has a class that `train` lacks, so that no model could ever predict it.
+    #[error("class `{class}` is in `{split}` but not in `train` (`{}`)", dir.display())]
+    UnknownClass {
+        /// Where it was found.
+        split: Split,
+        /// The class.
+        class: String,
+        /// Its folder.
+        dir: PathBuf,
+    },
+    /// Two class folders differ in upper and lower case only.
+    #[error("classes `{first}` and `{second}` in `{}` differ in upper and lower case only", dir.display())]
+    ClassCase {
+        /// The data set or the split's folder.
+        dir: PathBuf,
+        /// One class.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// A class cannot give every split an image.
+    #[error("class `{class}` has {images} images, too few to be split into {}", splits.join(", "))]
+    ClassTooSmall {
+        /// The class.
+        class: String,
+        /// How many images it has.
+        images: usize,
+        /// The splits that need one each.
+        splits: Vec<&'static str>,
+    },
+    /// An image cannot be decoded.
+    #[error("cannot decode `{}`: {reason}", path.display())]
+    BadImage {
+        /// The image.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// An image claims more pixels than anything but an attack or a mistake has.
+    #[error("`{}` claims {width} x {height} pixels, the limit is {} million", path.display(), limit / 1_000_000)]
+    ImageTooLarge {
+        /// The image.
+        path: PathBuf,
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+        /// The largest number of pixels allowed.
+        limit: u64,
+    },
+    /// All images of a data set that cannot be decoded.
+    #[error("{} of {checked} images cannot be read:{}", bad.len(), Listed(bad))]
+    BadImages {
+        /// Every unreadable image, in the order of the data set.
+        bad: Vec<BadImage>,
+        /// How many images were tried.
+        checked: usize,
+    },
+    /// A setting has an impossible value.
+    #[error("{name} is {value}, expected {expected}")]
+    InvalidValue {
+        /// The setting.
+        name: &'static str,
+        /// What it was.
+        value: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// A task description has a mistake.
+    #[error("{}{}: {message}", path.display(), line.map(|line| format!(":{line}")).unwrap_or_default())]
+    TaskSpec {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1, where one is to blame.
+        line: Option<usize>,
+        /// What is wrong, naming the key.
+        message: String,
+    },
+    /// No task of this name.
+    #[error("no task `{name}` in {}", Folders(searched))]
+    UnknownTask {
+        /// The name.
+        name: String,
+        /// Folders that were searched.
+        searched: Vec<PathBuf>,
+        /// Names of the tasks that are there.
+        known: Vec<String>,
+    },
+}
+
+impl DataError {
+    /// Sorts an error of the operating system about `path` into the variant that explains it best.
+    pub fn io(path: impl Into<PathBuf>, source: io::Error) -> Self {
+        let path = path.into();
+        match source.kind() {
+            io::ErrorKind::NotFound if path.is_symlink() => Self::DanglingLink { path },
+            io::ErrorKind::NotFound => Self::Missing { path },
+            io::ErrorKind::PermissionDenied => Self::Permission { path },
+            io::ErrorKind::NotADirectory => Self::NotADirectory { path },
+            _ => Self::Io { path, source },
+        }
+    }
+
+    /// One remedy, a phrase that follows `hint: `.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Missing { .. } => "check the spelling, and that the path is relative to the current folder".into(),
+            Self::DanglingLink { .. } => "is the disk it leads to mounted? otherwise remove the link".into(),
+            Self::NotADirectory { path } => match path.parent() {
+                Some(parent) if !parent.as_os_str().is_empty() => {
+                    format!("give the folder that holds the class folders, perhaps `{}`", parent.display())
+                }
+                _ => "give the folder that holds the class folders".into(),
+            },
+            Self::Permission { .. } => "ask its owner for read access, or copy it to a folder of yours".into(),
+            Self::Io { .. } => return None,
+            Self::Write { .. } => "is the disk full, or the folder read-only?".into(),
+            Self::FolderInUse { .. } => "give another folder, or remove this one".into(),
+            Self::LinkLoop { .. } => "remove the link".into(),
+            Self::NotUtf8 { .. } => "rename it: class names must be text".into(),
+            Self::NoImages { .. } => {
+                format!("expected files ending in {}", crate::formats::EXTENSIONS.join(", "))
+            }
+            Self::NoClassFolders { .. } => {
+                "put the images of each class into a folder named after the class, such as `cats/` and `dogs/`".into()
+            }
+            Self::NoTrain { .. } => {
+                "add a `train` folder with the same class folders, or remove the level of split folders and let vpt split".into()
+            }
+            Self::DuplicateSplit { .. } => "keep one of them, or merge the two".into(),
+            Self::OneClass { dir, class, nested: true } => {
+                format!("is `{}` the data set?", dir.join(class).display())
+            }
+            Self::OneClass { .. } => "add a folder of images of what it should be told apart from".into(),
+            Self::EmptyClass { unreadable: 0, .. } => "add images to it or remove the folder".into(),
+            Self::EmptyClass { .. } => "replace its unreadable images or remove the folder".into(),
+            Self::UnknownClass { class, .. } => format!("add images of `{class}` to `train`, or remove the folder"),
+            Self::ClassCase { .. } => "merge or rename them: on many disks the two would be one folder".into(),
+            Self::ClassTooSmall { splits, .. } => {
+                format!("add images until it has at least {}, or make the split folders yourself", splits.len())
+            }
+            Self::BadImage { .. } | Self::ImageTooLarge { .. } => "replace or remove the file".into(),
+            Self::BadImages { .. } => "replace or remove these files, or go on without them with --skip-bad-images".into(),
+            Self::InvalidValue { .. } => return None,
+            Self::TaskSpec { .. } => "docs/tasks.md lists the keys".into(),
+            Self::UnknownTask { known, .. } if known.is_empty() => "give the path of a .toml file instead".into(),
+            Self::UnknownTask { known, .. } => format!("known tasks: {}; or give the path of a .toml file", known.join(", ")),
+        };
+        Some(hint)
+    }
+
+    /// The file or folder the error is about, where there is one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Missing { path }
+            | Self::DanglingLink { path }
+            | Self::NotADirectory { path }
+            | Self::Permission { path }
+            | Self::Io { path, .. }
+            | Self::Write { path, .. }
+            | Self::LinkLoop { path }
+            | Self::NotUtf8 { path }
+            | Self::BadImage { path, .. }
+            | Self::ImageTooLarge { path, .. }
+            | Self::TaskSpec { path, .. } => Some(path),
+            Self::NoImages { dir }
+            | Self::FolderInUse { dir }
+            | Self::NoClassFolders { dir, .. }
+            | Self::NoTrain { dir, .. }
+            | Self::DuplicateSplit { dir, .. }
+            | Self::OneClass { dir, .. }
+            | Self::EmptyClass { dir, .. }
+            | Self::UnknownClass { dir, .. }
+            | Self::ClassCase { dir, .. } => Some(dir),
+            Self::ClassTooSmall { .. }
+            | Self::BadImages { .. }
+            | Self::InvalidValue { .. }
+            | Self::UnknownTask { .. } => None,
+        }
+    }
+}
+
+/// Shows the first unreadable images, one a line.
+struct Listed<'a>(&'a [BadImage]);
+
+impl Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for BadImage { path, reason } in self.0.iter().take(LISTED) {
+            write!(f, "\n  `{}`: {reason}", path.display())?;
+        }
+        match self.0.len().saturating_sub(LISTED) {
+            0 => Ok(()),
+            more => write!(f, "\n  and {more} more"),
+        }
+    }
+}
+
+/// Shows folders in one line.
+struct Folders<'a>(&'a [PathBuf]);
+
+impl Display for Folders<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("no folder at all");
+        }
+        let names: Vec<_> = self.0.iter().map(|folder| format!("`{}`", folder.display())).collect();
+        f.write_str(&names.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operating_system_errors_find_their_variant() {
+        let of = |kind: io::ErrorKind| DataError::io("some/place", kind.into());
+        assert_eq!(of(io::ErrorKind::NotFound).to_string(), "`some/place` does not exist");
+        let denied = of(io::ErrorKind::PermissionDenied);
+        assert_eq!(denied.to_string(), "no permission to read `some/place`");
+        assert!(denied.hint().unwrap().contains("read access"));
+        assert!(of(io::ErrorKind::NotADirectory).hint().unwrap().ends_with("perhaps `some`"));
+        assert_eq!(of(io::ErrorKind::TimedOut).path(), Some(Path::new("some/place")));
+    }
+
+    #[test]
+    fn long_lists_are_cut_and_counted() {
+        let bad = (0..25).map(|i| BadImage { path: format!("{i}.png").into(), reason: "cut".into() }).collect();
+        let text = DataError::BadImages { bad, checked: 100 }.to_string();
+        assert!(text.starts_with("25 of 100 images cannot be read:\n  `0.png`: cut\n"), "{text}");
+        assert!(text.ends_with("  `19.png`: cut\n  and 5 more"), "{text}");
+    }
+}

@@ -1,0 +1,189 @@
+//! From a decoded picture to what a backbone was trained on.
+
+use crate::DataError;
+use crate::resize::{Interpolation, Region, resize_window};
+use image::{RgbImage, imageops};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// Mean of ImageNet's red, green and blue, as fractions of 255.
+pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+
+/// Standard deviation of ImageNet's red, green and blue, as fractions of 255.
+pub const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
+
+/// The largest input edge in pixels, far above any backbone's.
+const MAX_EDGE: usize = 16_384;
+
+/// What becomes of a picture that has another aspect ratio than the input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CropMode {
+    /// Keep the aspect ratio, lose what sticks out.
+    #[default]
+    Center,
+    /// Squeeze the picture; nothing is lost at `crop_pct` 1.
+    Squash,
+}
+
+impl fmt::Display for CropMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Center => "center",
+            Self::Squash => "squash",
+        })
+    }
+}
+
+impl FromStr for CropMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "center" => Ok(Self::Center),
+            "squash" => Ok(Self::Squash),
+            _ => Err(format!("unknown crop mode `{text}`, expected `center` or `squash`")),
+        }
+    }
+}
+
+/// Evaluation preprocessing as timm's `transforms_imagenet_eval`: resize, crop, scale to 0..1, normalise.
+///
+/// It belongs to the weights (timm's `pretrained_cfg`) and travels with every task file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Preprocess {
+    /// Height and width of what the backbone reads, in pixels.
+    pub input_size: [usize; 2],
+    /// Subtracted per channel (red, green, blue), in fractions of 255.
+    pub mean: [f32; 3],
+    /// Divided by per channel, in fractions of 255.
+    pub std: [f32; 3],
+    /// How to resize.
+    #[serde(default)]
+    pub interpolation: Interpolation,
+    /// How much of the resized picture's shorter side the crop keeps: the picture is resized to
+    /// `floor(input_size / crop_pct)`.
+    pub crop_pct: f64,
+    /// What becomes of another aspect ratio.
+    #[serde(default)]
+    pub crop_mode: CropMode,
+}
+
+impl Preprocess {
+    /// The usual choice for ImageNet backbones: bicubic, 7/8 centre crop, ImageNet's mean and deviation.
+    pub fn imagenet(height: usize, width: usize) -> Self {
+        Self {
+            input_size: [height, width],
+            mean: IMAGENET_MEAN,
+            std: IMAGENET_STD,
+            interpolation: Interpolation::Bicubic,
+            crop_pct: 0.875,
+            crop_mode: CropMode::Center,
+        }
+    }
+
+    /// Refuses sizes, crops and deviations that no picture could be prepared with.
+    pub fn validate(&self) -> Result<(), DataError> {
+        let wrong = |name, value: String, expected| Err(DataError::InvalidValue { name, value, expected });
+        let [height, width] = self.input_size;
+        if !(1..=MAX_EDGE).contains(&height) || !(1..=MAX_EDGE).contains(&width) {
+            return wrong("input_size", format!("{height} x {width}"), "1 to 16384 pixels each");
+        }
+        if !(0.01..=10.0).contains(&self.crop_pct) {
+            return wrong("crop_pct", self.crop_pct.to_string(), "0.01 to 10");
+        }
+        if !self.mean.iter().all(|mean| mean.is_finite()) {
+            return wrong("mean", format!("{:?}", self.mean), "three finite numbers");
+        }
+        if !self.std.iter().all(|std| std.is_finite() && *std > 0.0) {
+            return wrong("std", format!("{:?}", self.std), "three positive numbers");
+        }
+        Ok(())
+    }
+
+    /// The 8-bit picture of `input_size`: resized, then cropped from the centre, padded with black where it is smaller.
+    pub fn crop(&self, image: &RgbImage) -> RgbImage {
+        let [height, width] = self.input_size;
+        let full = self.resized(image);
+        let x = Placement::new(full[0], width as u64);
+        let y = Placement::new(full[1], height as u64);
+        let window = resize_window(
+            image,
+            Region::of(image),
+            full,
+            [x.skip, y.skip],
+            x.keep as u32,
+            y.keep as u32,
+            self.interpolation,
+        );
+        if x.keep == width as u64 && y.keep == height as u64 {
+            return window;
+        }
+        let mut padded = RgbImage::new(width as u32, height as u32);
+        imageops::replace(&mut padded, &window, x.pad as i64, y.pad as i64);
+        padded
+    }
+
+    /// Width and height of the whole picture after resizing, of which the crop is taken.
+    fn resized(&self, image: &RgbImage) -> [u64; 2] {
+        let (width, height) = (u64::from(image.width().max(1)), u64::from(image.height().max(1)));
+        let [target_height, target_width] =
+            self.input_size.map(|edge| ((edge as f64 / self.crop_pct).floor() as u64).max(1));
+        match self.crop_mode {
+            CropMode::Squash => [target_width, target_height],
+            // torchvision's `Resize(int)`: the shorter side is exact, the longer one rounded down.
+            CropMode::Center if target_width == target_height => {
+                let longer = |long: u64, short: u64| (target_width as f64 * long as f64 / short as f64) as u64;
+                if width <= height {
+                    [target_width, longer(height, width)]
+                } else {
+                    [longer(width, height), target_height]
+                }
+            }
+            // timm's `ResizeKeepRatio`: the scale at which both sides are covered, each rounded half to even.
+            // (timm always resizes bilinearly here, whatever the weights say; we keep to the weights.)
+            CropMode::Center => {
+                let ratio = (width as f64 / target_width as f64).min(height as f64 / target_height as f64);
+                [width, height].map(|edge| ((edge as f64 / ratio).round_ties_even() as u64).max(1))
+            }
+        }
+    }
+
+    /// `[3, height, width]` of an 8-bit picture: (value / 255 - mean) / std, channel by channel.
+    pub fn normalise(&self, image: &RgbImage) -> Vec<f32> {
+        let plane = (image.width() * image.height()) as usize;
+        let mut pixels = Vec::with_capacity(plane * 3);
+        for channel in 0..3 {
+            let table: [f32; 256] =
+                std::array::from_fn(|value| (value as f32 / 255.0 - self.mean[channel]) / self.std[channel]);
+            pixels.extend(image.as_raw().iter().skip(channel).step_by(3).map(|&value| table[usize::from(value)]));
+        }
+        pixels
+    }
+
+    /// [`Preprocess::crop`], then [`Preprocess::normalise`].
+    pub fn apply(&self, image: &RgbImage) -> Vec<f32> {
+        self.normalise(&self.crop(image))
+    }
+}
+
+/// Along one axis: what a centre crop keeps of the resized picture and where it lands, as torchvision's `CenterCrop`.
+struct Placement {
+    /// Pixels of the resized picture before the kept part.
+    skip: u64,
+    /// Pixels kept.
+    keep: u64,
+    /// Black pixels before the kept part.
+    pad: u64,
+}
+
+impl Placement {
+    fn new(full: u64, crop: u64) -> Self {
+        if full < crop {
+            return Self { skip: 0, keep: full, pad: (crop - full) / 2 };
+        }
+        let skip = ((full - crop) as f64 / 2.0).round_ties_even() as u64;
+        Self { skip, keep: crop, pad: 0 }
+    }
+}
