@@ -1,7 +1,11 @@
 //! A data set: images, their classes and which split each belongs to.
 
-use crate::{DataError, Format, Split};
+use crate::formats::{Found, Images};
+use crate::partition::{few, relative, stratified};
+use crate::{DataError, Format, Split, decode};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// One labelled image.
@@ -75,10 +79,64 @@ impl Default for OpenOptions {
     }
 }
 
+impl OpenOptions {
+    fn validate(&self) -> Result<(), DataError> {
+        let wrong = |name, value: String, expected| Err(DataError::InvalidValue { name, value, expected });
+        let fraction = |fraction: f64| (0.0..1.0).contains(&fraction);
+        match self {
+            _ if !fraction(self.val_fraction) => {
+                wrong("the val fraction", self.val_fraction.to_string(), "at least 0 and less than 1")
+            }
+            _ if !fraction(self.test_fraction) => {
+                wrong("the test fraction", self.test_fraction.to_string(), "at least 0 and less than 1")
+            }
+            _ if self.val_fraction + self.test_fraction >= 1.0 => {
+                let sum = self.val_fraction + self.test_fraction;
+                wrong("the sum of the val and test fractions", sum.to_string(), "less than 1")
+            }
+            _ if self.shots == Some(0) => wrong("the number of shots", "0".into(), "at least 1"),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Dataset {
     /// Opens the data set in `dir`.
-    pub fn open(dir: &Path, _options: &OpenOptions) -> Result<Self, DataError> {
-        Err(DataError::NoImages { dir: dir.into() })
+    ///
+    /// Images that cannot be decoded are an error that lists all of them, or are left out
+    /// ([`OpenOptions::skip_bad_images`]). What the data set does not say is decided by the seed: without split folders
+    /// images are split into train, val and test class by class; without a `val` folder it is split off `train`.
+    pub fn open(dir: &Path, options: &OpenOptions) -> Result<Self, DataError> {
+        options.validate()?;
+        let format = Format::detect(dir);
+        let Found { classes, mut images, notes } = format.read(dir)?;
+        let skipped = match options {
+            OpenOptions { skip_bad_images: true, .. } => images.remove_bad(&classes)?,
+            OpenOptions { check_images: true, .. } => images.refuse_bad()?,
+            _ => vec![],
+        };
+        let mut dataset = Self {
+            name: name_of(dir),
+            root: dir.into(),
+            format,
+            classes,
+            train: vec![],
+            val: vec![],
+            test: vec![],
+            skipped,
+            notes,
+        };
+        if !dataset.skipped.is_empty() {
+            dataset.notes.push(format!("skipped {} unreadable images", dataset.skipped.len()));
+        }
+        match images {
+            Images::Unsplit(samples) => dataset.divide(samples, options)?,
+            Images::Split { train, val, test } => dataset.complete(train, val, test, options)?,
+        }
+        if let Some(shots) = options.shots {
+            dataset.take_shots(shots, options.seed);
+        }
+        Ok(dataset)
     }
 
     /// The images of one split.
@@ -98,4 +156,165 @@ impl Dataset {
         }
         counts
     }
+
+    /// SHA-256, in hexadecimal, of the classes and of every image's split, relative path, content and label.
+    ///
+    /// Equal wherever the folder lies; different when a file, a name or the split is.
+    pub fn fingerprint(&self) -> Result<String, DataError> {
+        let mut hash = Sha256::new();
+        // Lengths before texts, so that no two lists of texts run into the same bytes.
+        let text = |hash: &mut Sha256, text: &str| {
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text);
+        };
+        text(&mut hash, "vpt-data/1");
+        hash.update((self.classes.len() as u64).to_le_bytes());
+        for class in &self.classes {
+            text(&mut hash, class);
+        }
+        for split in Split::ALL {
+            let samples = self.split(split);
+            hash.update((samples.len() as u64).to_le_bytes());
+            let contents: Vec<Result<[u8; 32], DataError>> =
+                samples.par_iter().map(|sample| Ok(Sha256::digest(decode::read(&sample.path)?).into())).collect();
+            for (sample, content) in samples.iter().zip(contents) {
+                text(&mut hash, &relative(&sample.path, &self.root));
+                hash.update(content?);
+                hash.update((sample.label as u64).to_le_bytes());
+            }
+        }
+        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// The same images with the classes in another order.
+    ///
+    /// `classes` must be the same names; an order of severity, for example, is not alphabetic.
+    pub fn with_class_order(mut self, classes: &[String]) -> Result<Self, DataError> {
+        let place = |class: &String| classes.iter().position(|name| name == class);
+        let places: Option<Vec<usize>> = self.classes.iter().map(place).collect();
+        let Some(places) = places.filter(|places| places.len() == classes.len()) else {
+            return Err(DataError::OtherClasses { dir: self.root, expected: classes.into(), found: self.classes });
+        };
+        for samples in [&mut self.train, &mut self.val, &mut self.test] {
+            for sample in samples {
+                sample.label = places[sample.label];
+            }
+        }
+        self.classes = classes.into();
+        Ok(self)
+    }
+
+    /// Splits images of which nothing says where they belong.
+    fn divide(&mut self, samples: Vec<Sample>, options: &OpenOptions) -> Result<(), DataError> {
+        let OpenOptions { seed, val_fraction, test_fraction, .. } = *options;
+        let parts = stratified(samples, &self.classes, &self.root, val_fraction, test_fraction, seed)?;
+        self.notes.push(format!(
+            "no split folders: each class split {} into train, val and test by seed {seed}",
+            percent(&[1.0 - val_fraction - test_fraction, val_fraction, test_fraction]),
+        ));
+        (self.train, self.val, self.test) = (parts.train, parts.val, parts.test);
+        Ok(())
+    }
+
+    /// Fills in what the split folders lack.
+    fn complete(
+        &mut self,
+        train: Vec<Sample>,
+        val: Option<Vec<Sample>>,
+        test: Option<Vec<Sample>>,
+        options: &OpenOptions,
+    ) -> Result<(), DataError> {
+        if test.is_none() {
+            self.notes.push("no `test` folder: nothing is held out for the final report".into());
+        }
+        self.test = test.unwrap_or_default();
+        if let Some(val) = val {
+            (self.train, self.val) = (train, val);
+            return Ok(());
+        }
+        let OpenOptions { seed, val_fraction, .. } = *options;
+        let parts = stratified(train, &self.classes, &self.root, val_fraction, 0.0, seed)?;
+        self.notes.push(format!(
+            "no `val` folder: {} % of `train`, {} images, taken as validation by seed {seed}",
+            percent(&[val_fraction]),
+            parts.val.len(),
+        ));
+        (self.train, self.val) = (parts.train, parts.val);
+        Ok(())
+    }
+
+    fn take_shots(&mut self, shots: usize, seed: u64) {
+        for (class, count) in self.classes.iter().zip(self.class_counts(Split::Train)) {
+            if count < shots {
+                self.notes.push(format!("class `{class}` has {count} training images, fewer than {shots} shots"));
+            }
+        }
+        let train = std::mem::take(&mut self.train);
+        self.train = few(train, self.classes.len(), &self.root, shots, seed);
+    }
+}
+
+impl Images {
+    /// All lists of images, train (or all) first.
+    fn lists(&mut self) -> Vec<&mut Vec<Sample>> {
+        match self {
+            Self::Unsplit(samples) => vec![samples],
+            Self::Split { train, val, test } => [train].into_iter().chain(val).chain(test).collect(),
+        }
+    }
+
+    /// An error that lists all images which cannot be decoded, if there are any.
+    fn refuse_bad(&mut self) -> Result<Vec<BadImage>, DataError> {
+        let lists = self.lists();
+        let checked = lists.iter().map(|samples| samples.len()).sum();
+        let bad: Vec<BadImage> = lists.into_iter().flat_map(|samples| bad_images(samples)).flatten().collect();
+        if bad.is_empty() { Ok(bad) } else { Err(DataError::BadImages { bad, checked }) }
+    }
+
+    /// Removes images that cannot be decoded. An error if nothing is left of a class in train.
+    fn remove_bad(&mut self, classes: &[String]) -> Result<Vec<BadImage>, DataError> {
+        let mut removed = vec![];
+        for (at, samples) in self.lists().into_iter().enumerate() {
+            let bad = bad_images(samples);
+            let (mut good, mut unreadable) = (vec![], vec![0; classes.len()]);
+            for (sample, bad) in std::mem::take(samples).into_iter().zip(bad) {
+                match bad {
+                    None => good.push(sample),
+                    Some(bad) => {
+                        unreadable[sample.label] += 1;
+                        removed.push(bad);
+                    }
+                }
+            }
+            let lost = (0..classes.len()).find(|&label| unreadable[label] > 0 && !good.iter().any(|s| s.label == label));
+            if let (0, Some(label)) = (at, lost) {
+                let class = classes[label].clone();
+                return Err(DataError::UnreadableClass { class, unreadable: unreadable[label] });
+            }
+            *samples = good;
+        }
+        Ok(removed)
+    }
+}
+
+/// For each image: why it cannot be decoded, if so.
+fn bad_images(samples: &[Sample]) -> Vec<Option<BadImage>> {
+    let check = |sample: &Sample| {
+        let error = decode::decode(&sample.path).err()?;
+        Some(BadImage { path: sample.path.clone(), reason: error.reason() })
+    };
+    samples.par_iter().map(check).collect()
+}
+
+/// The name of a folder, also of `.` and `..`.
+fn name_of(dir: &Path) -> String {
+    let canonical = dir.canonicalize();
+    let name = dir.file_name().or_else(|| canonical.as_ref().ok()?.file_name());
+    name.map_or_else(|| "data".into(), |name| name.to_string_lossy().into_owned())
+}
+
+/// `70/15/15` for 0.7, 0.15 and 0.15.
+fn percent(fractions: &[f64]) -> String {
+    let rounded = |fraction: &f64| ((fraction * 1000.0).round() / 10.0).to_string();
+    fractions.iter().map(rounded).collect::<Vec<_>>().join("/")
 }

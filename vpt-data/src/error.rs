@@ -116,12 +116,18 @@ pub enum DataError {
         /// Whether the only class folder itself holds folders, so that it is perhaps the data set.
         nested: bool,
     },
-    /// A class folder holds no image (any more).
-    #[error("class folder `{}` holds no {}images", dir.display(), if *unreadable == 0 { "" } else { "readable " })]
+    /// A class folder holds no image.
+    #[error("class folder `{}` holds no images", dir.display())]
     EmptyClass {
         /// The class folder.
         dir: PathBuf,
-        /// How many unreadable images it holds.
+    },
+    /// Without its unreadable images a class has none left to learn from.
+    #[error("none of the {unreadable} training images of class `{class}` can be read")]
+    UnreadableClass {
+        /// The class.
+        class: String,
+        /// How many unreadable images it has.
         unreadable: usize,
     },
     /// `val` or `test` has a class that `train` lacks, so that no model could ever predict it.
@@ -143,6 +149,16 @@ pub enum DataError {
         first: String,
         /// The other.
         second: String,
+    },
+    /// The classes are not those that were asked for.
+    #[error("`{}` has the classes {}, expected {}", dir.display(), Quoted(found), Quoted(expected))]
+    OtherClasses {
+        /// The data set.
+        dir: PathBuf,
+        /// The classes asked for.
+        expected: Vec<String>,
+        /// The classes that are there.
+        found: Vec<String>,
     },
     /// A class cannot give every split an image.
     #[error("class `{class}` has {images} images, too few to be split into {}", splits.join(", "))]
@@ -258,21 +274,37 @@ impl DataError {
                 format!("is `{}` the data set?", dir.join(class).display())
             }
             Self::OneClass { .. } => "add a folder of images of what it should be told apart from".into(),
-            Self::EmptyClass { unreadable: 0, .. } => "add images to it or remove the folder".into(),
-            Self::EmptyClass { .. } => "replace its unreadable images or remove the folder".into(),
+            Self::EmptyClass { .. } => "add images to it or remove the folder".into(),
+            Self::UnreadableClass { .. } => "replace its images or remove the class".into(),
             Self::UnknownClass { class, .. } => format!("add images of `{class}` to `train`, or remove the folder"),
             Self::ClassCase { .. } => "merge or rename them: on many disks the two would be one folder".into(),
+            Self::OtherClasses { .. } => "is it the right folder? names must agree letter by letter".into(),
             Self::ClassTooSmall { splits, .. } => {
                 format!("add images until it has at least {}, or make the split folders yourself", splits.len())
             }
             Self::BadImage { .. } | Self::ImageTooLarge { .. } => "replace or remove the file".into(),
             Self::BadImages { .. } => "replace or remove these files, or go on without them with --skip-bad-images".into(),
             Self::InvalidValue { .. } => return None,
-            Self::TaskSpec { .. } => "docs/tasks.md lists the keys".into(),
+            Self::TaskSpec { .. } => "the files in `datasets/` are examples".into(),
             Self::UnknownTask { known, .. } if known.is_empty() => "give the path of a .toml file instead".into(),
             Self::UnknownTask { known, .. } => format!("known tasks: {}; or give the path of a .toml file", known.join(", ")),
         };
         Some(hint)
+    }
+
+    /// Why an image cannot be read, without its name.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::BadImage { reason, .. } => reason.clone(),
+            Self::ImageTooLarge { width, height, limit, .. } => {
+                format!("{width} x {height} pixels, the limit is {} million", limit / 1_000_000)
+            }
+            Self::Missing { .. } => "does not exist".into(),
+            Self::DanglingLink { .. } => "a link to something that does not exist".into(),
+            Self::Permission { .. } => "no permission".into(),
+            Self::Io { source, .. } => source.to_string(),
+            other => other.to_string(),
+        }
     }
 
     /// The file or folder the error is about, where there is one.
@@ -297,8 +329,10 @@ impl DataError {
             | Self::OneClass { dir, .. }
             | Self::EmptyClass { dir, .. }
             | Self::UnknownClass { dir, .. }
-            | Self::ClassCase { dir, .. } => Some(dir),
+            | Self::ClassCase { dir, .. }
+            | Self::OtherClasses { dir, .. } => Some(dir),
             Self::ClassTooSmall { .. }
+            | Self::UnreadableClass { .. }
             | Self::BadImages { .. }
             | Self::InvalidValue { .. }
             | Self::UnknownTask { .. } => None,
@@ -318,6 +352,16 @@ impl Display for Listed<'_> {
             0 => Ok(()),
             more => write!(f, "\n  and {more} more"),
         }
+    }
+}
+
+/// Shows names in one line.
+struct Quoted<'a>(&'a [String]);
+
+impl Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.0.iter().map(|name| format!("`{name}`")).collect();
+        f.write_str(&names.join(", "))
     }
 }
 

@@ -13,6 +13,7 @@ mod drawing;
 mod error;
 pub mod formats;
 pub mod fundus;
+mod partition;
 mod preprocess;
 pub mod resize;
 pub mod rng;

@@ -1,9 +1,11 @@
 //! How data sets lie on disk: one file per format.
 
-pub mod image_folder;
+mod image_folder;
 
+use crate::{DataError, Sample};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::path::Path;
 
 /// Endings of files that are taken for images, in lower case; files are matched in any case.
 pub const EXTENSIONS: [&str; 10] = ["jpg", "jpeg", "jpe", "jfif", "png", "gif", "bmp", "tif", "tiff", "webp"];
@@ -33,10 +35,50 @@ impl Format {
             Self::ImageFolder => "a folder of images per class, perhaps below train/, val/ and test/",
         }
     }
+
+    /// The format of what lies at `path`.
+    pub(crate) fn detect(_path: &Path) -> Self {
+        Self::ImageFolder
+    }
+
+    /// Reads the list of images.
+    pub(crate) fn read(self, path: &Path) -> Result<Found, DataError> {
+        match self {
+            Self::ImageFolder => image_folder::read(path),
+        }
+    }
 }
 
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }
+}
+
+/// Whether a file's name ends like an image's.
+pub fn is_image(path: &Path) -> bool {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
+    extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
+}
+
+/// What a format found on disk: at least two classes, at least one image of each in `train`.
+pub(crate) struct Found {
+    /// Class names; labels are indices into this.
+    pub classes: Vec<String>,
+    /// The images.
+    pub images: Images,
+    /// What the user should know.
+    pub notes: Vec<String>,
+}
+
+/// The images, in an order that depends on their names only.
+pub(crate) enum Images {
+    /// Nothing says which split an image belongs to.
+    Unsplit(Vec<Sample>),
+    /// The data set says.
+    Split {
+        train: Vec<Sample>,
+        val: Option<Vec<Sample>>,
+        test: Option<Vec<Sample>>,
+    },
 }

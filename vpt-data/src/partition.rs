@@ -1,0 +1,219 @@
+//! Which images go where when the data set does not say.
+//!
+//! An image's place follows from the seed and its name alone: within its class, images are ranked by a random number
+//! drawn for their relative path. So the split is the same wherever the folder lies, a larger number of shots
+//! contains the smaller one, and adding images to a folder hardly moves the others.
+
+use crate::{DataError, Sample, rng::rng};
+use rand::Rng;
+use sha2::{Digest, Sha256};
+use std::path::Path;
+
+/// Streams of [`rng()`], so that splitting and taking shots are independent.
+const SPLIT: u64 = 0x73706c6974;
+const SHOTS: u64 = 0x73686f7473;
+
+/// The three parts of a partition, each in the order of the input.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Partition {
+    pub train: Vec<Sample>,
+    pub val: Vec<Sample>,
+    pub test: Vec<Sample>,
+}
+
+/// Splits each class by the same fractions, with at least one image for each part of a positive fraction.
+pub(crate) fn stratified(
+    samples: Vec<Sample>,
+    classes: &[String],
+    root: &Path,
+    val_fraction: f64,
+    test_fraction: f64,
+    seed: u64,
+) -> Result<Partition, DataError> {
+    #[derive(Clone, Copy)]
+    enum Part {
+        Train,
+        Val,
+        Test,
+    }
+    let mut parts = vec![Part::Train; samples.len()];
+    for (class, members) in ranked(&samples, classes.len(), root, seed, SPLIT).into_iter().enumerate() {
+        let counts = held_out(members.len(), val_fraction, test_fraction);
+        let Some((val, test)) = counts else {
+            let held_out = [(val_fraction, "val"), (test_fraction, "test")];
+            let held_out = held_out.into_iter().filter(|(fraction, _)| *fraction > 0.0).map(|(_, name)| name);
+            return Err(DataError::ClassTooSmall {
+                class: classes[class].clone(),
+                images: members.len(),
+                splits: ["train"].into_iter().chain(held_out).collect(),
+            });
+        };
+        // From both ends, so that a few more images move others between train and one part only.
+        for &member in &members[..test] {
+            parts[member] = Part::Test;
+        }
+        for &member in &members[members.len() - val..] {
+            parts[member] = Part::Val;
+        }
+    }
+    let mut partition = Partition { train: vec![], val: vec![], test: vec![] };
+    for (sample, part) in samples.into_iter().zip(parts) {
+        match part {
+            Part::Train => partition.train.push(sample),
+            Part::Val => partition.val.push(sample),
+            Part::Test => partition.test.push(sample),
+        }
+    }
+    Ok(partition)
+}
+
+/// Keeps at most `shots` images of each class.
+pub(crate) fn few(samples: Vec<Sample>, classes: usize, root: &Path, shots: usize, seed: u64) -> Vec<Sample> {
+    let mut kept = vec![false; samples.len()];
+    for members in ranked(&samples, classes, root, seed, SHOTS) {
+        for member in members.into_iter().take(shots) {
+            kept[member] = true;
+        }
+    }
+    samples.into_iter().zip(kept).filter_map(|(sample, kept)| kept.then_some(sample)).collect()
+}
+
+/// How many of `images` go into val and test: rounded, at least 1 each if wanted, and train keeps at least 1.
+fn held_out(images: usize, val_fraction: f64, test_fraction: f64) -> Option<(usize, usize)> {
+    let wanted = |fraction: f64| match fraction {
+        0.0 => 0,
+        _ => ((images as f64 * fraction).round() as usize).max(1),
+    };
+    let (mut val, mut test) = (wanted(val_fraction), wanted(test_fraction));
+    while val + test >= images {
+        match (val > 1, test > 1) {
+            (true, _) if val >= test => val -= 1,
+            (_, true) => test -= 1,
+            (true, false) => val -= 1,
+            (false, false) => return None,
+        }
+    }
+    Some((val, test))
+}
+
+/// For each class, indices into `samples` in random order.
+fn ranked(samples: &[Sample], classes: usize, root: &Path, seed: u64, stream: u64) -> Vec<Vec<usize>> {
+    let mut members = vec![vec![]; classes];
+    for (index, sample) in samples.iter().enumerate() {
+        let name = relative(&sample.path, root);
+        let digest: [u8; 32] = Sha256::digest(name.as_bytes()).into();
+        let [a, b, c, d, e, f, g, h, ..] = digest;
+        let rank = rng(seed, &[stream, u64::from_le_bytes([a, b, c, d, e, f, g, h])]).next_u64();
+        members[sample.label].push((rank, name, index));
+    }
+    for class in &mut members {
+        class.sort();
+    }
+    members.into_iter().map(|class| class.into_iter().map(|(_, _, index)| index).collect()).collect()
+}
+
+/// A path below `root` with `/` between its parts on every system.
+pub(crate) fn relative(path: &Path, root: &Path) -> String {
+    let below = path.strip_prefix(root).unwrap_or(path);
+    below.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn samples(per_class: &[usize]) -> Vec<Sample> {
+        let of_class = |(label, &count): (usize, &usize)| {
+            (0..count).map(move |i| Sample { path: format!("root/{label}/{i}.png").into(), label })
+        };
+        per_class.iter().enumerate().flat_map(of_class).collect()
+    }
+
+    fn names(classes: usize) -> Vec<String> {
+        (0..classes).map(|class| class.to_string()).collect()
+    }
+
+    fn split(samples: Vec<Sample>, classes: usize, fractions: (f64, f64), seed: u64) -> Partition {
+        stratified(samples, &names(classes), Path::new("root"), fractions.0, fractions.1, seed).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn a_stratified_partition(
+            per_class in proptest::collection::vec(3..40_usize, 2..5),
+            val in 0.0..0.5_f64,
+            test in 0.0..0.49_f64,
+            seed: u64,
+        ) {
+            let all = samples(&per_class);
+            let Partition { train, val: validation, test: held_out } = split(all.clone(), per_class.len(), (val, test), seed);
+            let union: BTreeSet<_> = train.iter().chain(&validation).chain(&held_out).map(|s| &s.path).collect();
+            prop_assert_eq!(union.len(), all.len(), "each image in exactly one part");
+            prop_assert_eq!(train.len() + validation.len() + held_out.len(), all.len());
+            for (label, &count) in per_class.iter().enumerate() {
+                let of = |part: &[Sample]| part.iter().filter(|s| s.label == label).count();
+                prop_assert!(of(&train) >= 1);
+                for (part, fraction) in [(&validation, val), (&held_out, test)] {
+                    prop_assert_eq!(of(part) > 0, fraction > 0.0);
+                    prop_assert!((of(part) as f64 - count as f64 * fraction).abs() <= 1.0);
+                }
+            }
+            prop_assert!(train.is_sorted_by_key(|sample| all.iter().position(|s| s == sample)));
+        }
+
+        #[test]
+        fn the_seed_and_the_names_decide(seed: u64, turn in 0..20_usize) {
+            let all = samples(&[20, 20]);
+            let mut turned = all.clone();
+            turned.rotate_left(turn);
+            let paths = |part: Vec<Sample>| part.into_iter().map(|s| s.path).collect::<BTreeSet<_>>();
+            let (one, other) = (split(all, 2, (0.2, 0.2), seed), split(turned, 2, (0.2, 0.2), seed));
+            prop_assert_eq!(paths(one.val), paths(other.val));
+            prop_assert_eq!(paths(one.test), paths(other.test));
+        }
+
+        #[test]
+        fn shots_are_nested(seed: u64, shots in 1..10_usize) {
+            let take = |shots| few(samples(&[12, 5]), 2, Path::new("root"), shots, seed);
+            let (fewer, more) = (take(shots), take(shots + 1));
+            prop_assert_eq!(fewer.len(), shots + shots.min(5));
+            prop_assert!(fewer.iter().all(|sample| more.contains(sample)));
+        }
+    }
+
+    #[test]
+    fn another_seed_is_another_split() {
+        let val = |seed| split(samples(&[50, 50]), 2, (0.3, 0.0), seed).val;
+        assert_ne!(val(1), val(2));
+        assert_eq!(val(1), val(1));
+    }
+
+    #[test]
+    fn more_images_never_turn_test_images_into_training_images() {
+        let test = |count| split(samples(&[count, 20]), 2, (0.2, 0.2), 7).test;
+        let larger = test(40);
+        let stay = test(36).iter().filter(|sample| larger.contains(sample)).count();
+        assert!(stay + 2 >= test(36).len(), "{stay} of {} stay", test(36).len());
+    }
+
+    #[test]
+    fn small_classes() {
+        assert_eq!(held_out(3, 0.15, 0.15), Some((1, 1)));
+        assert_eq!(held_out(4, 0.49, 0.49), Some((1, 2)));
+        assert_eq!(held_out(2, 0.15, 0.15), None);
+        assert_eq!(held_out(2, 0.15, 0.0), Some((1, 0)));
+        assert_eq!(held_out(1, 0.0, 0.0), Some((0, 0)));
+        let root = Path::new("root");
+        let error = stratified(samples(&[5, 2]), &names(2), root, 0.15, 0.15, 42).unwrap_err();
+        assert_eq!(error.to_string(), "class `1` has 2 images, too few to be split into train, val, test");
+        assert!(error.hint().unwrap().contains("at least 3"));
+    }
+
+    #[test]
+    fn relative_names_do_not_depend_on_the_root() {
+        assert_eq!(relative(Path::new("/a/b/c/1.png"), Path::new("/a/b")), "c/1.png");
+        assert_eq!(relative(Path::new("c/1.png"), Path::new("/a/b")), "c/1.png");
+    }
+}
