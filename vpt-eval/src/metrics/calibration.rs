@@ -1,0 +1,125 @@
+//! Are the probabilities true? Log loss, Brier score, expected calibration error.
+
+use ndarray::{ArrayView1, ArrayView2};
+
+/// Number of equal bins of the expected calibration error.
+pub const ECE_BINS: usize = 15;
+
+/// What each image adds to the calibration metrics, computed once.
+#[derive(Debug, Clone)]
+pub struct Calibration {
+    /// −log p(true class), from the logits, so it stays finite where the probability is rounded to 0.
+    pub log_loss: Vec<f64>,
+    /// Σ over classes of (p − [is true class])².
+    pub brier: Vec<f64>,
+    /// Probability of the predicted class.
+    pub confidence: Vec<f64>,
+    /// Whether the prediction is right.
+    pub correct: Vec<bool>,
+}
+
+impl Calibration {
+    /// From `logits` and their softmax `probs`, both `[images, classes]`.
+    pub fn new(logits: ArrayView2<f32>, probs: ArrayView2<f64>, preds: &[usize], labels: &[usize]) -> Self {
+        let rows = || probs.rows().into_iter();
+        Self {
+            log_loss: logits
+                .rows()
+                .into_iter()
+                .zip(labels)
+                .map(|(row, &label)| log_loss(row, label))
+                .collect(),
+            brier: rows()
+                .zip(labels)
+                .map(|(row, &label)| brier(row, label))
+                .collect(),
+            confidence: rows().zip(preds).map(|(row, &pred)| row[pred]).collect(),
+            correct: preds
+                .iter()
+                .zip(labels)
+                .map(|(pred, label)| pred == label)
+                .collect(),
+        }
+    }
+}
+
+/// Negative log likelihood of `label` under the softmax of one row of logits.
+pub fn log_loss(logits: ArrayView1<f32>, label: usize) -> f64 {
+    let max = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let sum: f64 = logits.iter().map(|&x| (f64::from(x) - max).exp()).sum();
+    sum.ln() + max - f64::from(logits[label])
+}
+
+/// Squared distance between one row of probabilities and the one-hot label: 0 to 2.
+pub fn brier(probs: ArrayView1<f64>, label: usize) -> f64 {
+    probs
+        .iter()
+        .enumerate()
+        .map(|(class, &p)| (p - f64::from(u8::from(class == label))).powi(2))
+        .sum()
+}
+
+/// Weighted mean of a value per image; `None` without an image or where the sum is not finite.
+pub fn mean(values: &[f64], weights: &[u32]) -> Option<f64> {
+    // An image that is not in the resample must not turn the sum into NaN by 0 · NaN.
+    let term = |(&value, &weight): (&f64, &u32)| {
+        if weight == 0 {
+            0.0
+        } else {
+            value * f64::from(weight)
+        }
+    };
+    let total: u64 = weights.iter().map(|&weight| u64::from(weight)).sum();
+    let mean = values.iter().zip(weights).map(term).sum::<f64>() / total as f64;
+    mean.is_finite().then_some(mean)
+}
+
+/// Expected calibration error in 15 equal bins `(lo, hi]` of the confidence (Guo et al. 2017, arXiv 1706.04599):
+/// Σ over bins of |right predictions − summed confidence| / images.
+pub fn ece(calibration: &Calibration, weights: &[u32]) -> Option<f64> {
+    let mut gaps = [0.0; ECE_BINS];
+    let mut total = 0_u64;
+    let images = calibration
+        .confidence
+        .iter()
+        .zip(&calibration.correct)
+        .zip(weights);
+    for ((&confidence, &correct), &weight) in images.filter(|(_, weight)| **weight > 0) {
+        let bin = (confidence * ECE_BINS as f64).ceil() as usize; // NaN goes to bin 0 and makes its gap NaN
+        gaps[bin.clamp(1, ECE_BINS) - 1] += f64::from(weight) * (f64::from(u8::from(correct)) - confidence);
+        total += u64::from(weight);
+    }
+    let error = gaps.iter().map(|gap| gap.abs()).sum::<f64>() / total as f64;
+    error.is_finite().then_some(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn log_loss_stays_finite() {
+        let loss = log_loss(array![0.0, 2000.0].view(), 0);
+        assert_eq!(loss, 2000.0);
+    }
+
+    #[test]
+    fn brier_spans_zero_to_two() {
+        assert_eq!(brier(array![1.0, 0.0].view(), 0), 0.0);
+        assert_eq!(brier(array![1.0, 0.0].view(), 1), 2.0);
+    }
+
+    #[test]
+    fn ece_of_a_sure_and_wrong_model_is_one() {
+        let calibration = |correct| Calibration {
+            log_loss: vec![],
+            brier: vec![],
+            confidence: vec![1.0; 4],
+            correct: vec![correct; 4],
+        };
+        assert_eq!(ece(&calibration(false), &[1; 4]), Some(1.0));
+        assert_eq!(ece(&calibration(true), &[1; 4]), Some(0.0));
+        assert_eq!(ece(&calibration(true), &[0; 4]), None);
+    }
+}

@@ -1,0 +1,169 @@
+//! Areas under the ROC and the precision-recall curve.
+
+/// One image's place in a ranking: its index, whether it is positive, and whether the next image has a lower score.
+/// Packed, because a resample walks one of these per image and class.
+#[derive(Debug, Clone, Copy)]
+struct Place(u32);
+
+impl Place {
+    fn new(image: usize, positive: bool, ends_tie: bool) -> Self {
+        Self((image as u32) << 2 | u32::from(positive) << 1 | u32::from(ends_tie))
+    }
+    fn image(self) -> usize {
+        (self.0 >> 2) as usize
+    }
+    fn positive(self) -> bool {
+        self.0 & 2 != 0
+    }
+    fn ends_tie(self) -> bool {
+        self.0 & 1 != 0
+    }
+}
+
+/// Images sorted once from the highest score to the lowest; any weighting is then one walk.
+#[derive(Debug, Clone)]
+pub struct Ranking {
+    /// Empty if a score is NaN: there is no order then.
+    places: Vec<Place>,
+}
+
+/// Areas under the curves of one class against the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Areas {
+    /// Area under the ROC curve; `None` without a positive or without a negative.
+    pub auroc: Option<f64>,
+    /// Average precision (the step-wise area, scikit-learn's `average_precision_score`); `None` without a positive.
+    pub auprc: Option<f64>,
+}
+
+impl Ranking {
+    /// Sorts `scores`; `positive[i]` says whether image `i` has the condition.
+    pub fn new(scores: &[f64], positive: &[bool]) -> Self {
+        assert_eq!(
+            scores.len(),
+            positive.len(),
+            "{} scores, {} labels",
+            scores.len(),
+            positive.len()
+        );
+        assert!(
+            scores.len() < 1 << 30,
+            "{} images are too many to rank",
+            scores.len()
+        );
+        if scores.iter().any(|score| score.is_nan()) {
+            return Self { places: Vec::new() };
+        }
+        let mut order: Vec<usize> = (0..scores.len()).collect();
+        order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+        let place = |(i, &image): (usize, &usize)| {
+            let ends_tie = order.get(i + 1).is_none_or(|&next| scores[next] != scores[image]);
+            Place::new(image, positive[image], ends_tie)
+        };
+        Self {
+            places: order.iter().enumerate().map(place).collect(),
+        }
+    }
+
+    /// Both areas, with image `i` counted `weights[i]` times.
+    pub fn areas(&self, weights: &[u32]) -> Areas {
+        let (mut positives, mut negatives) = (0_u64, 0_u64); // above the current tie
+        let (mut tied_positives, mut tied_negatives) = (0_u64, 0_u64);
+        let mut twice_area = 0_u64; // in pairs of a positive and a negative; a tied pair counts half
+        let mut precision_sum = 0.0;
+        for place in &self.places {
+            let weight = u64::from(weights[place.image()]);
+            if place.positive() {
+                tied_positives += weight;
+            } else {
+                tied_negatives += weight;
+            }
+            if place.ends_tie() {
+                twice_area += tied_negatives * (2 * positives + tied_positives);
+                positives += tied_positives;
+                negatives += tied_negatives;
+                if tied_positives > 0 {
+                    precision_sum +=
+                        tied_positives as f64 * positives as f64 / (positives + negatives) as f64;
+                }
+                (tied_positives, tied_negatives) = (0, 0);
+            }
+        }
+        let pairs = positives as f64 * negatives as f64;
+        Areas {
+            auroc: (pairs > 0.0).then(|| twice_area as f64 / 2.0 / pairs),
+            auprc: (positives > 0).then(|| precision_sum / positives as f64),
+        }
+    }
+}
+
+/// Mean AUROC of the classes that have one; with two classes that of the second, which is the positive one.
+pub fn macro_auroc(areas: &[Areas]) -> Option<f64> {
+    macro_mean(areas, |area| area.auroc)
+}
+
+/// Mean average precision of the classes that have one; with two classes that of the second.
+pub fn macro_auprc(areas: &[Areas]) -> Option<f64> {
+    macro_mean(areas, |area| area.auprc)
+}
+
+fn macro_mean(areas: &[Areas], pick: fn(&Areas) -> Option<f64>) -> Option<f64> {
+    match areas {
+        [_, positive] => pick(positive),
+        _ => super::mean_of_defined(areas.iter().map(pick)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn areas(scores: &[f64], positive: &[bool]) -> Areas {
+        Ranking::new(scores, positive).areas(&vec![1; scores.len()])
+    }
+
+    #[test]
+    fn perfect_reversed_and_tied_rankings() {
+        assert_eq!(
+            areas(&[0.9, 0.1], &[true, false]),
+            Areas {
+                auroc: Some(1.0),
+                auprc: Some(1.0)
+            }
+        );
+        assert_eq!(
+            areas(&[0.1, 0.9], &[true, false]),
+            Areas {
+                auroc: Some(0.0),
+                auprc: Some(0.5)
+            }
+        );
+        assert_eq!(
+            areas(&[0.5, 0.5], &[true, false]),
+            Areas {
+                auroc: Some(0.5),
+                auprc: Some(0.5)
+            }
+        );
+    }
+
+    #[test]
+    fn undefined_without_one_of_the_sides() {
+        assert_eq!(
+            areas(&[0.5, 0.4], &[false, false]),
+            Areas {
+                auroc: None,
+                auprc: None
+            }
+        );
+        assert_eq!(
+            areas(&[0.5, 0.4], &[true, true]),
+            Areas {
+                auroc: None,
+                auprc: Some(1.0)
+            }
+        );
+        assert_eq!(areas(&[f64::NAN, 0.4], &[true, false]), Areas::default());
+        assert_eq!(areas(&[], &[]), Areas::default());
+    }
+}

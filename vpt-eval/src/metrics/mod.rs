@@ -1,0 +1,356 @@
+//! Metrics: pure functions over flat arrays, and the table [`METRICS`] that gives them their names.
+//!
+//! # Weights
+//! Every metric counts image `i` `weights[i]` times. All ones is the plain value; the multiplicities of a bootstrap
+//! resample are the same code, so a metric and its interval cannot disagree.
+//!
+//! # Degenerate input
+//! What a user's data can cause has a defined answer, `None` where no number would be true, and never panics:
+//!
+//! | input | answer |
+//! |---|---|
+//! | no image (or all weights 0) | `None` |
+//! | ties between classes | `argmax` takes the lowest index; for top-k with k > 1 the higher index goes first, as in scikit-learn |
+//! | ties between images | one step of the ROC and precision-recall curves, as in scikit-learn |
+//! | a class without an image | left out of balanced accuracy and macro AUROC / AUPRC; its own AUROC and AUPRC are `None` |
+//! | a class never predicted | precision 0, F1 0 (scikit-learn's `zero_division=0`) |
+//! | a class neither labelled nor predicted | left out of macro F1 (scikit-learn's default labels) |
+//! | one class only, in labels and predictions | accuracy as usual, MCC 0 (scikit-learn), kappa and AUROC `None` |
+//! | NaN logits | skipped by `argmax` (index 0 if all are); any metric that reads probabilities is `None` |
+//!
+//! Arrays of different lengths, or a label that is no class, are a caller's mistake and panic with both numbers;
+//! [`Predictions::new`](crate::Predictions::new) has checked them long before.
+//!
+//! # Adding a metric
+//! A pure function in one file of this folder, and a line in [`METRICS`].
+
+pub mod accuracy;
+pub mod agreement;
+pub mod calibration;
+pub mod confusion;
+pub mod curves;
+pub mod per_class;
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::sync::OnceLock;
+
+use ndarray::{Array2, ArrayView2};
+
+use crate::{EvalError, Predictions};
+use calibration::Calibration;
+use confusion::ClassCounts;
+use curves::{Areas, Ranking};
+
+/// A named number computed from predictions.
+pub struct Metric {
+    /// Name in `results.json`, tables and `--eval-metric`.
+    pub name: &'static str,
+    /// One line for `vpt list metrics`.
+    pub about: &'static str,
+    /// Whether a larger value is a better model.
+    pub higher_is_better: bool,
+    /// Whether the value is a share of the images; a share of 0 or 1 then gets an exact binomial interval, because
+    /// resampling images that are all right can never show an error.
+    pub proportion: bool,
+    /// Numbers of classes for which it says something (top-5 of three classes does not).
+    pub classes: RangeInclusive<usize>,
+    /// The pure function.
+    pub compute: fn(&View) -> Option<f64>,
+}
+
+const ANY: RangeInclusive<usize> = 1..=usize::MAX;
+const TWO: RangeInclusive<usize> = 2..=2;
+
+const fn metric(
+    name: &'static str,
+    higher_is_better: bool,
+    proportion: bool,
+    classes: RangeInclusive<usize>,
+    compute: fn(&View) -> Option<f64>,
+    about: &'static str,
+) -> Metric {
+    Metric {
+        name,
+        about,
+        higher_is_better,
+        proportion,
+        classes,
+        compute,
+    }
+}
+
+/// All metrics, in the order tables show them. Values are fractions of 1, never percent.
+#[rustfmt::skip]
+pub static METRICS: [Metric; 14] = [
+    metric("top1", true, true, ANY, |v| accuracy::accuracy(v.labels(), v.preds(), v.weights), "share of images whose most likely class is right"),
+    metric("top5", true, true, 6..=usize::MAX, |v| accuracy::top_k(&v.scores.truth_ranks, v.weights, 5), "share of images whose class is among the five most likely"),
+    metric("balanced_accuracy", true, false, ANY, |v| accuracy::balanced_accuracy(v.counts()), "mean recall over the classes"),
+    metric("macro_f1", true, false, ANY, |v| per_class::macro_f1(v.counts()), "mean F1 over the classes"),
+    metric("auroc", true, false, 2..=usize::MAX, |v| curves::macro_auroc(v.areas()), "area under the ROC curve, one class against the rest, mean over the classes (two classes: of the second)"),
+    metric("auprc", true, false, 2..=usize::MAX, |v| curves::macro_auprc(v.areas()), "average precision, one class against the rest, mean over the classes (two classes: of the second)"),
+    metric("sensitivity", true, false, TWO, |v| per_class::sensitivity(v.counts(), 1), "two classes: share of the second that is found"),
+    metric("specificity", true, false, TWO, |v| per_class::specificity(v.counts(), 1), "two classes: share of the first that is left alone"),
+    metric("mcc", true, false, ANY, |v| agreement::mcc(v.counts()), "Matthews correlation between prediction and label"),
+    metric("kappa", true, false, ANY, |v| agreement::cohen_kappa(v.counts()), "Cohen's kappa: agreement beyond chance"),
+    metric("qwk", true, false, 3..=usize::MAX, |v| agreement::quadratic_kappa(v.labels(), v.preds(), v.weights, v.counts()), "quadratic weighted kappa, for classes in an order (grades)"),
+    metric("log_loss", false, false, ANY, |v| calibration::mean(&v.scores.calibration.log_loss, v.weights), "mean negative log likelihood of the true class"),
+    metric("brier", false, false, ANY, |v| calibration::mean(&v.scores.calibration.brier, v.weights), "mean squared error of the probabilities, summed over the classes (0 to 2)"),
+    metric("ece", false, false, ANY, |v| calibration::ece(&v.scores.calibration, v.weights), "expected calibration error in 15 bins: how far confidence is from accuracy"),
+];
+
+/// The metric of that name, or an error that lists the names.
+pub fn find(name: &str) -> Result<&'static Metric, EvalError> {
+    METRICS
+        .iter()
+        .find(|m| m.name == name)
+        .ok_or_else(|| EvalError::UnknownMetric {
+            name: name.to_owned(),
+            known: METRICS.iter().map(|m| m.name).collect::<Vec<_>>().join(", "),
+        })
+}
+
+/// The metrics that say something about this number of classes.
+pub fn applicable(classes: usize) -> impl Iterator<Item = &'static Metric> {
+    METRICS
+        .iter()
+        .filter(move |metric| metric.classes.contains(&classes))
+}
+
+/// All applicable metrics that are defined on these predictions, without intervals: what a training epoch logs.
+pub fn evaluate(predictions: &Predictions) -> BTreeMap<String, f64> {
+    let scores = Scores::of(predictions);
+    let weights = scores.ones();
+    let view = scores.view(&weights);
+    let value = |m: &Metric| Some((m.name.to_owned(), (m.compute)(&view)?));
+    applicable(scores.num_classes()).filter_map(value).collect()
+}
+
+/// Predictions, prepared once for many resamples: what does not depend on the weights is computed here.
+pub struct Scores {
+    labels: Vec<usize>,
+    preds: Vec<usize>,
+    probs: Array2<f64>,
+    truth_ranks: Vec<usize>,
+    calibration: Calibration,
+    rankings: OnceLock<Vec<Ranking>>,
+}
+
+impl Scores {
+    /// Prepares predictions.
+    pub fn of(predictions: &Predictions) -> Self {
+        Self::new(predictions.logits.view(), &predictions.labels)
+    }
+
+    /// Prepares `logits` `[images, classes]` and the true class of each image.
+    pub fn new(logits: ArrayView2<f32>, labels: &[usize]) -> Self {
+        let (images, classes) = logits.dim();
+        assert_eq!(
+            images,
+            labels.len(),
+            "{images} rows of logits, {} labels",
+            labels.len()
+        );
+        let probs = softmax(logits);
+        let preds = logits
+            .rows()
+            .into_iter()
+            .map(accuracy::argmax)
+            .collect::<Vec<_>>();
+        if let Some(label) = labels.iter().find(|&&label| label >= classes) {
+            panic!("label {label} of {classes} classes");
+        }
+        Self {
+            truth_ranks: accuracy::truth_ranks(logits, labels),
+            calibration: Calibration::new(logits, probs.view(), &preds, labels),
+            labels: labels.to_vec(),
+            preds,
+            probs,
+            rankings: OnceLock::new(),
+        }
+    }
+
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Number of classes, seen or not.
+    pub fn num_classes(&self) -> usize {
+        self.probs.ncols()
+    }
+
+    /// Weights that count each image once.
+    pub fn ones(&self) -> Vec<u32> {
+        vec![1; self.len()]
+    }
+
+    /// These predictions, with image `i` counted `weights[i]` times.
+    pub fn view<'a>(&'a self, weights: &'a [u32]) -> View<'a> {
+        assert_eq!(
+            weights.len(),
+            self.len(),
+            "{} weights, {} images",
+            weights.len(),
+            self.len()
+        );
+        View {
+            scores: self,
+            weights,
+            counts: OnceCell::new(),
+            areas: OnceCell::new(),
+        }
+    }
+
+    /// One ranking per class, each class against the rest; sorted on first use, then shared by all resamples.
+    fn rankings(&self) -> &[Ranking] {
+        self.rankings.get_or_init(|| {
+            let rank = |class| {
+                let positive: Vec<bool> = self.labels.iter().map(|&label| label == class).collect();
+                Ranking::new(&self.probs.column(class).to_vec(), &positive)
+            };
+            (0..self.num_classes()).map(rank).collect()
+        })
+    }
+}
+
+/// One weighting of the images, as every metric gets it. What several metrics need is computed once, on first use.
+pub struct View<'a> {
+    scores: &'a Scores,
+    /// How often each image counts.
+    pub weights: &'a [u32],
+    counts: OnceCell<ClassCounts>,
+    areas: OnceCell<Vec<Areas>>,
+}
+
+impl View<'_> {
+    /// True class of each image.
+    pub fn labels(&self) -> &[usize] {
+        &self.scores.labels
+    }
+
+    /// Most likely class of each image.
+    pub fn preds(&self) -> &[usize] {
+        &self.scores.preds
+    }
+
+    /// Hits, labels and predictions of each class.
+    pub fn counts(&self) -> &ClassCounts {
+        self.counts.get_or_init(|| {
+            ClassCounts::new(
+                self.labels(),
+                self.preds(),
+                self.weights,
+                self.scores.num_classes(),
+            )
+        })
+    }
+
+    /// Areas under the curves of each class against the rest.
+    pub fn areas(&self) -> &[Areas] {
+        self.areas.get_or_init(|| {
+            self.scores
+                .rankings()
+                .iter()
+                .map(|ranking| ranking.areas(self.weights))
+                .collect()
+        })
+    }
+}
+
+/// Mean of the values that are defined, `None` if none is.
+fn mean_of_defined(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
+    let (sum, n) = values
+        .flatten()
+        .fold((0.0, 0_usize), |(sum, n), value| (sum + value, n + 1));
+    (n > 0).then(|| sum / n as f64)
+}
+
+/// Softmax of each row, in float64. Rows with NaN or +inf become NaN.
+pub fn softmax(logits: ArrayView2<f32>) -> Array2<f64> {
+    let mut probs = logits.mapv(f64::from);
+    for mut row in probs.rows_mut() {
+        let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        row.mapv_inplace(|x| (x - max).exp());
+        let sum = row.sum();
+        row.mapv_inplace(|x| x / sum);
+    }
+    probs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    fn all(scores: &Scores) -> BTreeMap<&'static str, Option<f64>> {
+        let weights = scores.ones();
+        let view = scores.view(&weights);
+        METRICS.iter().map(|m| (m.name, (m.compute)(&view))).collect()
+    }
+
+    #[test]
+    fn no_image_gives_no_number() {
+        let values = all(&Scores::new(Array2::zeros((0, 3)).view(), &[]));
+        assert!(values.values().all(Option::is_none), "{values:?}");
+    }
+
+    #[test]
+    fn one_class_gives_what_is_defined() {
+        let values = all(&Scores::new(array![[2.0, 0.0], [1.0, 0.0]].view(), &[0, 0]));
+        assert_eq!(values["top1"], Some(1.0));
+        assert_eq!(values["balanced_accuracy"], Some(1.0));
+        assert_eq!(values["macro_f1"], Some(1.0));
+        assert_eq!(values["mcc"], Some(0.0));
+        assert_eq!((values["kappa"], values["auroc"]), (None, None));
+        assert_eq!((values["sensitivity"], values["specificity"]), (None, Some(1.0)));
+    }
+
+    #[test]
+    fn nan_logits_never_panic_and_hide_no_probability() {
+        let values = all(&Scores::new(
+            array![[f32::NAN, 1.0], [f32::NAN, f32::NAN], [0.0, 3.0]].view(),
+            &[1, 0, 1],
+        ));
+        assert_eq!(values["top1"], Some(1.0));
+        for name in ["log_loss", "brier", "ece", "auroc", "auprc"] {
+            assert_eq!(values[name], None, "{name}");
+        }
+    }
+
+    #[test]
+    fn weights_equal_repeated_images() {
+        let logits = array![[0.1, 0.9, 0.3], [1.5, 0.2, 0.2], [0.3, 0.2, 0.9], [0.9, 0.8, 0.1]];
+        let labels = [1, 0, 1, 2];
+        let weights = [2, 0, 3, 1];
+        let rows: Vec<usize> = (0..4).flat_map(|i| vec![i; weights[i] as usize]).collect();
+        let repeated = Scores::new(
+            logits.select(ndarray::Axis(0), &rows).view(),
+            &rows.iter().map(|&i| labels[i]).collect::<Vec<_>>(),
+        );
+        let scores = Scores::new(logits.view(), &labels);
+        let weighted = scores.view(&weights);
+        for (name, expected) in all(&repeated) {
+            let got = (find(name).unwrap().compute)(&weighted);
+            match (got, expected) {
+                (Some(a), Some(b)) => assert!((a - b).abs() < 1e-12, "{name}: {a} {b}"),
+                _ => assert_eq!(got, expected, "{name}"),
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_names_are_listed() {
+        let error = find("acuracy").err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(
+            error.contains("`acuracy`") && error.contains("balanced_accuracy"),
+            "{error}"
+        );
+    }
+}
