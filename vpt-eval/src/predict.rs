@@ -1,0 +1,125 @@
+//! Running a classifier over labelled images.
+
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use ndarray::Array2;
+use vpt_core::Classifier;
+use vpt_data::{Batch, Loader, LoaderConfig, Preprocess, Sample};
+
+use crate::{EvalError, Predictions};
+
+/// How images are fed to the model; it changes the speed, never the result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PredictOptions {
+    /// Images per forward pass.
+    pub batch_size: usize,
+    /// Threads that decode; 0 leaves it to rayon.
+    pub workers: usize,
+}
+
+impl Default for PredictOptions {
+    fn default() -> Self {
+        Self {
+            batch_size: 64,
+            workers: 0,
+        }
+    }
+}
+
+/// Logits of `model` for every sample, in order, without augmentation; `progress` hears (done, all) after each batch.
+///
+/// The model runs in its inference form, also if it was built for training. The first logit that is no finite number
+/// is an error that names its image.
+pub fn predict(
+    model: &Classifier,
+    samples: &[Sample],
+    classes: &[String],
+    pre: &Preprocess,
+    opts: &PredictOptions,
+    device: &Device,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Predictions, EvalError> {
+    if samples.is_empty() {
+        return Err(EvalError::NoImages);
+    }
+    let start = Instant::now();
+    let (model, device) = (model.valid(), device.clone().without_autodiff());
+    let mut logits = Vec::with_capacity(samples.len() * classes.len());
+    let mut take = |batch_logits: Tensor<2>| -> Result<(), EvalError> {
+        append(&mut logits, batch_logits, samples, classes)?;
+        progress(logits.len() / classes.len(), samples.len());
+        Ok(())
+    };
+    // Logits are read one batch late, so that the device works on the next batch meanwhile.
+    let mut waiting: Option<Tensor<2>> = None;
+    for batch in loader(samples, classes.len(), pre, opts).epoch(0, 0) {
+        let next = model.forward(pixels(batch?, &device));
+        if let Some(done) = waiting.replace(next) {
+            take(done)?;
+        }
+    }
+    waiting.map_or(Ok(()), take)?;
+
+    let logits = Array2::from_shape_vec((samples.len(), classes.len()), logits).map_err(|error| {
+        EvalError::Mismatch {
+            reason: error.to_string(),
+        }
+    })?;
+    let paths = samples.iter().map(|sample| sample.path.clone()).collect();
+    let labels = samples.iter().map(|sample| sample.label).collect();
+    let mut predictions = Predictions::new(classes.to_vec(), paths, labels, logits)?;
+    predictions.seconds = Some(start.elapsed().as_secs_f64());
+    Ok(predictions)
+}
+
+fn loader(samples: &[Sample], classes: usize, pre: &Preprocess, opts: &PredictOptions) -> Loader {
+    let config = LoaderConfig {
+        batch_size: opts.batch_size.max(1),
+        shuffle: false,
+        drop_last: false,
+        seed: 0,
+        augment: None,
+        workers: opts.workers,
+        prefetch: 2,
+        cache_bytes: 0,
+    };
+    Loader::new(samples.to_vec(), classes, pre.clone(), config)
+}
+
+/// The batch as a tensor `[batch, 3, height, width]`.
+fn pixels(batch: Batch, device: &Device) -> Tensor<4> {
+    let [height, width] = batch.size;
+    let shape = [batch.labels.len(), 3, height, width];
+    Tensor::from_data(TensorData::new(batch.pixels, shape), device)
+}
+
+/// Reads one batch of logits from the device and checks it.
+fn append(
+    logits: &mut Vec<f32>,
+    batch: Tensor<2>,
+    samples: &[Sample],
+    classes: &[String],
+) -> Result<(), EvalError> {
+    let [_, outputs] = batch.dims();
+    if outputs != classes.len() {
+        return Err(EvalError::Outputs {
+            expected: classes.len(),
+            found: outputs,
+        });
+    }
+    let values = batch.try_into_vec_as::<f32>().map_err(|e| EvalError::Device {
+        reason: e.to_string(),
+    })?;
+    if let Some(i) = values.iter().position(|value| !value.is_finite()) {
+        let image = logits.len() / outputs + i / outputs;
+        return Err(EvalError::NonFinite {
+            path: samples[image].path.clone(),
+            class: classes[i % outputs].clone(),
+            value: values[i],
+        });
+    }
+    logits.extend(values);
+    Ok(())
+}

@@ -1,0 +1,374 @@
+//! `results.json`: everything known about one evaluated run.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::bootstrap::{self, Bootstrap, Estimate, Statistic};
+use crate::metrics::{self, Scores, View, confusion, per_class};
+use crate::{EvalError, Predictions};
+
+/// One metric of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct MetricValue {
+    /// Fraction of 1; `None` where the metric is not defined on these images.
+    pub value: Option<f64>,
+    /// Lower end of the interval; `None` where resampling cannot tell.
+    pub ci_low: Option<f64>,
+    /// Upper end of the interval.
+    pub ci_high: Option<f64>,
+    /// Number of images.
+    pub n: usize,
+    /// Whether a larger value is a better model.
+    pub higher_is_better: bool,
+}
+
+/// One class against the rest. Precision is undefined where the class was never predicted, recall where it has no image.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClassRow {
+    /// Name of the class.
+    pub class: String,
+    /// Images of the class.
+    pub support: usize,
+    /// Images taken for the class.
+    pub predicted: usize,
+    /// Share of right ones among those taken for the class.
+    pub precision: Estimate,
+    /// Share of the class's images that were found (sensitivity).
+    pub recall: Estimate,
+    /// Harmonic mean of precision and recall.
+    pub f1: Estimate,
+    /// Share of the other classes' images not taken for this one.
+    pub specificity: Estimate,
+    /// Area under the ROC curve, this class against the rest.
+    pub auroc: Estimate,
+}
+
+/// What `results.json` holds. Fields that a caller does not know stay `None`:
+/// `Results { method, seed, ..Results::from_predictions(&predictions, &bootstrap) }`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Results {
+    /// Always [`Results::SCHEMA`].
+    pub schema: String,
+    /// Version of vpt that evaluated.
+    pub vpt_version: String,
+    /// Name of the task or data set.
+    pub task: String,
+    /// The evaluated split: `train`, `val` or `test`.
+    pub split: String,
+    /// Tuning method, for example `vpt-deep`.
+    pub method: String,
+    /// The backbone, as the user named it.
+    pub model: String,
+    /// Seed of the training.
+    pub seed: Option<u64>,
+    /// Device that evaluated.
+    pub device: Option<String>,
+
+    /// Number of evaluated images.
+    pub images: usize,
+    /// Metrics by name.
+    pub metrics: BTreeMap<String, MetricValue>,
+    /// One row per class, in the model's order.
+    pub per_class: Vec<ClassRow>,
+    /// Counts `[true class][predicted class]`.
+    pub confusion_matrix: Vec<Vec<usize>>,
+    /// How the intervals were made.
+    pub bootstrap: Bootstrap,
+
+    /// Number of tuned parameters.
+    pub tuned_params: Option<usize>,
+    /// Number of all parameters.
+    pub total_params: Option<usize>,
+    /// Size of the task file.
+    pub task_file_bytes: Option<u64>,
+    /// Seconds of training, validation included.
+    pub train_seconds: Option<f64>,
+    /// Seconds of this evaluation, decoding included.
+    pub eval_seconds: Option<f64>,
+    /// Evaluated images per second, decoding included.
+    pub images_per_second: Option<f64>,
+    /// Trained images per second, decoding and augmentation included.
+    pub train_images_per_second: Option<f64>,
+    /// Most memory that the training process held (resident set).
+    pub peak_memory_bytes: Option<u64>,
+    /// Number of trained epochs.
+    pub epochs: Option<usize>,
+    /// Epoch whose weights were evaluated.
+    pub best_epoch: Option<usize>,
+
+    /// SHA-256 of the backbone's canonical tensors.
+    pub backbone_sha256: Option<String>,
+    /// Fingerprint of the data set: contents and labels of all splits.
+    pub data_fingerprint: Option<String>,
+    /// When the run was made, RFC 3339.
+    pub date: Option<String>,
+}
+
+impl Default for Results {
+    fn default() -> Self {
+        Self {
+            schema: Self::SCHEMA.to_owned(),
+            vpt_version: env!("CARGO_PKG_VERSION").to_owned(),
+            task: String::new(),
+            split: String::new(),
+            method: String::new(),
+            model: String::new(),
+            seed: None,
+            device: None,
+            images: 0,
+            metrics: BTreeMap::new(),
+            per_class: Vec::new(),
+            confusion_matrix: Vec::new(),
+            bootstrap: Bootstrap::default(),
+            tuned_params: None,
+            total_params: None,
+            task_file_bytes: None,
+            train_seconds: None,
+            eval_seconds: None,
+            images_per_second: None,
+            train_images_per_second: None,
+            peak_memory_bytes: None,
+            epochs: None,
+            best_epoch: None,
+            backbone_sha256: None,
+            data_fingerprint: None,
+            date: None,
+        }
+    }
+}
+
+impl Results {
+    /// Kind and version of the document.
+    pub const SCHEMA: &str = "vpt-results/1";
+
+    /// Metrics, per-class table and confusion matrix of these predictions, each number with its interval.
+    pub fn from_predictions(predictions: &Predictions, options: &Bootstrap) -> Self {
+        let scores = Scores::of(predictions);
+        let weights = scores.ones();
+        let view = scores.view(&weights);
+        let classes = scores.num_classes();
+
+        let metrics: Vec<_> = metrics::applicable(classes).collect();
+        let mut statistics: Vec<Statistic> = metrics
+            .iter()
+            .map(|metric| Statistic::of(metric, scores.len()))
+            .collect();
+        statistics.extend((0..classes).flat_map(|class| class_statistics(class, &view)));
+        let mut estimates = bootstrap::estimates(&scores, &statistics, options).into_iter();
+
+        let metric_value = |(metric, estimate): (&&metrics::Metric, Estimate)| {
+            let Estimate {
+                value,
+                ci_low,
+                ci_high,
+            } = estimate;
+            let higher_is_better = metric.higher_is_better;
+            (
+                metric.name.to_owned(),
+                MetricValue {
+                    value,
+                    ci_low,
+                    ci_high,
+                    n: scores.len(),
+                    higher_is_better,
+                },
+            )
+        };
+        let metrics = metrics.iter().zip(estimates.by_ref()).map(metric_value).collect();
+        let mut next = || estimates.next().unwrap_or_default();
+        let class_row = |(class, name): (usize, &String)| ClassRow {
+            class: name.clone(),
+            support: view.counts().actual[class] as usize,
+            predicted: view.counts().predicted[class] as usize,
+            precision: next(),
+            recall: next(),
+            f1: next(),
+            specificity: next(),
+            auroc: next(),
+        };
+        Self {
+            images: predictions.len(),
+            metrics,
+            per_class: predictions.classes.iter().enumerate().map(class_row).collect(),
+            confusion_matrix: confusion::confusion_matrix(&predictions.labels, view.preds(), classes)
+                .outer_iter()
+                .map(|row| row.to_vec())
+                .collect(),
+            bootstrap: *options,
+            eval_seconds: predictions.seconds,
+            images_per_second: predictions.images_per_second(),
+            ..Self::default()
+        }
+    }
+
+    /// A metric's value, if it is known and defined.
+    pub fn value(&self, metric: &str) -> Option<f64> {
+        self.metrics.get(metric)?.value
+    }
+
+    /// Writes `results.json`.
+    pub fn save(&self, path: &Path) -> Result<(), EvalError> {
+        save_json(self, path)
+    }
+
+    /// Reads `results.json`.
+    pub fn load(path: &Path) -> Result<Self, EvalError> {
+        load_json(path, Self::SCHEMA)
+    }
+}
+
+/// Precision, recall, F1, specificity and AUROC of one class, in the order of [`ClassRow`].
+fn class_statistics<'a>(class: usize, view: &View) -> [Statistic<'a>; 5] {
+    fn statistic<'a>(
+        share_of: Option<u64>,
+        compute: impl Fn(&View) -> Option<f64> + Sync + 'a,
+    ) -> Statistic<'a> {
+        Statistic {
+            compute: Box::new(compute),
+            share_of,
+        }
+    }
+    let counts = view.counts();
+    let others = counts.total - counts.actual[class];
+    [
+        statistic(Some(counts.predicted[class]), move |v| {
+            v.counts().precision(class)
+        }),
+        statistic(Some(counts.actual[class]), move |v| v.counts().recall(class)),
+        statistic(None, move |v| per_class::f1(v.counts(), class)),
+        statistic(Some(others), move |v| per_class::specificity(v.counts(), class)),
+        statistic(None, move |v| v.areas()[class].auroc),
+    ]
+}
+
+/// Writes a document as indented JSON.
+pub(crate) fn save_json(document: &impl Serialize, path: &Path) -> Result<(), EvalError> {
+    let write = |file: &mut dyn std::io::Write| {
+        serde_json::to_writer_pretty(&mut *file, document)?;
+        file.write_all(b"\n")
+    };
+    vpt_data::atomic::write(path, write).map_err(|source| EvalError::Io {
+        action: "write",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Reads a document whose `schema` must be the expected one.
+pub(crate) fn load_json<T: DeserializeOwned>(path: &Path, schema: &'static str) -> Result<T, EvalError> {
+    let text = std::fs::read_to_string(path).map_err(|source| EvalError::Io {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })?;
+    let json = |source| EvalError::Json {
+        path: path.to_owned(),
+        expected: schema,
+        source,
+    };
+    let document: serde_json::Value = serde_json::from_str(&text).map_err(json)?;
+    match document.get("schema").and_then(serde_json::Value::as_str) {
+        Some(found) if found == schema => serde_json::from_value(document).map_err(json),
+        found => Err(EvalError::Schema {
+            path: path.to_owned(),
+            expected: schema,
+            found: found.unwrap_or("none").to_owned(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    fn results() -> Results {
+        let logits = array![
+            [2.0, 0.0, 0.0],
+            [0.0, 1.0, 0.5],
+            [0.0, 0.5, 1.0],
+            [0.3, 0.2, 0.1],
+            [0.0, 2.0, 0.1]
+        ];
+        let paths = (0..5).map(|i| format!("{i}.png").into()).collect();
+        let classes = ["a", "b", "c"].map(str::to_owned).to_vec();
+        let mut predictions = Predictions::new(classes, paths, vec![0, 1, 1, 0, 1], logits).unwrap();
+        predictions.seconds = Some(0.5);
+        Results::from_predictions(
+            &predictions,
+            &Bootstrap {
+                resamples: 200,
+                ..Bootstrap::default()
+            },
+        )
+    }
+
+    #[test]
+    fn numbers_land_in_their_fields() {
+        let results = results();
+        assert_eq!(results.value("top1"), Some(0.8));
+        assert_eq!(results.metrics["top1"].n, 5);
+        assert!(!results.metrics["log_loss"].higher_is_better);
+        assert!(
+            !results.metrics.contains_key("top5"),
+            "top-5 of three classes says nothing"
+        );
+        assert_eq!(results.images_per_second, Some(10.0));
+        assert_eq!(results.confusion_matrix, [[2, 0, 0], [0, 2, 1], [0, 0, 0]]);
+        let [a, b, c] = &results.per_class[..] else {
+            panic!("three classes")
+        };
+        assert_eq!(
+            (a.support, a.predicted, a.precision.value, a.recall.value),
+            (2, 2, Some(1.0), Some(1.0))
+        );
+        assert_eq!(a.recall.ci_high, Some(1.0));
+        assert!(
+            (a.recall.ci_low.unwrap() - 0.025_f64.sqrt()).abs() < 1e-12,
+            "exact bound of two images"
+        );
+        assert!((b.recall.value.unwrap() - 2.0 / 3.0).abs() < 1e-12);
+        assert_eq!(
+            (c.support, c.recall.value, c.precision.value, c.auroc.value),
+            (0, None, Some(0.0), None)
+        );
+    }
+
+    #[test]
+    fn json_round_trip() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("results.json");
+        let saved = Results {
+            method: "linear".into(),
+            seed: Some(u64::MAX),
+            ..results()
+        };
+        saved.save(&path).unwrap();
+        let loaded = Results::load(&path).unwrap();
+        assert_eq!(
+            (&loaded.method, loaded.seed, &loaded.per_class[2]),
+            (&saved.method, saved.seed, &saved.per_class[2])
+        );
+        let text = std::fs::read_to_string(&path).unwrap();
+        // Through the same parser: serde_json reads floats to within an ulp or two.
+        let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(serde_json::to_value(&loaded).unwrap(), read);
+    }
+
+    #[test]
+    fn other_documents_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("results.json");
+        let load = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            Results::load(&path).unwrap_err().to_string()
+        };
+        assert!(load("{\"schema\": \"vpt-results/9\"}").contains("`vpt-results/9`"));
+        assert!(load("{\"schema\"").contains("no vpt-results/1 document"));
+    }
+}
