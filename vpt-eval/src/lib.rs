@@ -1,1 +1,26 @@
-//! vpt-eval
+//! Predictions, metrics with intervals, comparison statistics and reports.
+//!
+//! A model's output on labelled images is a [`Predictions`]; [`metrics`] are pure functions of it, [`Bootstrap`]
+//! gives each an interval, and [`Results`] collects them for `results.json`. Several runs on the same images make a
+//! [`Comparison`]. [`report`] turns all of these into SVG, Markdown and HTML text.
+
+pub mod bootstrap;
+mod comparison;
+mod csv;
+mod epoch;
+mod error;
+mod memory;
+pub mod metrics;
+mod predict;
+mod predictions;
+pub mod report;
+mod results;
+
+pub use bootstrap::{Bootstrap, Estimate};
+pub use comparison::{Comparison, ComparisonRow, RunCurves, RunSummary};
+pub use epoch::EpochRow;
+pub use error::EvalError;
+pub use memory::peak_memory_bytes;
+pub use predict::{PredictOptions, predict};
+pub use predictions::Predictions;
+pub use results::{ClassRow, MetricValue, Results};
