@@ -16,7 +16,7 @@ pub(crate) fn escape(field: &str) -> Cow<'_, str> {
 }
 
 /// A line of fields, with its end.
-pub(crate) fn line<'a>(fields: impl IntoIterator<Item = impl AsRef<str> + 'a>) -> String {
+pub fn line<'a>(fields: impl IntoIterator<Item = impl AsRef<str> + 'a>) -> String {
     let fields: Vec<String> = fields
         .into_iter()
         .map(|field| escape(field.as_ref()).into_owned())

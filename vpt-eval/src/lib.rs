@@ -6,7 +6,7 @@
 
 pub mod bootstrap;
 mod comparison;
-mod csv;
+pub mod csv;
 mod epoch;
 mod error;
 mod memory;

@@ -29,6 +29,7 @@ struct Page<'a> {
 
 struct TableRow {
     cells: Vec<String>,
+    verdict: String,
     is_baseline: bool,
     colour: String,
 }
@@ -46,6 +47,7 @@ pub fn comparison_html(comparison: &Comparison) -> String {
     };
     let row = |(i, row): (usize, &crate::ComparisonRow)| TableRow {
         cells: row_cells(row, metric),
+        verdict: row.verdict.replace(", ", ",\u{a0}"), // intervals are not broken between their ends
         is_baseline: row.method == comparison.baseline,
         colour: svg::series(i),
     };

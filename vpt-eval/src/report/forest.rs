@@ -2,7 +2,7 @@
 
 use super::format::{Unit, method_title};
 use super::plot::{Scale, padded, range, tick_labels};
-use super::svg::{Anchor, Svg, series, shorten};
+use super::svg::{Anchor, Svg, series, shorten, text_width};
 use crate::Comparison;
 use crate::metrics::Metric;
 
@@ -23,19 +23,26 @@ pub(super) fn forest(comparison: &Comparison, metric: &Metric) -> Option<String>
     });
     let (low, high) = range(ends.chain([0.0])).filter(|_| !rows.is_empty())?;
 
-    let (width, line, top) = (480.0, 44.0, 34.0);
-    let bottom = top + line * rows.len() as f64;
-    let title = format!("difference to {}", method_title(&comparison.baseline));
-    let mut svg = Svg::new(width, bottom + 54.0, &title);
-    let x = Scale::new(padded((low, high), 0.08), (16.0, width - 16.0));
-    svg.text(
-        "head",
-        (16.0, 18.0),
-        Anchor::Start,
-        &format!("{}{title}", if unit.digits == 1 { "points: " } else { "" }),
-    );
+    let names: Vec<String> = rows.iter().map(|(_, row, _)| shorten(&row.method, 16)).collect();
+    let numbers: Vec<String> = rows
+        .iter()
+        .map(|(_, _, difference)| unit.difference(difference))
+        .collect();
+    let widest = |texts: &[String]| texts.iter().map(|text| text_width(text)).fold(0.0, f64::max);
 
-    let ticks = x.ticks(6);
+    let (width, line, top) = (480.0, 32.0, 34.0);
+    let (left, right) = (24.0 + widest(&names), width - 20.0 - widest(&numbers));
+    let bottom = top + line * rows.len() as f64;
+    let title = format!(
+        "difference to {}{}",
+        method_title(&comparison.baseline),
+        unit.axis_suffix(", points")
+    );
+    let mut svg = Svg::new(width, bottom + 50.0, &title);
+    let x = Scale::new(padded((low, high), 0.08), (left, right));
+    svg.text("head", (8.0, 18.0), Anchor::Start, &title);
+
+    let ticks = x.ticks(4);
     for (tick, label) in ticks.iter().zip(tick_labels(&ticks)) {
         svg.line("grid", (x.at(*tick), top), (x.at(*tick), bottom));
         svg.text("quiet", (x.at(*tick), bottom + 16.0), Anchor::Middle, &label);
@@ -46,28 +53,23 @@ pub(super) fn forest(comparison: &Comparison, metric: &Metric) -> Option<String>
     } else {
         ("← better", "worse →")
     };
-    svg.text("quiet", (16.0, bottom + 38.0), Anchor::Start, worse);
-    svg.text("quiet", (width - 16.0, bottom + 38.0), Anchor::End, better);
+    svg.text("quiet", (left, bottom + 36.0), Anchor::Start, worse);
+    svg.text("quiet", (right, bottom + 36.0), Anchor::End, better);
 
-    for (place, (i, row, difference)) in rows.iter().enumerate() {
-        let (text_y, bar_y) = (top + line * place as f64 + 16.0, top + line * place as f64 + 30.0);
-        svg.text("", (16.0, text_y), Anchor::Start, &shorten(&row.method, 30));
-        svg.text(
-            "",
-            (width - 16.0, text_y),
-            Anchor::End,
-            &unit.difference(difference),
-        );
+    for (place, (i, _, difference)) in rows.iter().enumerate() {
+        let middle = top + line * (place as f64 + 0.5);
+        svg.text("", (8.0, middle + 4.0), Anchor::Start, &names[place]);
+        svg.text("", (width - 8.0, middle + 4.0), Anchor::End, &numbers[place]);
         let colour = series(*i);
         if let Some((low, high)) = difference.interval() {
             let [low, high] = [low, high].map(|end| x.at(end * unit.scale));
-            svg.line(&format!("bar {colour}"), (low, bar_y), (high, bar_y));
+            svg.line(&format!("bar {colour}"), (low, middle), (high, middle));
             for end in [low, high] {
-                svg.line(&format!("bar {colour}"), (end, bar_y - 4.0), (end, bar_y + 4.0));
+                svg.line(&format!("bar {colour}"), (end, middle - 4.0), (end, middle + 4.0));
             }
         }
         if let Some(value) = difference.value {
-            svg.dot(&colour, (x.at(value * unit.scale), bar_y), 5.0);
+            svg.dot(&colour, (x.at(value * unit.scale), middle), 5.0);
         }
     }
     Some(svg.inline())

@@ -35,6 +35,11 @@ impl Unit {
         }
     }
 
+    /// `suffix` for an axis of percents, nothing for plain numbers.
+    pub fn axis_suffix(&self, suffix: &'static str) -> &'static str {
+        if self.difference.is_empty() { "" } else { suffix }
+    }
+
     /// One number.
     pub fn number(&self, value: f64) -> String {
         minus(&format!("{:.*}", self.digits, value * self.scale))

@@ -51,7 +51,7 @@ pub(crate) fn padded((low, high): (f64, f64), share: f64) -> (f64, f64) {
 fn ticks((low, high): (f64, f64), wanted: usize) -> Vec<f64> {
     let rough = (high - low) / wanted.max(1) as f64;
     let power = 10.0_f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0]
+    let step = [1.0, 2.0, 2.5, 5.0, 10.0]
         .iter()
         .map(|m| m * power)
         .find(|&step| step >= rough * 0.999)
@@ -63,19 +63,17 @@ fn ticks((low, high): (f64, f64), wanted: usize) -> Vec<f64> {
 
 /// Labels with just the digits that tell neighbouring ticks apart.
 pub(crate) fn tick_labels(ticks: &[f64]) -> Vec<String> {
-    let step = ticks
-        .windows(2)
-        .map(|pair| pair[1] - pair[0])
-        .fold(f64::INFINITY, f64::min);
-    let small = ticks.iter().fold(0.0_f64, |max, tick| max.max(tick.abs())) < 0.01;
-    let digits = if step.is_finite() {
-        (-(step * 1.001).log10().floor()).max(0.0) as usize
-    } else {
-        2
+    let largest = ticks.iter().fold(0.0_f64, |max, tick| max.max(tick.abs()));
+    let is_exact = |digits: &i32| {
+        let scale = 10.0_f64.powi(*digits);
+        ticks
+            .iter()
+            .all(|tick| ((tick * scale).round() - tick * scale).abs() < 1e-6 * (largest * scale).max(1.0))
     };
+    let digits = (0..=6).find(is_exact).unwrap_or(6) as usize;
     let label = |&tick: &f64| match tick {
         0.0 => "0".to_owned(),
-        tick if small => format!("{tick:.0e}"),
+        tick if largest < 0.01 => format!("{tick:e}"),
         tick => format!("{tick:.digits$}").replace('-', "−"),
     };
     ticks.iter().map(label).collect()
@@ -177,7 +175,12 @@ mod tests {
             ["0", "0.2", "0.4", "0.6", "0.8", "1.0"]
         );
         assert_eq!(tick_labels(&ticks((-2.5, 2.5), 4)), ["−2", "0", "2"]);
+        assert_eq!(
+            tick_labels(&ticks((0.0, 1.0), 4)),
+            ["0", "0.25", "0.50", "0.75", "1.00"]
+        );
         assert_eq!(tick_labels(&ticks((0.0, 0.001), 2)), ["0", "5e-4", "1e-3"]);
+        assert_eq!(tick_labels(&ticks((1.0, 30.0), 3)), ["10", "20", "30"]);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use super::format::{Unit, metric_title, short};
 use super::plot::{Scale, padded, range, tick_labels};
 use super::svg::{Anchor, Svg, series, shorten, text_width};
-use crate::Comparison;
 use crate::metrics::Metric;
+use crate::{Comparison, ComparisonRow};
 
 /// A box on the page: left, top, right, bottom.
 type Area = (f64, f64, f64, f64);
@@ -21,13 +21,13 @@ pub(super) fn scatter(comparison: &Comparison, metric: &Metric) -> Option<String
             Some((i, row, (tuned as f64).log10(), row.score.value? * unit.scale))
         })
         .collect();
-    let ends = |row: &crate::ComparisonRow| [row.score.ci_low, row.score.ci_high].into_iter().flatten();
+    let ends = |row: &ComparisonRow| [row.score.ci_low, row.score.ci_high].into_iter().flatten();
     let scores = rows
         .iter()
         .flat_map(|(_, row, _, score)| ends(row).map(|end| end * unit.scale).chain([*score]));
     let y_range = padded(range(scores)?, 0.08);
     let x_range = range(rows.iter().map(|(_, _, x, _)| *x))?;
-    let x_range = ((x_range.0 - 0.35).floor().max(0.0), (x_range.1 + 0.35).ceil());
+    let x_range = (x_range.0 - 0.4, x_range.1 + 0.4);
 
     let (width, height) = (480.0, 320.0);
     let (x0, x1, y0, y1) = (46.0, width - 16.0, height - 44.0, 38.0);
@@ -46,7 +46,7 @@ pub(super) fn scatter(comparison: &Comparison, metric: &Metric) -> Option<String
         svg.text("quiet", (x0 - 6.0, y.at(*tick) + 4.0), Anchor::End, &label);
     }
     svg.line("axis", (x0, y0), (x1, y0));
-    for power in x_range.0 as i32..=x_range.1 as i32 {
+    for power in x_range.0.ceil() as i32..=x_range.1.floor() as i32 {
         let at = x.at(f64::from(power));
         svg.line("axis", (at, y0), (at, y0 + 4.0));
         svg.text(
@@ -63,15 +63,21 @@ pub(super) fn scatter(comparison: &Comparison, metric: &Metric) -> Option<String
         "tuned parameters (logarithmic)",
     );
 
-    // Where nothing may be written over: the points, and the labels placed so far.
-    let mut taken: Vec<Area> = rows
-        .iter()
-        .map(|(_, _, a, b)| around((x.at(*a), y.at(*b)), 7.0))
-        .collect();
+    let bar = |row: &ComparisonRow| {
+        row.score
+            .interval()
+            .map(|(low, high)| [low, high].map(|end| y.at(end * unit.scale)))
+    };
+    // Where nothing may be written over: points, intervals, and the labels placed so far.
+    let mut taken: Vec<Area> = Vec::new();
+    for (_, row, tuned, score) in &rows {
+        let at = x.at(*tuned);
+        taken.push(around((at, y.at(*score)), 7.0));
+        taken.extend(bar(row).map(|[low, high]| (at - 3.0, high, at + 3.0, low)));
+    }
     for (i, row, tuned, score) in &rows {
         let (at, colour) = ((x.at(*tuned), y.at(*score)), series(*i));
-        if let Some((low, high)) = row.score.interval() {
-            let [low, high] = [low, high].map(|end| y.at(end * unit.scale));
+        if let Some([low, high]) = bar(row) {
             svg.line(&format!("bar {colour}"), (at.0, low), (at.0, high));
         }
         svg.dot(&colour, at, 5.0);
