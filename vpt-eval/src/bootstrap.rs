@@ -132,10 +132,13 @@ fn draw(weights: &mut [u32], rng: &mut Pcg64) {
     }
 }
 
-/// Something to estimate: a pure function of weighted predictions.
+/// A pure function of weighted predictions.
+pub type Compute<'a> = Box<dyn Fn(&View) -> Option<f64> + Sync + 'a>;
+
+/// Something to estimate.
 pub struct Statistic<'a> {
     /// The function.
-    pub compute: Box<dyn Fn(&View) -> Option<f64> + Sync + 'a>,
+    pub compute: Compute<'a>,
     /// Number of items, if the value is a share of them (see [`Estimate::new`]).
     pub share_of: Option<u64>,
 }

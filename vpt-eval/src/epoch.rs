@@ -1,11 +1,11 @@
 //! One row of `results.csv`: what an epoch of training cost and reached.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::EvalError;
+use crate::{EvalError, csv};
 
 /// One epoch of training.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -38,12 +38,10 @@ const FIXED: [&str; 6] = [
 impl EpochRow {
     /// `results.csv`: the fixed columns, then one `val_<metric>` column for each metric that any row has.
     pub fn to_csv(rows: &[Self]) -> String {
-        let names: std::collections::BTreeSet<&String> =
-            rows.iter().flat_map(|row| row.metrics.keys()).collect();
-        let mut csv = FIXED.join(",");
-        names.iter().for_each(|name| csv += &format!(",val_{name}"));
-        csv.push('\n');
-        for row in rows {
+        let names: BTreeSet<&String> = rows.iter().flat_map(|row| row.metrics.keys()).collect();
+        let titles = FIXED.iter().map(|&name| name.to_owned());
+        let header = csv::line(titles.chain(names.iter().map(|name| format!("val_{name}"))));
+        let line = |row: &Self| {
             let Self {
                 epoch,
                 seconds,
@@ -53,15 +51,18 @@ impl EpochRow {
                 metrics,
                 images_per_second,
             } = row;
-            csv += &format!("{epoch},{seconds:.3},{lr:e},{train_loss},{val_loss},{images_per_second:.2}");
-            for name in &names {
-                csv += &metrics
-                    .get(*name)
-                    .map_or(",".to_owned(), |value| format!(",{value}"));
-            }
-            csv.push('\n');
-        }
-        csv
+            let fixed = [
+                epoch.to_string(),
+                format!("{seconds:.3}"),
+                format!("{lr:e}"),
+                train_loss.to_string(),
+                val_loss.to_string(),
+                format!("{images_per_second:.2}"),
+            ];
+            let metric = |name: &&String| metrics.get(*name).map_or(String::new(), f64::to_string);
+            csv::line(fixed.into_iter().chain(names.iter().map(metric)))
+        };
+        header + &rows.iter().map(line).collect::<String>()
     }
 
     /// Reads what [`EpochRow::to_csv`] wrote.
@@ -71,20 +72,21 @@ impl EpochRow {
             path: path.to_owned(),
             source,
         })?;
-        let mut lines = text.lines().enumerate();
-        let header: Vec<&str> = lines
-            .next()
-            .map_or(Vec::new(), |(_, line)| line.split(',').collect());
-        lines
-            .map(|(i, line)| {
-                let fields: BTreeMap<&str, &str> = header.iter().copied().zip(line.split(',')).collect();
-                Self::parse(&fields).map_err(|reason| EvalError::Csv {
-                    path: path.to_owned(),
-                    line: i as u64 + 1,
-                    reason,
-                })
+        let mut records = csv::parse(&text).into_iter();
+        let header = records.next().map(|record| record.fields).unwrap_or_default();
+        let row = |csv::Record { line, fields }: csv::Record| {
+            let fields = header
+                .iter()
+                .zip(&fields)
+                .map(|(name, field)| (name.as_str(), field.as_str()))
+                .collect();
+            Self::parse(&fields).map_err(|reason| EvalError::Csv {
+                path: path.to_owned(),
+                line,
+                reason,
             })
-            .collect()
+        };
+        records.map(row).collect()
     }
 
     fn parse(fields: &BTreeMap<&str, &str>) -> Result<Self, String> {

@@ -74,7 +74,7 @@ pub fn predict(
     Ok(predictions)
 }
 
-fn loader(samples: &[Sample], classes: usize, pre: &Preprocess, opts: &PredictOptions) -> Loader {
+pub(crate) fn loader(samples: &[Sample], classes: usize, pre: &Preprocess, opts: &PredictOptions) -> Loader {
     let config = LoaderConfig {
         batch_size: opts.batch_size.max(1),
         shuffle: false,
@@ -89,7 +89,7 @@ fn loader(samples: &[Sample], classes: usize, pre: &Preprocess, opts: &PredictOp
 }
 
 /// The batch as a tensor `[batch, 3, height, width]`.
-fn pixels(batch: Batch, device: &Device) -> Tensor<4> {
+pub(crate) fn pixels(batch: Batch, device: &Device) -> Tensor<4> {
     let [height, width] = batch.size;
     let shape = [batch.labels.len(), 3, height, width];
     Tensor::from_data(TensorData::new(batch.pixels, shape), device)

@@ -77,12 +77,12 @@ impl Predictions {
 
     /// Probabilities `[images, classes]`: softmax in float64.
     pub fn probs(&self) -> Array2<f64> {
-        softmax(self.logits.view())
+        softmax(&self.logits)
     }
 
     /// Most likely class of each image; the lowest index on ties.
     pub fn top1(&self) -> Vec<usize> {
-        self.logits.rows().into_iter().map(argmax).collect()
+        self.logits.rows().into_iter().map(|row| argmax(&row)).collect()
     }
 
     /// An error unless `other` is about the same images, in the same order, with the same labels and classes.

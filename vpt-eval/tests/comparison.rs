@@ -1,5 +1,7 @@
 //! A comparison of simulated runs, and the reports made of it.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

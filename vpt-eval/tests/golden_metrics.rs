@@ -1,5 +1,7 @@
 //! Metrics against scikit-learn and torchmetrics (`tests/fixtures`, from the project's golden set).
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -89,7 +91,7 @@ fn multiclass_equals_scikit_learn() {
     for set in ["mc7", "mc10_ties", "mc6_absent_and_never_predicted", "mc3_small"] {
         let (logits, labels) = (golden.logits(set), golden.classes(&format!("{set}.labels")));
         let classes = logits.ncols();
-        let scores = Scores::new(logits.view(), &labels);
+        let scores = Scores::new(&logits, &labels);
         let weights = scores.ones();
         let view = scores.view(&weights);
         let value = |name: &str| (metrics::find(name).unwrap().compute)(&view);
@@ -99,7 +101,7 @@ fn multiclass_equals_scikit_learn() {
             golden.check(set, "top5_accuracy", value("top5"), EXACT);
         }
         if classes > 3 {
-            let ranks = accuracy::truth_ranks(logits.view(), &labels);
+            let ranks = accuracy::truth_ranks(&logits, &labels);
             golden.check(set, "top3_accuracy", accuracy::top_k(&ranks, &weights, 3), EXACT);
         }
         golden.check(set, "balanced_accuracy", value("balanced_accuracy"), EXACT);
@@ -148,7 +150,7 @@ fn softmax_equals_float64_softmax() {
     let golden = Golden::load();
     let logits = golden.logits("mc7");
     let expected = golden.numbers("mc7.probs", f64::from_le_bytes).1;
-    for (got, expected) in metrics::softmax(logits.view()).iter().zip(expected) {
+    for (got, expected) in metrics::softmax(&logits).iter().zip(expected) {
         assert!((got - expected).abs() < 1e-15);
     }
 }
@@ -192,7 +194,7 @@ fn binary_equals_scikit_learn() {
         let both = scores
             .iter()
             .zip(&labels)
-            .map(|(&p, &label)| calibration::brier(ndarray::aview1(&[1.0 - p, p]), label));
+            .map(|(&p, &label)| calibration::brier(&ndarray::aview1(&[1.0 - p, p]), label));
         golden.check(
             set,
             "brier",

@@ -1,5 +1,7 @@
 //! `predict` on a small random model and drawn images.
 
+#![allow(clippy::unwrap_used)]
+
 use vpt_core::{Backbone, Classifier, MethodConfig, VitConfig};
 use vpt_data::{Dataset, Split};
 use vpt_eval::{EvalError, PredictOptions, Predictions, predict};

@@ -1,11 +1,11 @@
 //! Accuracy: top-1, top-k, balanced.
 
-use ndarray::{ArrayView1, ArrayView2};
+use ndarray::{Array2, ArrayView1};
 
 use super::confusion::ClassCounts;
 
 /// Index of the largest value; the lowest index on ties; NaN is skipped.
-pub fn argmax(row: ArrayView1<f32>) -> usize {
+pub fn argmax(row: &ArrayView1<f32>) -> usize {
     let better = |best: (usize, f32), (i, x): (usize, f32)| if x > best.1 { (i, x) } else { best };
     row.iter()
         .copied()
@@ -17,7 +17,7 @@ pub fn argmax(row: ArrayView1<f32>) -> usize {
 /// How many classes go before the true one, for each row of `logits` `[images, classes]`.
 ///
 /// Among equal logits the higher index goes first, as in scikit-learn's `top_k_accuracy_score`.
-pub fn truth_ranks(logits: ArrayView2<f32>, labels: &[usize]) -> Vec<usize> {
+pub fn truth_ranks(logits: &Array2<f32>, labels: &[usize]) -> Vec<usize> {
     let rank = |(row, &label): (ArrayView1<f32>, &usize)| {
         let truth = row[label];
         row.iter()
@@ -64,14 +64,14 @@ mod tests {
 
     #[test]
     fn ties_go_to_the_lowest_index() {
-        assert_eq!(argmax(array![1.0, 3.0, 3.0].view()), 1);
-        assert_eq!(argmax(array![f32::NAN, -1.0].view()), 1);
-        assert_eq!(argmax(array![f32::NAN, f32::NAN].view()), 0);
+        assert_eq!(argmax(&array![1.0, 3.0, 3.0].view()), 1);
+        assert_eq!(argmax(&array![f32::NAN, -1.0].view()), 1);
+        assert_eq!(argmax(&array![f32::NAN, f32::NAN].view()), 0);
     }
 
     #[test]
     fn ranks_follow_scikit_learn_on_ties() {
         let logits = array![[0.5, 0.5, 0.1], [0.2, 0.4, 0.9]];
-        assert_eq!(truth_ranks(logits.view(), &[0, 2]), [1, 0]);
+        assert_eq!(truth_ranks(&logits, &[0, 2]), [1, 0]);
     }
 }

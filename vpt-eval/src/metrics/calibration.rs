@@ -1,6 +1,6 @@
 //! Are the probabilities true? Log loss, Brier score, expected calibration error.
 
-use ndarray::{ArrayView1, ArrayView2};
+use ndarray::{Array2, ArrayView1};
 
 /// Number of equal bins of the expected calibration error.
 pub const ECE_BINS: usize = 15;
@@ -20,18 +20,18 @@ pub struct Calibration {
 
 impl Calibration {
     /// From `logits` and their softmax `probs`, both `[images, classes]`.
-    pub fn new(logits: ArrayView2<f32>, probs: ArrayView2<f64>, preds: &[usize], labels: &[usize]) -> Self {
+    pub fn new(logits: &Array2<f32>, probs: &Array2<f64>, preds: &[usize], labels: &[usize]) -> Self {
         let rows = || probs.rows().into_iter();
         Self {
             log_loss: logits
                 .rows()
                 .into_iter()
                 .zip(labels)
-                .map(|(row, &label)| log_loss(row, label))
+                .map(|(row, &label)| log_loss(&row, label))
                 .collect(),
             brier: rows()
                 .zip(labels)
-                .map(|(row, &label)| brier(row, label))
+                .map(|(row, &label)| brier(&row, label))
                 .collect(),
             confidence: rows().zip(preds).map(|(row, &pred)| row[pred]).collect(),
             correct: preds
@@ -44,14 +44,14 @@ impl Calibration {
 }
 
 /// Negative log likelihood of `label` under the softmax of one row of logits.
-pub fn log_loss(logits: ArrayView1<f32>, label: usize) -> f64 {
+pub fn log_loss(logits: &ArrayView1<f32>, label: usize) -> f64 {
     let max = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
     let sum: f64 = logits.iter().map(|&x| (f64::from(x) - max).exp()).sum();
     sum.ln() + max - f64::from(logits[label])
 }
 
 /// Squared distance between one row of probabilities and the one-hot label: 0 to 2.
-pub fn brier(probs: ArrayView1<f64>, label: usize) -> f64 {
+pub fn brier(probs: &ArrayView1<f64>, label: usize) -> f64 {
     probs
         .iter()
         .enumerate()
@@ -100,14 +100,14 @@ mod tests {
 
     #[test]
     fn log_loss_stays_finite() {
-        let loss = log_loss(array![0.0, 2000.0].view(), 0);
+        let loss = log_loss(&array![0.0, 2000.0].view(), 0);
         assert_eq!(loss, 2000.0);
     }
 
     #[test]
     fn brier_spans_zero_to_two() {
-        assert_eq!(brier(array![1.0, 0.0].view(), 0), 0.0);
-        assert_eq!(brier(array![1.0, 0.0].view(), 1), 2.0);
+        assert_eq!(brier(&array![1.0, 0.0].view(), 0), 0.0);
+        assert_eq!(brier(&array![1.0, 0.0].view(), 1), 2.0);
     }
 
     #[test]

@@ -36,7 +36,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::OnceLock;
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::Array2;
 
 use crate::{EvalError, Predictions};
 use calibration::Calibration;
@@ -140,11 +140,11 @@ pub struct Scores {
 impl Scores {
     /// Prepares predictions.
     pub fn of(predictions: &Predictions) -> Self {
-        Self::new(predictions.logits.view(), &predictions.labels)
+        Self::new(&predictions.logits, &predictions.labels)
     }
 
     /// Prepares `logits` `[images, classes]` and the true class of each image.
-    pub fn new(logits: ArrayView2<f32>, labels: &[usize]) -> Self {
+    pub fn new(logits: &Array2<f32>, labels: &[usize]) -> Self {
         let (images, classes) = logits.dim();
         assert_eq!(
             images,
@@ -156,14 +156,14 @@ impl Scores {
         let preds = logits
             .rows()
             .into_iter()
-            .map(accuracy::argmax)
+            .map(|row| accuracy::argmax(&row))
             .collect::<Vec<_>>();
         if let Some(label) = labels.iter().find(|&&label| label >= classes) {
             panic!("label {label} of {classes} classes");
         }
         Self {
             truth_ranks: accuracy::truth_ranks(logits, labels),
-            calibration: Calibration::new(logits, probs.view(), &preds, labels),
+            calibration: Calibration::new(logits, &probs, &preds, labels),
             labels: labels.to_vec(),
             preds,
             probs,
@@ -273,7 +273,7 @@ fn mean_of_defined(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
 }
 
 /// Softmax of each row, in float64. Rows with NaN or +inf become NaN.
-pub fn softmax(logits: ArrayView2<f32>) -> Array2<f64> {
+pub fn softmax(logits: &Array2<f32>) -> Array2<f64> {
     let mut probs = logits.mapv(f64::from);
     for mut row in probs.rows_mut() {
         let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -297,13 +297,13 @@ mod tests {
 
     #[test]
     fn no_image_gives_no_number() {
-        let values = all(&Scores::new(Array2::zeros((0, 3)).view(), &[]));
+        let values = all(&Scores::new(&Array2::zeros((0, 3)), &[]));
         assert!(values.values().all(Option::is_none), "{values:?}");
     }
 
     #[test]
     fn one_class_gives_what_is_defined() {
-        let values = all(&Scores::new(array![[2.0, 0.0], [1.0, 0.0]].view(), &[0, 0]));
+        let values = all(&Scores::new(&array![[2.0, 0.0], [1.0, 0.0]], &[0, 0]));
         assert_eq!(values["top1"], Some(1.0));
         assert_eq!(values["balanced_accuracy"], Some(1.0));
         assert_eq!(values["macro_f1"], Some(1.0));
@@ -315,7 +315,7 @@ mod tests {
     #[test]
     fn nan_logits_never_panic_and_hide_no_probability() {
         let values = all(&Scores::new(
-            array![[f32::NAN, 1.0], [f32::NAN, f32::NAN], [0.0, 3.0]].view(),
+            &array![[f32::NAN, 1.0], [f32::NAN, f32::NAN], [0.0, 3.0]],
             &[1, 0, 1],
         ));
         assert_eq!(values["top1"], Some(1.0));
@@ -331,10 +331,10 @@ mod tests {
         let weights = [2, 0, 3, 1];
         let rows: Vec<usize> = (0..4).flat_map(|i| vec![i; weights[i] as usize]).collect();
         let repeated = Scores::new(
-            logits.select(ndarray::Axis(0), &rows).view(),
+            &logits.select(ndarray::Axis(0), &rows),
             &rows.iter().map(|&i| labels[i]).collect::<Vec<_>>(),
         );
-        let scores = Scores::new(logits.view(), &labels);
+        let scores = Scores::new(&logits, &labels);
         let weighted = scores.view(&weights);
         for (name, expected) in all(&repeated) {
             let got = (find(name).unwrap().compute)(&weighted);
