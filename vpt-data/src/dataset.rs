@@ -81,18 +81,32 @@ impl Default for OpenOptions {
 
 impl OpenOptions {
     fn validate(&self) -> Result<(), DataError> {
-        let wrong = |name, value: String, expected| Err(DataError::InvalidValue { name, value, expected });
+        let wrong = |name, value: String, expected| {
+            Err(DataError::InvalidValue {
+                name,
+                value,
+                expected,
+            })
+        };
         let fraction = |fraction: f64| (0.0..1.0).contains(&fraction);
         match self {
-            _ if !fraction(self.val_fraction) => {
-                wrong("the val fraction", self.val_fraction.to_string(), "at least 0 and less than 1")
-            }
-            _ if !fraction(self.test_fraction) => {
-                wrong("the test fraction", self.test_fraction.to_string(), "at least 0 and less than 1")
-            }
+            _ if !fraction(self.val_fraction) => wrong(
+                "the val fraction",
+                self.val_fraction.to_string(),
+                "at least 0 and less than 1",
+            ),
+            _ if !fraction(self.test_fraction) => wrong(
+                "the test fraction",
+                self.test_fraction.to_string(),
+                "at least 0 and less than 1",
+            ),
             _ if self.val_fraction + self.test_fraction >= 1.0 => {
                 let sum = self.val_fraction + self.test_fraction;
-                wrong("the sum of the val and test fractions", sum.to_string(), "less than 1")
+                wrong(
+                    "the sum of the val and test fractions",
+                    sum.to_string(),
+                    "less than 1",
+                )
             }
             _ if self.shots == Some(0) => wrong("the number of shots", "0".into(), "at least 1"),
             _ => Ok(()),
@@ -109,10 +123,19 @@ impl Dataset {
     pub fn open(dir: &Path, options: &OpenOptions) -> Result<Self, DataError> {
         options.validate()?;
         let format = Format::detect(dir);
-        let Found { classes, mut images, notes } = format.read(dir)?;
+        let Found {
+            classes,
+            mut images,
+            notes,
+        } = format.read(dir)?;
         let skipped = match options {
-            OpenOptions { skip_bad_images: true, .. } => images.remove_bad(&classes)?,
-            OpenOptions { check_images: true, .. } => images.refuse_bad()?,
+            OpenOptions {
+                skip_bad_images: true,
+                ..
+            } => images.remove_bad(&classes)?,
+            OpenOptions {
+                check_images: true, ..
+            } => images.refuse_bad()?,
             _ => vec![],
         };
         let mut dataset = Self {
@@ -127,7 +150,9 @@ impl Dataset {
             notes,
         };
         if !dataset.skipped.is_empty() {
-            dataset.notes.push(format!("skipped {} unreadable images", dataset.skipped.len()));
+            dataset
+                .notes
+                .push(format!("skipped {} unreadable images", dataset.skipped.len()));
         }
         match images {
             Images::Unsplit(samples) => dataset.divide(samples, options)?,
@@ -175,8 +200,10 @@ impl Dataset {
         for split in Split::ALL {
             let samples = self.split(split);
             hash.update((samples.len() as u64).to_le_bytes());
-            let contents: Vec<Result<[u8; 32], DataError>> =
-                samples.par_iter().map(|sample| Ok(Sha256::digest(decode::read(&sample.path)?).into())).collect();
+            let contents: Vec<Result<[u8; 32], DataError>> = samples
+                .par_iter()
+                .map(|sample| Ok(Sha256::digest(decode::read(&sample.path)?).into()))
+                .collect();
             for (sample, content) in samples.iter().zip(contents) {
                 text(&mut hash, &relative(&sample.path, &self.root));
                 hash.update(content?);
@@ -193,7 +220,11 @@ impl Dataset {
         let place = |class: &String| classes.iter().position(|name| name == class);
         let places: Option<Vec<usize>> = self.classes.iter().map(place).collect();
         let Some(places) = places.filter(|places| places.len() == classes.len()) else {
-            return Err(DataError::OtherClasses { dir: self.root, expected: classes.into(), found: self.classes });
+            return Err(DataError::OtherClasses {
+                dir: self.root,
+                expected: classes.into(),
+                found: self.classes,
+            });
         };
         for samples in [&mut self.train, &mut self.val, &mut self.test] {
             for sample in samples {
@@ -206,8 +237,20 @@ impl Dataset {
 
     /// Splits images of which nothing says where they belong.
     fn divide(&mut self, samples: Vec<Sample>, options: &OpenOptions) -> Result<(), DataError> {
-        let OpenOptions { seed, val_fraction, test_fraction, .. } = *options;
-        let parts = stratified(samples, &self.classes, &self.root, val_fraction, test_fraction, seed)?;
+        let OpenOptions {
+            seed,
+            val_fraction,
+            test_fraction,
+            ..
+        } = *options;
+        let parts = stratified(
+            samples,
+            &self.classes,
+            &self.root,
+            val_fraction,
+            test_fraction,
+            seed,
+        )?;
         self.notes.push(format!(
             "no split folders: each class split {} into train, val and test by seed {seed}",
             percent(&[1.0 - val_fraction - test_fraction, val_fraction, test_fraction]),
@@ -225,14 +268,17 @@ impl Dataset {
         options: &OpenOptions,
     ) -> Result<(), DataError> {
         if test.is_none() {
-            self.notes.push("no `test` folder: nothing is held out for the final report".into());
+            self.notes
+                .push("no `test` folder: nothing is held out for the final report".into());
         }
         self.test = test.unwrap_or_default();
         if let Some(val) = val {
             (self.train, self.val) = (train, val);
             return Ok(());
         }
-        let OpenOptions { seed, val_fraction, .. } = *options;
+        let OpenOptions {
+            seed, val_fraction, ..
+        } = *options;
         let parts = stratified(train, &self.classes, &self.root, val_fraction, 0.0, seed)?;
         self.notes.push(format!(
             "no `val` folder: {} % of `train`, {} images, taken as validation by seed {seed}",
@@ -246,7 +292,9 @@ impl Dataset {
     fn take_shots(&mut self, shots: usize, seed: u64) {
         for (class, count) in self.classes.iter().zip(self.class_counts(Split::Train)) {
             if count < shots {
-                self.notes.push(format!("class `{class}` has {count} training images, fewer than {shots} shots"));
+                self.notes.push(format!(
+                    "class `{class}` has {count} training images, fewer than {shots} shots"
+                ));
             }
         }
         let train = std::mem::take(&mut self.train);
@@ -267,8 +315,16 @@ impl Images {
     fn refuse_bad(&mut self) -> Result<Vec<BadImage>, DataError> {
         let lists = self.lists();
         let checked = lists.iter().map(|samples| samples.len()).sum();
-        let bad: Vec<BadImage> = lists.into_iter().flat_map(|samples| bad_images(samples)).flatten().collect();
-        if bad.is_empty() { Ok(bad) } else { Err(DataError::BadImages { bad, checked }) }
+        let bad: Vec<BadImage> = lists
+            .into_iter()
+            .flat_map(|samples| bad_images(samples))
+            .flatten()
+            .collect();
+        if bad.is_empty() {
+            Ok(bad)
+        } else {
+            Err(DataError::BadImages { bad, checked })
+        }
     }
 
     /// Removes images that cannot be decoded. An error if nothing is left of a class in train.
@@ -286,10 +342,14 @@ impl Images {
                     }
                 }
             }
-            let lost = (0..classes.len()).find(|&label| unreadable[label] > 0 && !good.iter().any(|s| s.label == label));
+            let lost = (0..classes.len())
+                .find(|&label| unreadable[label] > 0 && !good.iter().any(|s| s.label == label));
             if let (0, Some(label)) = (at, lost) {
                 let class = classes[label].clone();
-                return Err(DataError::UnreadableClass { class, unreadable: unreadable[label] });
+                return Err(DataError::UnreadableClass {
+                    class,
+                    unreadable: unreadable[label],
+                });
             }
             *samples = good;
         }
@@ -301,7 +361,10 @@ impl Images {
 fn bad_images(samples: &[Sample]) -> Vec<Option<BadImage>> {
     let check = |sample: &Sample| {
         let error = decode::decode(&sample.path).err()?;
-        Some(BadImage { path: sample.path.clone(), reason: error.reason() })
+        Some(BadImage {
+            path: sample.path.clone(),
+            reason: error.reason(),
+        })
     };
     samples.par_iter().map(check).collect()
 }

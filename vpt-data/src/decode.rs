@@ -37,7 +37,10 @@ pub fn decode(path: &Path) -> Result<RgbImage, DataError> {
 pub fn decode_bytes(name: &str, bytes: &[u8]) -> Result<RgbImage, DataError> {
     guarded(name, || {
         let Opened { decoder, orientation } = open(name, bytes)?;
-        let bad = |reason: String| DataError::BadImage { path: name.into(), reason };
+        let bad = |reason: String| DataError::BadImage {
+            path: name.into(),
+            reason,
+        };
         let picture = DynamicImage::from_decoder(decoder).map_err(|error| bad(error.to_string()))?;
         let mut picture = DynamicImage::ImageRgb8(to_rgb8(picture).map_err(bad)?);
         picture.apply_orientation(orientation);
@@ -61,7 +64,11 @@ pub(crate) fn header(name: &str, bytes: &[u8]) -> Result<Header, DataError> {
     guarded(name, || {
         let Opened { decoder, orientation } = open(name, bytes)?;
         let (width, height) = decoder.dimensions();
-        let (width, height) = if is_quarter_turn(orientation) { (height, width) } else { (width, height) };
+        let (width, height) = if is_quarter_turn(orientation) {
+            (height, width)
+        } else {
+            (width, height)
+        };
         let mode = match (decoder.original_color_type(), decoder.color_type()) {
             (image::ExtendedColorType::Unknown(_), shown) => color_mode(&format!("{shown:?}")),
             (stored, _) => color_mode(&format!("{stored:?}")),
@@ -73,16 +80,24 @@ pub(crate) fn header(name: &str, bytes: &[u8]) -> Result<Header, DataError> {
 /// The bytes of an image file.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, DataError> {
     let failed = |source| DataError::io(path, source);
-    let bad = |reason| DataError::BadImage { path: path.into(), reason };
+    let bad = |reason| DataError::BadImage {
+        path: path.into(),
+        reason,
+    };
     let metadata = fs::metadata(path).map_err(failed)?;
     if !metadata.is_file() {
         return Err(bad("not a file".into()));
     }
     if metadata.len() > MAX_FILE_BYTES {
-        return Err(bad(format!("{} bytes, the limit is {MAX_FILE_BYTES}", metadata.len())));
+        return Err(bad(format!(
+            "{} bytes, the limit is {MAX_FILE_BYTES}",
+            metadata.len()
+        )));
     }
     let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
-    File::open(path).and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut bytes)).map_err(failed)?;
+    File::open(path)
+        .and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut bytes))
+        .map_err(failed)?;
     Ok(bytes)
 }
 
@@ -93,20 +108,31 @@ struct Opened<'a> {
 }
 
 fn open<'a>(name: &str, bytes: &'a [u8]) -> Result<Opened<'a>, DataError> {
-    let bad = |reason: String| DataError::BadImage { path: name.into(), reason };
+    let bad = |reason: String| DataError::BadImage {
+        path: name.into(),
+        reason,
+    };
     if bytes.is_empty() {
         return Err(bad("the file is empty".into()));
     }
-    let mut reader =
-        ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| bad(error.to_string()))?;
-    let Some(format) = reader.format() else { return Err(bad(what_it_is(bytes))) };
+    let mut reader = ImageReader::new(Cursor::new(bytes))
+        .with_guessed_format()
+        .map_err(|error| bad(error.to_string()))?;
+    let Some(format) = reader.format() else {
+        return Err(bad(what_it_is(bytes)));
+    };
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(MAX_DECODER_BYTES);
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(|error| bad(error.to_string()))?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > MAX_PIXELS || width.max(height) > MAX_EDGE {
-        return Err(DataError::ImageTooLarge { path: name.into(), width, height, limit: MAX_PIXELS });
+        return Err(DataError::ImageTooLarge {
+            path: name.into(),
+            width,
+            height,
+            limit: MAX_PIXELS,
+        });
     }
     if width == 0 || height == 0 {
         return Err(bad(format!("it has {width} x {height} pixels")));
@@ -116,12 +142,18 @@ fn open<'a>(name: &str, bytes: &'a [u8]) -> Result<Opened<'a>, DataError> {
     }
     // A damaged Exif block is no reason to refuse a picture.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    Ok(Opened { decoder: Box::new(decoder), orientation })
+    Ok(Opened {
+        decoder: Box::new(decoder),
+        orientation,
+    })
 }
 
 /// Says what a file that is no image we know might be instead.
 fn what_it_is(bytes: &[u8]) -> String {
-    let is_text = bytes.iter().take(512).all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
+    let is_text = bytes
+        .iter()
+        .take(512)
+        .all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
     let guess = match bytes {
         _ if bytes.iter().all(|&byte| byte == 0) => "only zero bytes",
         [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] if brand.starts_with(b"avif") => "an AVIF image",
@@ -146,18 +178,27 @@ fn jpeg_ends(bytes: &[u8]) -> bool {
     let mut at = 2;
     let mut in_scan = false;
     loop {
-        let Some(&[first, code]) = bytes.get(at..).and_then(|rest| rest.first_chunk()) else { return false };
+        let Some(&[first, code]) = bytes.get(at..).and_then(|rest| rest.first_chunk()) else {
+            return false;
+        };
         match (first, code) {
             (0xff, END) => return true,
             (0xff, 0xff) => at += 1,
             (0xff, 0x00 | 0x01 | 0xd0..=0xd8) => at += 2,
             (0xff, _) => {
-                let Some(&length) = bytes.get(at + 2..).and_then(|rest| rest.first_chunk()) else { return false };
+                let Some(&length) = bytes.get(at + 2..).and_then(|rest| rest.first_chunk()) else {
+                    return false;
+                };
                 at += 2 + usize::from(u16::from_be_bytes(length));
                 in_scan = code == START_OF_SCAN;
             }
             // Image data; or stray bytes between segments, which decoders skip too.
-            _ if in_scan => at += bytes[at..].iter().position(|&byte| byte == 0xff).unwrap_or(bytes.len()),
+            _ if in_scan => {
+                at += bytes[at..]
+                    .iter()
+                    .position(|&byte| byte == 0xff)
+                    .unwrap_or(bytes.len())
+            }
             _ => at += 1,
         }
     }
@@ -171,7 +212,10 @@ fn guarded<T>(name: &str, decode: impl FnOnce() -> Result<T, DataError>) -> Resu
             .map(String::as_str)
             .or_else(|| panic.downcast_ref::<&str>().copied())
             .unwrap_or("unknown");
-        Err(DataError::BadImage { path: name.into(), reason: format!("the decoder failed: {message}") })
+        Err(DataError::BadImage {
+            path: name.into(),
+            reason: format!("the decoder failed: {message}"),
+        })
     })
 }
 
@@ -204,13 +248,18 @@ fn to_rgb8(picture: DynamicImage) -> Result<RgbImage, String> {
         DynamicImage::ImageLuma8(picture) => picture.iter().flat_map(|&v| gray(v)).collect(),
         DynamicImage::ImageLuma16(picture) => picture.iter().flat_map(|&v| gray(high_byte(v))).collect(),
         DynamicImage::ImageRgb16(picture) => picture.iter().map(|&v| high_byte(v)).collect(),
-        DynamicImage::ImageLumaA8(picture) => picture.pixels().flat_map(|p| gray(over_white(p[0], p[1]))).collect(),
-        DynamicImage::ImageLumaA16(picture) => {
-            picture.pixels().flat_map(|p| gray(over_white(high_byte(p[0]), high_byte(p[1])))).collect()
-        }
-        DynamicImage::ImageRgba8(picture) => {
-            picture.pixels().flat_map(|p| [0, 1, 2].map(|c| over_white(p[c], p[3]))).collect()
-        }
+        DynamicImage::ImageLumaA8(picture) => picture
+            .pixels()
+            .flat_map(|p| gray(over_white(p[0], p[1])))
+            .collect(),
+        DynamicImage::ImageLumaA16(picture) => picture
+            .pixels()
+            .flat_map(|p| gray(over_white(high_byte(p[0]), high_byte(p[1]))))
+            .collect(),
+        DynamicImage::ImageRgba8(picture) => picture
+            .pixels()
+            .flat_map(|p| [0, 1, 2].map(|c| over_white(p[c], p[3])))
+            .collect(),
         DynamicImage::ImageRgba16(picture) => picture
             .pixels()
             .flat_map(|p| [0, 1, 2].map(|c| over_white(high_byte(p[c]), high_byte(p[3]))))
@@ -246,13 +295,20 @@ mod tests {
     #[test]
     fn sixteen_bits_are_scaled_and_rounded() {
         for value in [0, 128, 129, 256, 257, 385, 386, 32767, 65406, 65407, 65535_u16] {
-            assert_eq!(high_byte(value), (f64::from(value) / 257.0).round() as u8, "{value}");
+            assert_eq!(
+                high_byte(value),
+                (f64::from(value) / 257.0).round() as u8,
+                "{value}"
+            );
         }
     }
 
     #[test]
     fn transparency_shows_white() {
-        assert_eq!([over_white(10, 0), over_white(10, 255), over_white(0, 128)], [255, 10, 127]);
+        assert_eq!(
+            [over_white(10, 0), over_white(10, 255), over_white(0, 128)],
+            [255, 10, 127]
+        );
     }
 
     #[test]
@@ -278,6 +334,9 @@ mod tests {
     #[test]
     fn a_panicking_decoder_is_a_bad_image() {
         let error = guarded::<()>("a.png", || panic!("index out of bounds")).unwrap_err();
-        assert_eq!(error.to_string(), "cannot decode `a.png`: the decoder failed: index out of bounds");
+        assert_eq!(
+            error.to_string(),
+            "cannot decode `a.png`: the decoder failed: index out of bounds"
+        );
     }
 }

@@ -296,8 +296,13 @@ impl DataError {
     pub(crate) fn reason(&self) -> String {
         match self {
             Self::BadImage { reason, .. } => reason.clone(),
-            Self::ImageTooLarge { width, height, limit, .. } => {
-                format!("{width} x {height} pixels, the limit is {} million", limit / 1_000_000)
+            Self::ImageTooLarge {
+                width, height, limit, ..
+            } => {
+                format!(
+                    "{width} x {height} pixels, the limit is {} million",
+                    limit / 1_000_000
+                )
             }
             Self::Missing { .. } => "does not exist".into(),
             Self::DanglingLink { .. } => "a link to something that does not exist".into(),
@@ -373,7 +378,11 @@ impl Display for Folders<'_> {
         if self.0.is_empty() {
             return f.write_str("no folder at all");
         }
-        let names: Vec<_> = self.0.iter().map(|folder| format!("`{}`", folder.display())).collect();
+        let names: Vec<_> = self
+            .0
+            .iter()
+            .map(|folder| format!("`{}`", folder.display()))
+            .collect();
         f.write_str(&names.join(", "))
     }
 }
@@ -385,19 +394,35 @@ mod tests {
     #[test]
     fn operating_system_errors_find_their_variant() {
         let of = |kind: io::ErrorKind| DataError::io("some/place", kind.into());
-        assert_eq!(of(io::ErrorKind::NotFound).to_string(), "`some/place` does not exist");
+        assert_eq!(
+            of(io::ErrorKind::NotFound).to_string(),
+            "`some/place` does not exist"
+        );
         let denied = of(io::ErrorKind::PermissionDenied);
         assert_eq!(denied.to_string(), "no permission to read `some/place`");
         assert!(denied.hint().unwrap().contains("read access"));
-        assert!(of(io::ErrorKind::NotADirectory).hint().unwrap().ends_with("perhaps `some`"));
+        assert!(
+            of(io::ErrorKind::NotADirectory)
+                .hint()
+                .unwrap()
+                .ends_with("perhaps `some`")
+        );
         assert_eq!(of(io::ErrorKind::TimedOut).path(), Some(Path::new("some/place")));
     }
 
     #[test]
     fn long_lists_are_cut_and_counted() {
-        let bad = (0..25).map(|i| BadImage { path: format!("{i}.png").into(), reason: "cut".into() }).collect();
+        let bad = (0..25)
+            .map(|i| BadImage {
+                path: format!("{i}.png").into(),
+                reason: "cut".into(),
+            })
+            .collect();
         let text = DataError::BadImages { bad, checked: 100 }.to_string();
-        assert!(text.starts_with("25 of 100 images cannot be read:\n  `0.png`: cut\n"), "{text}");
+        assert!(
+            text.starts_with("25 of 100 images cannot be read:\n  `0.png`: cut\n"),
+            "{text}"
+        );
         assert!(text.ends_with("  `19.png`: cut\n  and 5 more"), "{text}");
     }
 }

@@ -37,11 +37,17 @@ pub(crate) fn stratified(
         Test,
     }
     let mut parts = vec![Part::Train; samples.len()];
-    for (class, members) in ranked(&samples, classes.len(), root, seed, SPLIT).into_iter().enumerate() {
+    for (class, members) in ranked(&samples, classes.len(), root, seed, SPLIT)
+        .into_iter()
+        .enumerate()
+    {
         let counts = held_out(members.len(), val_fraction, test_fraction);
         let Some((val, test)) = counts else {
             let held_out = [(val_fraction, "val"), (test_fraction, "test")];
-            let held_out = held_out.into_iter().filter(|(fraction, _)| *fraction > 0.0).map(|(_, name)| name);
+            let held_out = held_out
+                .into_iter()
+                .filter(|(fraction, _)| *fraction > 0.0)
+                .map(|(_, name)| name);
             return Err(DataError::ClassTooSmall {
                 class: classes[class].clone(),
                 images: members.len(),
@@ -56,7 +62,11 @@ pub(crate) fn stratified(
             parts[member] = Part::Val;
         }
     }
-    let mut partition = Partition { train: vec![], val: vec![], test: vec![] };
+    let mut partition = Partition {
+        train: vec![],
+        val: vec![],
+        test: vec![],
+    };
     for (sample, part) in samples.into_iter().zip(parts) {
         match part {
             Part::Train => partition.train.push(sample),
@@ -75,7 +85,11 @@ pub(crate) fn few(samples: Vec<Sample>, classes: usize, root: &Path, shots: usiz
             kept[member] = true;
         }
     }
-    samples.into_iter().zip(kept).filter_map(|(sample, kept)| kept.then_some(sample)).collect()
+    samples
+        .into_iter()
+        .zip(kept)
+        .filter_map(|(sample, kept)| kept.then_some(sample))
+        .collect()
 }
 
 /// How many of `images` go into val and test: rounded, at least 1 each if wanted, and train keeps at least 1.
@@ -109,13 +123,20 @@ fn ranked(samples: &[Sample], classes: usize, root: &Path, seed: u64, stream: u6
     for class in &mut members {
         class.sort();
     }
-    members.into_iter().map(|class| class.into_iter().map(|(_, _, index)| index).collect()).collect()
+    members
+        .into_iter()
+        .map(|class| class.into_iter().map(|(_, _, index)| index).collect())
+        .collect()
 }
 
 /// A path below `root` with `/` between its parts on every system.
 pub(crate) fn relative(path: &Path, root: &Path) -> String {
     let below = path.strip_prefix(root).unwrap_or(path);
-    below.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
+    below
+        .components()
+        .map(|part| part.as_os_str().to_string_lossy())
+        .collect::<Vec<_>>()
+        .join("/")
 }
 
 #[cfg(test)]
@@ -126,7 +147,10 @@ mod tests {
 
     fn samples(per_class: &[usize]) -> Vec<Sample> {
         let of_class = |(label, &count): (usize, &usize)| {
-            (0..count).map(move |i| Sample { path: format!("root/{label}/{i}.png").into(), label })
+            (0..count).map(move |i| Sample {
+                path: format!("root/{label}/{i}.png").into(),
+                label,
+            })
         };
         per_class.iter().enumerate().flat_map(of_class).collect()
     }
@@ -136,7 +160,15 @@ mod tests {
     }
 
     fn split(samples: Vec<Sample>, classes: usize, fractions: (f64, f64), seed: u64) -> Partition {
-        stratified(samples, &names(classes), Path::new("root"), fractions.0, fractions.1, seed).unwrap()
+        stratified(
+            samples,
+            &names(classes),
+            Path::new("root"),
+            fractions.0,
+            fractions.1,
+            seed,
+        )
+        .unwrap()
     }
 
     proptest! {
@@ -207,7 +239,10 @@ mod tests {
         assert_eq!(held_out(1, 0.0, 0.0), Some((0, 0)));
         let root = Path::new("root");
         let error = stratified(samples(&[5, 2]), &names(2), root, 0.15, 0.15, 42).unwrap_err();
-        assert_eq!(error.to_string(), "class `1` has 2 images, too few to be split into train, val, test");
+        assert_eq!(
+            error.to_string(),
+            "class `1` has 2 images, too few to be split into train, val, test"
+        );
         assert!(error.hint().unwrap().contains("at least 3"));
     }
 

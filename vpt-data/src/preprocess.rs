@@ -43,7 +43,9 @@ impl FromStr for CropMode {
         match text {
             "center" => Ok(Self::Center),
             "squash" => Ok(Self::Squash),
-            _ => Err(format!("unknown crop mode `{text}`, expected `center` or `squash`")),
+            _ => Err(format!(
+                "unknown crop mode `{text}`, expected `center` or `squash`"
+            )),
         }
     }
 }
@@ -85,10 +87,20 @@ impl Preprocess {
 
     /// Refuses sizes, crops and deviations that no picture could be prepared with.
     pub fn validate(&self) -> Result<(), DataError> {
-        let wrong = |name, value: String, expected| Err(DataError::InvalidValue { name, value, expected });
+        let wrong = |name, value: String, expected| {
+            Err(DataError::InvalidValue {
+                name,
+                value,
+                expected,
+            })
+        };
         let [height, width] = self.input_size;
         if !(1..=MAX_EDGE).contains(&height) || !(1..=MAX_EDGE).contains(&width) {
-            return wrong("input_size", format!("{height} x {width}"), "1 to 16384 pixels each");
+            return wrong(
+                "input_size",
+                format!("{height} x {width}"),
+                "1 to 16384 pixels each",
+            );
         }
         if !(0.01..=10.0).contains(&self.crop_pct) {
             return wrong("crop_pct", self.crop_pct.to_string(), "0.01 to 10");
@@ -128,13 +140,15 @@ impl Preprocess {
     /// Width and height of the whole picture after resizing, of which the crop is taken.
     fn resized(&self, image: &RgbImage) -> [u64; 2] {
         let (width, height) = (u64::from(image.width().max(1)), u64::from(image.height().max(1)));
-        let [target_height, target_width] =
-            self.input_size.map(|edge| ((edge as f64 / self.crop_pct).floor() as u64).max(1));
+        let [target_height, target_width] = self
+            .input_size
+            .map(|edge| ((edge as f64 / self.crop_pct).floor() as u64).max(1));
         match self.crop_mode {
             CropMode::Squash => [target_width, target_height],
             // torchvision's `Resize(int)`: the shorter side is exact, the longer one rounded down.
             CropMode::Center if target_width == target_height => {
-                let longer = |long: u64, short: u64| (target_width as f64 * long as f64 / short as f64) as u64;
+                let longer =
+                    |long: u64, short: u64| (target_width as f64 * long as f64 / short as f64) as u64;
                 if width <= height {
                     [target_width, longer(height, width)]
                 } else {
@@ -157,7 +171,14 @@ impl Preprocess {
         for channel in 0..3 {
             let table: [f32; 256] =
                 std::array::from_fn(|value| (value as f32 / 255.0 - self.mean[channel]) / self.std[channel]);
-            pixels.extend(image.as_raw().iter().skip(channel).step_by(3).map(|&value| table[usize::from(value)]));
+            pixels.extend(
+                image
+                    .as_raw()
+                    .iter()
+                    .skip(channel)
+                    .step_by(3)
+                    .map(|&value| table[usize::from(value)]),
+            );
         }
         pixels
     }
@@ -181,9 +202,100 @@ struct Placement {
 impl Placement {
     fn new(full: u64, crop: u64) -> Self {
         if full < crop {
-            return Self { skip: 0, keep: full, pad: (crop - full) / 2 };
+            return Self {
+                skip: 0,
+                keep: full,
+                pad: (crop - full) / 2,
+            };
         }
         let skip = ((full - crop) as f64 / 2.0).round_ties_even() as u64;
-        Self { skip, keep: crop, pad: 0 }
+        Self {
+            skip,
+            keep: crop,
+            pad: 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extreme_shapes_cost_nothing() {
+        let pre = Preprocess::imagenet(16, 16);
+        for (width, height) in [(1, 65_535), (65_535, 1), (1, 1), (2, 3)] {
+            let image = RgbImage::from_pixel(width, height, image::Rgb([7, 8, 9]));
+            for crop_mode in [CropMode::Center, CropMode::Squash] {
+                let crop = Preprocess {
+                    crop_mode,
+                    ..pre.clone()
+                }
+                .crop(&image);
+                assert_eq!(crop.dimensions(), (16, 16));
+                assert!(crop.pixels().all(|pixel| pixel.0 == [7, 8, 9]));
+            }
+        }
+    }
+
+    #[test]
+    fn planes_are_red_green_blue() {
+        let pre = Preprocess {
+            mean: [0.0; 3],
+            std: [1.0, 0.5, 1.0],
+            ..Preprocess::imagenet(1, 2)
+        };
+        let image = RgbImage::from_raw(2, 1, vec![0, 51, 102, 255, 204, 153]).unwrap();
+        assert_eq!(pre.normalise(&image), [0.0, 1.0, 0.4, 1.6, 0.4, 0.6]);
+    }
+
+    #[test]
+    fn impossible_settings_are_named() {
+        let pre = Preprocess::imagenet(224, 224);
+        assert!(pre.validate().is_ok());
+        let message = |pre: Preprocess| pre.validate().unwrap_err().to_string();
+        let text = message(Preprocess {
+            input_size: [0, 224],
+            ..pre.clone()
+        });
+        assert_eq!(text, "input_size is 0 x 224, expected 1 to 16384 pixels each");
+        assert!(
+            message(Preprocess {
+                crop_pct: f64::NAN,
+                ..pre.clone()
+            })
+            .starts_with("crop_pct is NaN")
+        );
+        assert!(
+            message(Preprocess {
+                std: [0.2, 0.0, 0.2],
+                ..pre.clone()
+            })
+            .starts_with("std is")
+        );
+        assert!(
+            message(Preprocess {
+                mean: [f32::INFINITY; 3],
+                ..pre
+            })
+            .starts_with("mean is")
+        );
+    }
+
+    #[test]
+    fn reads_what_it_writes() {
+        let pre = Preprocess {
+            crop_mode: CropMode::Squash,
+            ..Preprocess::imagenet(14, 28)
+        };
+        let text = serde_json::to_string(&pre).unwrap();
+        assert!(text.contains(r#""interpolation":"bicubic""#) && text.contains(r#""crop_mode":"squash""#));
+        assert_eq!(serde_json::from_str::<Preprocess>(&text).unwrap(), pre);
+        let short = r#"{"input_size":[14,14],"mean":[0,0,0],"std":[1,1,1],"crop_pct":1.0}"#;
+        let defaults: Preprocess = serde_json::from_str(short).unwrap();
+        assert_eq!(
+            (defaults.interpolation, defaults.crop_mode),
+            (Interpolation::Bicubic, CropMode::Center)
+        );
     }
 }

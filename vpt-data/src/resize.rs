@@ -3,8 +3,8 @@
 //! Backbones were trained on what Pillow makes of a picture, so evaluation must see the same. The crate
 //! `fast_image_resize` follows Pillow's method but not its arithmetic (16-bit weights of varying precision) and
 //! lands 2 to 3 levels off; this file therefore repeats `src/libImaging/Resample.c` exactly: weights in double
-//! precision, rounded to 22 fractional bits, a horizontal pass into 8 bits, then a vertical pass. When a picture
-//! shrinks, the filter widens with the scale (antialias).
+//! precision, rounded to 22 fractional bits, and two passes with 8 bits in between. When a picture shrinks, the filter
+//! widens with the scale (antialias).
 //!
 //! Only the wanted window of the result is computed, and source rows are consumed one by one, so neither an
 //! extreme aspect ratio nor a centre crop costs memory or time for pixels nobody reads.
@@ -71,9 +71,14 @@ impl FromStr for Interpolation {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|one| one.name() == text).ok_or_else(|| {
-            format!("unknown interpolation `{text}`, expected `bilinear`, `bicubic`, `lanczos` or `nearest`")
-        })
+        Self::ALL
+            .into_iter()
+            .find(|one| one.name() == text)
+            .ok_or_else(|| {
+                format!(
+                    "unknown interpolation `{text}`, expected `bilinear`, `bicubic`, `lanczos` or `nearest`"
+                )
+            })
     }
 }
 
@@ -94,7 +99,11 @@ fn lanczos(x: f64) -> f64 {
     fn sinc(x: f64) -> f64 {
         if x == 0.0 { 1.0 } else { (x * PI).sin() / (x * PI) }
     }
-    if (-3.0..3.0).contains(&x) { sinc(x) * sinc(x / 3.0) } else { 0.0 }
+    if (-3.0..3.0).contains(&x) {
+        sinc(x) * sinc(x / 3.0)
+    } else {
+        0.0
+    }
 }
 
 /// A rectangle of whole pixels.
@@ -113,7 +122,12 @@ pub struct Region {
 impl Region {
     /// All of an image.
     pub fn of(image: &RgbImage) -> Self {
-        Self { left: 0, top: 0, width: image.width(), height: image.height() }
+        Self {
+            left: 0,
+            top: 0,
+            width: image.width(),
+            height: image.height(),
+        }
     }
 }
 
@@ -132,7 +146,15 @@ pub fn resize_region(
     height: u32,
     interpolation: Interpolation,
 ) -> RgbImage {
-    resize_window(image, region, [width, height].map(u64::from), [0, 0], width, height, interpolation)
+    resize_window(
+        image,
+        region,
+        [width, height].map(u64::from),
+        [0, 0],
+        width,
+        height,
+        interpolation,
+    )
 }
 
 /// The window `width` x `height` at `offset` (x, y) of what `region` becomes at size `full` (width, height).
@@ -172,7 +194,7 @@ pub(crate) fn resize_window(
         Some((reach, filter)) => {
             let horizontal = Kernel::new(source.width, full[0], columns, reach, filter);
             let vertical = Kernel::new(source.height, full[1], rows, reach, filter);
-            convolve(&source, &horizontal, &vertical, &mut output);
+            convolve(&source, full, &horizontal, &vertical, &mut output);
         }
     }
     output
@@ -211,7 +233,11 @@ impl Kernel {
         let scale = f64::from(input) / output as f64;
         let filter_scale = scale.max(1.0);
         let support = reach * filter_scale;
-        let mut kernel = Self { reads: vec![], weights: vec![], starts: vec![] };
+        let mut kernel = Self {
+            reads: vec![],
+            weights: vec![],
+            starts: vec![],
+        };
         let mut raw = vec![];
         for position in window {
             let centre = (position as f64 + 0.5) * scale;
@@ -222,7 +248,10 @@ impl Kernel {
             raw.extend((first..end).map(|at| filter((at as f64 - centre + 0.5) * (1.0 / filter_scale))));
             let sum: f64 = raw.iter().sum();
             kernel.starts.push(kernel.weights.len());
-            kernel.weights.extend(raw.iter().map(|weight| fixed(if sum == 0.0 { *weight } else { weight / sum })));
+            kernel.weights.extend(
+                raw.iter()
+                    .map(|weight| fixed(if sum == 0.0 { *weight } else { weight / sum })),
+            );
             kernel.reads.push(first..end);
         }
         kernel
@@ -245,7 +274,8 @@ impl Kernel {
         self.reads.len() == input as usize
             && (0..self.reads.len()).all(|at| {
                 let one = self.reads[at].clone().zip(self.weights_of(at));
-                one.into_iter().all(|(from, weight)| *weight == if from == at { 1 << PRECISION_BITS } else { 0 })
+                one.into_iter()
+                    .all(|(from, weight)| *weight == if from == at { 1 << PRECISION_BITS } else { 0 })
             })
     }
 }
@@ -260,42 +290,62 @@ fn clip8(sum: i32) -> u8 {
     (sum >> PRECISION_BITS).clamp(0, 255) as u8
 }
 
-/// Both passes at once: each source row is resampled to a line, and the line added to the output rows that read it.
-fn convolve(source: &Source, horizontal: &Kernel, vertical: &Kernel, output: &mut RgbImage) {
+/// Both passes, in the order in which Pillow 13 runs them: the vertical one first where it removes more than twice
+/// as many lines as the other. (Up to Pillow 12 the horizontal one always came first; where the order differs, so do
+/// some roundings.)
+fn convolve(source: &Source, full: [u64; 2], horizontal: &Kernel, vertical: &Kernel, output: &mut RgbImage) {
     let line_len = output.width() as usize * 3;
-    let mut line = vec![0; line_len];
-    let mut sums = vec![HALF; line_len * output.height() as usize];
-    let copy = horizontal.is_identity(source.width);
-    let mut open = 0; // the first output row that still waits for input
-    for from in vertical.span() {
-        if copy {
-            line.copy_from_slice(source.row(from));
-        } else {
-            resample_row(source.row(from), horizontal, &mut line);
+    let rows_lost = i64::from(source.height) - full[1] as i64;
+    let columns_lost = i64::from(source.width) - full[0] as i64;
+    if rows_lost > 0 && rows_lost > 2 * columns_lost {
+        let columns = horizontal.span();
+        let part =
+            |y, line: &mut [u8]| line.copy_from_slice(&source.row(y)[columns.start * 3..columns.end * 3]);
+        let rows = vertical_pass(vertical, columns.len() * 3, part);
+        for (row, line) in rows
+            .chunks_exact(columns.len() * 3)
+            .zip(output.chunks_exact_mut(line_len))
+        {
+            resample_row(row, columns.start, horizontal, line);
         }
-        while vertical.reads[open].end <= from {
+    } else if horizontal.is_identity(source.width) {
+        let rows = vertical_pass(vertical, line_len, |y, line| line.copy_from_slice(source.row(y)));
+        output.copy_from_slice(&rows);
+    } else {
+        let rows = vertical_pass(vertical, line_len, |y, line| {
+            resample_row(source.row(y), 0, horizontal, line)
+        });
+        output.copy_from_slice(&rows);
+    }
+}
+
+/// Asks for one input line after the other, of `len` values each, and adds it to the output lines that read it.
+fn vertical_pass(kernel: &Kernel, len: usize, mut fill: impl FnMut(usize, &mut [u8])) -> Vec<u8> {
+    let mut line = vec![0; len];
+    let mut sums = vec![HALF; len * kernel.reads.len()];
+    let mut open = 0; // the first output line that still waits for input
+    for from in kernel.span() {
+        fill(from, &mut line);
+        while kernel.reads[open].end <= from {
             open += 1;
         }
-        let readers = open..vertical.reads.len();
-        for to in readers.take_while(|&to| vertical.reads[to].start <= from) {
-            let weight = vertical.weights_of(to)[from - vertical.reads[to].start];
-            let sums = &mut sums[to * line_len..][..line_len];
-            for (sum, value) in sums.iter_mut().zip(&line) {
+        for to in (open..kernel.reads.len()).take_while(|&to| kernel.reads[to].start <= from) {
+            let weight = kernel.weights_of(to)[from - kernel.reads[to].start];
+            for (sum, value) in sums[to * len..][..len].iter_mut().zip(&line) {
                 *sum += i32::from(*value) * weight;
             }
         }
     }
-    for (value, sum) in output.iter_mut().zip(&sums) {
-        *value = clip8(*sum);
-    }
+    sums.into_iter().map(clip8).collect()
 }
 
-/// The horizontal pass over one row of interleaved RGB.
-fn resample_row(row: &[u8], kernel: &Kernel, line: &mut [u8]) {
+/// The horizontal pass over one row of interleaved RGB that begins at column `first`.
+fn resample_row(row: &[u8], first: usize, kernel: &Kernel, line: &mut [u8]) {
     for (position, pixel) in line.chunks_exact_mut(3).enumerate() {
         let reads = &kernel.reads[position];
+        let read = &row[(reads.start - first) * 3..(reads.end - first) * 3];
         let mut sum = [HALF; 3];
-        for (rgb, weight) in row[reads.start * 3..reads.end * 3].chunks_exact(3).zip(kernel.weights_of(position)) {
+        for (rgb, weight) in read.chunks_exact(3).zip(kernel.weights_of(position)) {
             sum[0] += i32::from(rgb[0]) * weight;
             sum[1] += i32::from(rgb[1]) * weight;
             sum[2] += i32::from(rgb[2]) * weight;
@@ -325,5 +375,95 @@ fn pick(source: &Source, columns: &[usize], rows: &[usize], output: &mut RgbImag
         for (pixel, &x) in line.chunks_exact_mut(3).zip(columns) {
             pixel.copy_from_slice(&row[x * 3..x * 3 + 3]);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A picture of pseudo-random pixels.
+    fn noise(width: u32, height: u32, seed: u64) -> RgbImage {
+        use rand::RngExt;
+        let mut rng = crate::rng::rng(seed, &[]);
+        RgbImage::from_fn(width, height, |_, _| image::Rgb(rng.random()))
+    }
+
+    fn any_interpolation() -> impl Strategy<Value = Interpolation> {
+        proptest::sample::select(Interpolation::ALL.to_vec())
+    }
+
+    proptest! {
+        #[test]
+        fn the_same_size_is_the_same_picture(w in 1..40_u32, h in 1..40_u32, seed: u64, how in any_interpolation()) {
+            let image = noise(w, h, seed);
+            prop_assert_eq!(resize(&image, w, h, how), image);
+        }
+
+        #[test]
+        fn one_colour_stays(
+            from in (1..90_u32, 1..90_u32),
+            to in (1..90_u32, 1..90_u32),
+            colour: [u8; 3],
+            how in any_interpolation(),
+        ) {
+            let image = RgbImage::from_pixel(from.0, from.1, image::Rgb(colour));
+            prop_assert!(resize(&image, to.0, to.1, how).pixels().all(|pixel| pixel.0 == colour));
+        }
+
+        #[test]
+        fn a_window_is_a_crop_of_the_whole(
+            from in (1..60_u32, 1..60_u32),
+            full in (4..60_u32, 4..60_u32),
+            seed: u64,
+            how in any_interpolation(),
+        ) {
+            let image = noise(from.0, from.1, seed);
+            let (x, y, w, h) = (full.0 / 4, full.1 / 3, full.0 / 2, full.1 / 2);
+            let whole = resize(&image, full.0, full.1, how);
+            let all = Region::of(&image);
+            let window = resize_window(&image, all, [full.0, full.1].map(u64::from), [x, y].map(u64::from), w, h, how);
+            prop_assert_eq!(window, image::imageops::crop_imm(&whole, x, y, w, h).to_image());
+        }
+
+        #[test]
+        fn a_region_is_cropped_before_it_is_resized(
+            at in (0..20_u32, 0..20_u32),
+            size in (1..20_u32, 1..20_u32),
+            seed: u64,
+            how in any_interpolation(),
+        ) {
+            let image = noise(40, 40, seed);
+            let region = Region { left: at.0, top: at.1, width: size.0, height: size.1 };
+            let cropped = image::imageops::crop_imm(&image, at.0, at.1, size.0, size.1).to_image();
+            prop_assert_eq!(resize_region(&image, region, 13, 17, how), resize(&cropped, 13, 17, how));
+        }
+    }
+
+    #[test]
+    fn nothing_to_read_leaves_black() {
+        let outside = Region {
+            left: 9,
+            top: 9,
+            width: 5,
+            height: 5,
+        };
+        let image = noise(4, 4, 1);
+        let black = RgbImage::new(3, 2);
+        assert_eq!(
+            resize_region(&image, outside, 3, 2, Interpolation::Bicubic),
+            black
+        );
+        assert_eq!(resize(&RgbImage::new(0, 0), 3, 2, Interpolation::Nearest), black);
+        assert_eq!(resize(&image, 0, 5, Interpolation::Bicubic).dimensions(), (0, 5));
+    }
+
+    #[test]
+    fn names() {
+        for one in Interpolation::ALL {
+            assert_eq!(one.to_string().parse(), Ok(one));
+        }
+        assert!("cubic".parse::<Interpolation>().unwrap_err().contains("`cubic`"));
     }
 }

@@ -64,7 +64,10 @@ mod tests {
 
     #[test]
     fn the_first_draws_are_uniform_over_streams() {
-        let mean = (0..4000).map(|i| rng(7, &[i]).next_u64() as f64 / u64::MAX as f64).sum::<f64>() / 4000.0;
+        let mean = (0..4000)
+            .map(|i| rng(7, &[i]).next_u64() as f64 / u64::MAX as f64)
+            .sum::<f64>()
+            / 4000.0;
         assert!((mean - 0.5).abs() < 0.02, "{mean}");
     }
 }

@@ -50,7 +50,10 @@ impl FromStr for Split {
     type Err = UnknownSplit;
 
     fn from_str(text: &str) -> Result<Self, UnknownSplit> {
-        Self::ALL.into_iter().find(|split| split.name() == text).ok_or_else(|| UnknownSplit(text.to_owned()))
+        Self::ALL
+            .into_iter()
+            .find(|split| split.name() == text)
+            .ok_or_else(|| UnknownSplit(text.to_owned()))
     }
 }
 
@@ -70,7 +73,10 @@ mod tests {
             assert_eq!(serde_json::to_string(&split).unwrap(), format!("\"{split}\""));
         }
         let error = "tset".parse::<Split>().unwrap_err();
-        assert_eq!(error.to_string(), "unknown split `tset`, expected `train`, `val` or `test`");
+        assert_eq!(
+            error.to_string(),
+            "unknown split `tset`, expected `train`, `val` or `test`"
+        );
     }
 
     #[test]

@@ -14,50 +14,94 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders that systems and tools leave behind; names that begin with a dot are ignored anyway.
-const IGNORED: [&str; 5] = ["__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information"];
+const IGNORED: [&str; 5] = [
+    "__MACOSX",
+    "@eaDir",
+    "lost+found",
+    "$RECYCLE.BIN",
+    "System Volume Information",
+];
 
 pub(super) fn read(root: &Path) -> Result<Found, DataError> {
     let listing = Listing::of(root)?;
-    if is_split(&listing)? { read_split(root, listing) } else { read_unsplit(root, listing) }
+    if is_split(&listing)? {
+        read_split(root, listing)
+    } else {
+        read_unsplit(root, listing)
+    }
 }
 
 fn read_unsplit(root: &Path, listing: Listing) -> Result<Found, DataError> {
     let mut notes = vec![];
     let folders = class_folders(root, listing, &mut notes)?;
     let classes = folders.iter().map(|folder| folder.name.clone()).collect();
-    let samples = folders.into_iter().enumerate().flat_map(|(label, folder)| folder.samples(label)).collect();
-    Ok(Found { classes, images: Images::Unsplit(samples), notes })
+    let samples = folders
+        .into_iter()
+        .enumerate()
+        .flat_map(|(label, folder)| folder.samples(label))
+        .collect();
+    Ok(Found {
+        classes,
+        images: Images::Unsplit(samples),
+        notes,
+    })
 }
 
 fn read_split(root: &Path, listing: Listing) -> Result<Found, DataError> {
     let mut notes = vec![];
     if !listing.images.is_empty() {
-        notes.push(format!("ignored {} images beside the split folders", listing.images.len()));
+        notes.push(format!(
+            "ignored {} images beside the split folders",
+            listing.images.len()
+        ));
     }
     let mut folders = BTreeMap::new();
     for folder in listing.folders {
         let Some(split) = Split::of_folder(&folder.name) else {
-            notes.push(format!("ignored the folder `{}` beside the split folders", folder.name));
+            notes.push(format!(
+                "ignored the folder `{}` beside the split folders",
+                folder.name
+            ));
             continue;
         };
         if let Some(first) = folders.insert(split, folder.clone()) {
             let (first, second) = (first.name, folder.name);
-            return Err(DataError::DuplicateSplit { dir: root.into(), split, first, second });
+            return Err(DataError::DuplicateSplit {
+                dir: root.into(),
+                split,
+                first,
+                second,
+            });
         }
     }
     let Some(train) = folders.remove(&Split::Train) else {
-        let found = folders.into_values().next().map(|folder| folder.name).unwrap_or_default();
-        return Err(DataError::NoTrain { dir: root.into(), found });
+        let found = folders
+            .into_values()
+            .next()
+            .map(|folder| folder.name)
+            .unwrap_or_default();
+        return Err(DataError::NoTrain {
+            dir: root.into(),
+            found,
+        });
     };
     let train_folders = class_folders(&train.path, Listing::of(&train.path)?, &mut notes)?;
     let classes: Vec<String> = train_folders.iter().map(|folder| folder.name.clone()).collect();
-    let train = train_folders.into_iter().enumerate().flat_map(|(label, folder)| folder.samples(label)).collect();
+    let train = train_folders
+        .into_iter()
+        .enumerate()
+        .flat_map(|(label, folder)| folder.samples(label))
+        .collect();
     let mut rest = |split| match folders.get(&split) {
         Some(folder) => read_held_out(split, folder, &classes, &mut notes),
         None => Ok(None),
     };
     let (val, test) = (rest(Split::Val)?, rest(Split::Test)?);
-    Ok(Found { classes, images: Images::Split { train, val, test }, notes })
+    Ok(Found {
+        classes,
+        images: Images::Split { train, val, test },
+        notes,
+    })
 }
 
 /// Images of `val` or `test`, labelled by the classes of `train`; none if the folder holds no labelled image.
@@ -71,7 +115,10 @@ fn read_held_out(
     if listing.folders.is_empty() {
         notes.push(match listing.images.len() {
             0 => format!("ignored `{}`, which is empty", folder.name),
-            n => format!("ignored `{}`: its {n} images are not in class folders, so they have no labels", folder.name),
+            n => format!(
+                "ignored `{}`: its {n} images are not in class folders, so they have no labels",
+                folder.name
+            ),
         });
         return Ok(None);
     }
@@ -79,12 +126,20 @@ fn read_held_out(
     let mut missing: Vec<&str> = classes.iter().map(String::as_str).collect();
     for class in with_images(&folder.path, listing, notes)? {
         let Some(label) = classes.iter().position(|name| *name == class.name) else {
-            return Err(match classes.iter().find(|name| differ_in_case_only(name, &class.name)) {
-                Some(name) => {
-                    DataError::ClassCase { dir: folder.path.clone(), first: name.clone(), second: class.name }
-                }
-                None => DataError::UnknownClass { split, class: class.name, dir: class.path },
-            });
+            return Err(
+                match classes.iter().find(|name| differ_in_case_only(name, &class.name)) {
+                    Some(name) => DataError::ClassCase {
+                        dir: folder.path.clone(),
+                        first: name.clone(),
+                        second: class.name,
+                    },
+                    None => DataError::UnknownClass {
+                        split,
+                        class: class.name,
+                        dir: class.path,
+                    },
+                },
+            );
         };
         missing.retain(|name| *name != class.name);
         samples.extend(class.samples(label));
@@ -104,7 +159,11 @@ fn is_split(listing: &Listing) -> Result<bool, DataError> {
     if !listing.folders.is_empty() && listing.folders.iter().all(|folder| split_of(folder).is_some()) {
         return Ok(true);
     }
-    for folder in listing.folders.iter().filter(|folder| split_of(folder) == Some(Split::Train)) {
+    for folder in listing
+        .folders
+        .iter()
+        .filter(|folder| split_of(folder) == Some(Split::Train))
+    {
         if !Listing::of(&folder.path)?.folders.is_empty() {
             return Ok(true);
         }
@@ -113,23 +172,41 @@ fn is_split(listing: &Listing) -> Result<bool, DataError> {
 }
 
 /// The class folders in `dir`, checked: at least two, none empty, no two that differ in case only.
-fn class_folders(dir: &Path, listing: Listing, notes: &mut Vec<String>) -> Result<Vec<ClassFolder>, DataError> {
+fn class_folders(
+    dir: &Path,
+    listing: Listing,
+    notes: &mut Vec<String>,
+) -> Result<Vec<ClassFolder>, DataError> {
     if listing.folders.is_empty() {
         return Err(match listing.images.len() {
             0 => DataError::NoImages { dir: dir.into() },
-            images => DataError::NoClassFolders { dir: dir.into(), images },
+            images => DataError::NoClassFolders {
+                dir: dir.into(),
+                images,
+            },
         });
     }
     for (at, one) in listing.folders.iter().enumerate() {
-        if let Some(other) = listing.folders[at + 1..].iter().find(|o| differ_in_case_only(&o.name, &one.name)) {
+        if let Some(other) = listing.folders[at + 1..]
+            .iter()
+            .find(|o| differ_in_case_only(&o.name, &one.name))
+        {
             let (first, second) = (one.name.clone(), other.name.clone());
-            return Err(DataError::ClassCase { dir: dir.into(), first, second });
+            return Err(DataError::ClassCase {
+                dir: dir.into(),
+                first,
+                second,
+            });
         }
     }
     let folders = with_images(dir, listing, notes)?;
     if let [only] = folders.as_slice() {
         let nested = !Listing::of(&only.path)?.folders.is_empty();
-        return Err(DataError::OneClass { dir: dir.into(), class: only.name.clone(), nested });
+        return Err(DataError::OneClass {
+            dir: dir.into(),
+            class: only.name.clone(),
+            nested,
+        });
     }
     Ok(folders)
 }
@@ -137,7 +214,11 @@ fn class_folders(dir: &Path, listing: Listing, notes: &mut Vec<String>) -> Resul
 /// Finds the images of each folder; an empty one is an error.
 fn with_images(dir: &Path, listing: Listing, notes: &mut Vec<String>) -> Result<Vec<ClassFolder>, DataError> {
     if !listing.images.is_empty() {
-        notes.push(format!("ignored {} images beside the class folders in `{}`", listing.images.len(), dir.display()));
+        notes.push(format!(
+            "ignored {} images beside the class folders in `{}`",
+            listing.images.len(),
+            dir.display()
+        ));
     }
     let mut folders = vec![];
     for Folder { name, path } in listing.folders {
@@ -148,7 +229,9 @@ fn with_images(dir: &Path, listing: Listing, notes: &mut Vec<String>) -> Result<
         return Err(DataError::NoImages { dir: dir.into() });
     }
     match folders.iter().find(|folder| folder.images.is_empty()) {
-        Some(empty) => Err(DataError::EmptyClass { dir: empty.path.clone() }),
+        Some(empty) => Err(DataError::EmptyClass {
+            dir: empty.path.clone(),
+        }),
         None => Ok(folders),
     }
 }
@@ -168,7 +251,9 @@ impl ClassFolder {
 
 /// All images below a folder, however deep, in natural order.
 fn images_below(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let canonical = folder.canonicalize().map_err(|source| DataError::io(folder, source))?;
+    let canonical = folder
+        .canonicalize()
+        .map_err(|source| DataError::io(folder, source))?;
     let mut images = vec![];
     descend(folder, &mut vec![canonical], &mut images)?;
     images.sort_by(|a, b| natural(&a.to_string_lossy(), &b.to_string_lossy()).then_with(|| a.cmp(b)));
@@ -180,7 +265,9 @@ fn descend(folder: &Path, above: &mut Vec<PathBuf>, images: &mut Vec<PathBuf>) -
     let listing = Listing::of(folder)?;
     images.extend(listing.images);
     for Folder { path, .. } in listing.folders {
-        let canonical = path.canonicalize().map_err(|source| DataError::io(&path, source))?;
+        let canonical = path
+            .canonicalize()
+            .map_err(|source| DataError::io(&path, source))?;
         if above.iter().any(|place| place.starts_with(&canonical)) {
             return Err(DataError::LinkLoop { path });
         }
@@ -242,7 +329,11 @@ fn differ_in_case_only(a: &str, b: &str) -> bool {
 }
 
 fn quoted(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 #[cfg(test)]
@@ -254,7 +345,10 @@ mod tests {
     fn numbers_sort_by_value() {
         let mut names = ["10", "9", "b2", "b10", "a", "B1", "007", "img 2", "img 10"];
         names.sort_by(|a, b| natural(a, b));
-        assert_eq!(names, ["007", "9", "10", "B1", "a", "b2", "b10", "img 2", "img 10"]);
+        assert_eq!(
+            names,
+            ["007", "9", "10", "B1", "a", "b2", "b10", "img 2", "img 10"]
+        );
     }
 
     proptest! {
