@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{EvalError, csv};
 
@@ -17,13 +17,20 @@ pub struct EpochRow {
     /// Learning rate of the last step.
     pub lr: f64,
     /// Mean training loss.
+    #[serde(deserialize_with = "nan_from_null")]
     pub train_loss: f64,
     /// Validation loss.
+    #[serde(deserialize_with = "nan_from_null")]
     pub val_loss: f64,
     /// Validation metrics by name, fractions of 1.
     pub metrics: BTreeMap<String, f64>,
     /// Training images per second.
     pub images_per_second: f64,
+}
+
+/// JSON has no NaN; a loss that was none is written as `null`.
+fn nan_from_null<'de, D: Deserializer<'de>>(json: D) -> Result<f64, D::Error> {
+    Option::deserialize(json).map(|loss| loss.unwrap_or(f64::NAN))
 }
 
 const FIXED: [&str; 6] = [
@@ -144,6 +151,16 @@ mod tests {
         let path = dir.path().join("results.csv");
         std::fs::write(&path, EpochRow::to_csv(&rows)).unwrap();
         assert_eq!(EpochRow::load_csv(&path).unwrap(), rows);
+    }
+
+    #[test]
+    fn a_loss_that_was_no_number_survives_json() {
+        let diverged = EpochRow {
+            val_loss: f64::NAN,
+            ..row(1, &[])
+        };
+        let json = serde_json::to_string(&diverged).unwrap();
+        assert!(serde_json::from_str::<EpochRow>(&json).unwrap().val_loss.is_nan());
     }
 
     #[test]

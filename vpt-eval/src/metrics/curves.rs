@@ -117,6 +117,32 @@ fn macro_mean(areas: &[Areas], pick: fn(&Areas) -> Option<f64>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// AUROC is the share of pairs of a positive and a negative that are in order, a tie counting half.
+        #[test]
+        fn auroc_counts_pairs(images in prop::collection::vec((0..6_u8, any::<bool>(), 0..4_u32), 0..40)) {
+            let (mut ordered, mut pairs) = (0.0, 0.0);
+            for (score, _, weight) in images.iter().filter(|image| image.1) {
+                for (other, _, other_weight) in images.iter().filter(|image| !image.1) {
+                    let both = f64::from(weight * other_weight);
+                    pairs += both;
+                    ordered += both * match score.cmp(other) {
+                        std::cmp::Ordering::Greater => 1.0,
+                        std::cmp::Ordering::Equal => 0.5,
+                        std::cmp::Ordering::Less => 0.0,
+                    };
+                }
+            }
+            let scores: Vec<f64> = images.iter().map(|image| f64::from(image.0)).collect();
+            let positive: Vec<bool> = images.iter().map(|image| image.1).collect();
+            let weights: Vec<u32> = images.iter().map(|image| image.2).collect();
+            let auroc = Ranking::new(&scores, &positive).areas(&weights).auroc;
+            prop_assert_eq!(auroc.is_some(), pairs > 0.0);
+            prop_assert!(auroc.is_none_or(|auroc| (auroc - ordered / pairs).abs() < 1e-12));
+        }
+    }
 
     fn areas(scores: &[f64], positive: &[bool]) -> Areas {
         Ranking::new(scores, positive).areas(&vec![1; scores.len()])
