@@ -213,6 +213,27 @@ fn one_seed_says_so() {
 }
 
 #[test]
+fn what_is_not_known_is_not_invented() {
+    let bare = |mut run: RunSummary| {
+        run.results = Results {
+            method: run.method.clone(),
+            ..Results::default()
+        };
+        run.epochs.clear();
+        run
+    };
+    let comparison = Comparison::new(&runs().into_iter().map(bare).collect::<Vec<_>>(), "linear").unwrap();
+    let (html, markdown) = (
+        report::comparison_html(&comparison),
+        report::comparison_markdown(&comparison),
+    );
+    assert!(markdown.contains("| – | – | – | – | – | – |"), "{markdown}");
+    assert!(!markdown.contains("smaller") && !markdown.contains("larger"));
+    assert!(!html.contains("NaN") && !html.contains("against tuned parameters"));
+    assert!(markdown.contains("better than the linear probe by"));
+}
+
+#[test]
 fn reports_are_complete_safe_and_repeatable() {
     let comparison = comparison();
     let (html, markdown) = (

@@ -5,7 +5,7 @@ use ndarray::Array2;
 use super::svg::{Anchor, Svg, shorten, text_width};
 
 /// Longest class name, in characters, that is written in full.
-const NAME: usize = 18;
+const NAME: usize = 24;
 
 /// Confusion matrix `[true, predicted]` as an SVG file: each row is shaded by its shares, so that rare classes are as visible
 /// as common ones. The numbers are counts, or percent of the row if `normalized`.
