@@ -35,8 +35,10 @@ pub enum CoreError {
     UnsupportedContainer {
         /// What the user gave.
         spec: String,
-        /// What it is, with its article: `a PyTorch checkpoint (.pth)`.
+        /// What it is, with its article: `a PyTorch checkpoint`.
         container: &'static str,
+        /// How to get a readable form of it.
+        remedy: String,
     },
 
     /// A value in a JSON document (config.json, the metadata of a task file) is not what it must be.
@@ -210,10 +212,7 @@ impl CoreError {
                 "give `demo`, a folder with model.safetensors and config.json, or one .safetensors file with config.json beside it"
                     .into(),
             ),
-            Self::UnsupportedContainer { .. } => Some(
-                "convert it once with timm in Python: `timm.models.save_for_hf(timm.create_model(NAME, checkpoint_path=FILE), DIR, safe_serialization=True)`, then give DIR"
-                    .into(),
-            ),
+            Self::UnsupportedContainer { remedy, .. } => Some(remedy.clone()),
             Self::Key { .. } | Self::Setting { .. } | Self::Device { .. } => None,
             Self::Safetensors { .. } => Some("the file may be truncated: download or copy it again".into()),
             Self::UnknownArchitecture { .. } => Some("`vpt list models` shows the known architectures".into()),

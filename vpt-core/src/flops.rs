@@ -1,0 +1,93 @@
+//! [`ForwardMacs`]: multiply-adds of a forward pass, the floor that measured speed is held against.
+
+use crate::VitConfig;
+
+/// Multiply-adds of one image's forward pass, counted from the architecture.
+///
+/// Counted are the products of matrices (patch embedding, projections, attention, MLP); element-wise work, the
+/// norms and the head are well below one percent. One multiply-add is two floating-point operations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct ForwardMacs {
+    /// The bare backbone.
+    pub backbone: u64,
+    /// What prompts add in the plain form, in which they pass through every block like other tokens.
+    pub prompts_plain: u64,
+    /// What deep prompts add in the K/V form, in which the other tokens only attend to their keys and values.
+    pub prompts_kv: u64,
+    /// Keys and values of deep prompts: once for a batch, not for each image (once and for all when serving).
+    pub prompts_kv_per_batch: u64,
+    /// What is saved in the last block when the head reads the class token alone: the other tokens end there as
+    /// keys and values.
+    pub last_block_saving: u64,
+}
+
+impl ForwardMacs {
+    /// Counts for images of `[height, width]` pixels with `prompts` prompt tokens in every block (0 for none).
+    pub fn of(config: &VitConfig, image_size: [usize; 2], prompts: usize) -> Self {
+        let [rows, columns] = config.grid_for(image_size);
+        let patches = (rows * columns) as u64;
+        let tokens = patches + config.num_prefix_tokens() as u64;
+        let prompts = prompts as u64;
+        let (dim, depth) = (config.embed_dim as u64, config.depth as u64);
+
+        // Keys and values of a token; then all else that a token costs which attends to `keys` others.
+        let as_key = 2 * dim * dim;
+        let as_query = |keys: u64| 2 * dim * dim + 2 * keys * dim + 2 * dim * config.mlp_hidden() as u64;
+        let block = |tokens: u64| tokens * (as_key + as_query(tokens));
+        Self {
+            backbone: patches * config.patch_values() as u64 * dim + depth * block(tokens),
+            prompts_plain: depth * (block(tokens + prompts) - block(tokens)),
+            prompts_kv: depth * tokens * (as_query(tokens + prompts) - as_query(tokens)),
+            prompts_kv_per_batch: depth * prompts * as_key,
+            last_block_saving: (tokens - 1) * as_query(tokens + prompts),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::presets::preset;
+
+    /// Figures of design section 2 and of the published models: ViT-B/16 17.6, ViT-Ti/16 1.3 billion.
+    #[test]
+    fn known_counts() {
+        let base = preset("vit_base_patch16_224").unwrap();
+        let macs = ForwardMacs::of(&base, [224, 224], 100);
+        let percent = |part: u64| (1000.0 * part as f64 / macs.backbone as f64).round() / 10.0;
+        assert_eq!((macs.backbone as f64 / 1e7).round() / 100.0, 17.56);
+        assert_eq!(percent(macs.prompts_plain), 53.5);
+        assert_eq!(percent(macs.prompts_kv), 2.1);
+        assert_eq!(percent(macs.prompts_kv_per_batch), 8.1);
+        let tiny = ForwardMacs::of(&preset("vit_tiny_patch16_224").unwrap(), [224, 224], 0);
+        assert_eq!((tiny.backbone as f64 / 1e7).round() / 100.0, 1.25);
+        assert_eq!(
+            (tiny.prompts_plain, tiny.prompts_kv, tiny.prompts_kv_per_batch),
+            (0, 0, 0)
+        );
+    }
+
+    /// The K/V form with the last block cut short, counted by hand for a tiny model.
+    #[test]
+    fn small_model_by_hand() {
+        let config = VitConfig {
+            img_size: [2, 2],
+            patch_size: [1, 1],
+            embed_dim: 2,
+            depth: 1,
+            num_heads: 1,
+            mlp_ratio: 4.0,
+            ..VitConfig::default()
+        };
+        let macs = ForwardMacs::of(&config, [2, 2], 3);
+        // Embedding 4·3·2; five tokens: qkv 5·2·6, attention 2·5·5·2, projection 5·2·2, MLP 2·5·2·8.
+        assert_eq!(macs.backbone, 24 + 60 + 100 + 20 + 160);
+        assert_eq!(macs.prompts_kv, 2 * 5 * 3 * 2);
+        assert_eq!(macs.prompts_kv_per_batch, 3 * 2 * 4);
+        // Four tokens without query, attention over eight keys, projection and MLP.
+        assert_eq!(
+            macs.last_block_saving,
+            4 * (2 * 2 + 2 * 8 * 2 + 2 * 2 + 2 * 2 * 8)
+        );
+    }
+}

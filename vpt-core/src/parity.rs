@@ -1,0 +1,223 @@
+//! [`check`]: does a device compute what the CPU computes?
+//!
+//! GPU drivers and kernel compilers do have bugs that change numbers silently, so users can repeat this on their
+//! own machine with `vpt inspect device --check`.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Device, Gradients, Tensor};
+use serde::Serialize;
+
+use crate::device::SelectedDevice;
+use crate::{
+    Backbone, Classifier, CoreError, HostTensor, MethodConfig, MethodKind, PromptConfig, PromptDepth,
+    VitConfig, init,
+};
+
+/// Largest difference that is rounding and not an error, relative to the largest value compared (at least 1
+/// for logits).
+const TOLERANCE: f64 = 1e-3;
+
+/// How a device compares with the CPU.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ParityReport {
+    /// Name of the device.
+    pub device: String,
+    /// Largest absolute difference between logits.
+    pub max_abs_logits: f64,
+    /// Largest absolute difference between gradients, of prompts and of all parameters.
+    pub max_abs_grad: f64,
+    /// Largest logit of the CPU, in absolute value.
+    pub largest_logit: f64,
+    /// Largest gradient of the CPU, in absolute value.
+    pub largest_grad: f64,
+    /// Largest differences that pass, relative to the largest values.
+    pub tolerance: f64,
+    /// Whether all differences are within the tolerance.
+    pub passed: bool,
+    /// Time that the device took, its first compilation of kernels included.
+    pub seconds: f64,
+}
+
+/// Compares logits, prompt gradients and full gradients of a small random model on `selected` with the CPU.
+///
+/// # Errors
+/// [`CoreError::DeviceFailed`] when the device gives no numbers at all.
+pub fn check(selected: &SelectedDevice) -> Result<ParityReport, CoreError> {
+    let reference = measure(&Device::flex())?;
+    let start = Instant::now();
+    let failed = |reason: String| CoreError::DeviceFailed {
+        device: selected.name.clone(),
+        reason,
+    };
+    // What goes wrong in a kernel surfaces as a panic in Burn.
+    let found = catch_unwind(AssertUnwindSafe(|| measure(&selected.device)))
+        .map_err(|_| failed("an operation panicked, see above".to_owned()))?
+        .map_err(|error| failed(error.to_string()))?;
+    let seconds = start.elapsed().as_secs_f64();
+
+    let logits = Difference::between(&reference.logits, &found.logits);
+    let gradients = Difference::between(&reference.gradients, &found.gradients);
+    Ok(ParityReport {
+        device: selected.name.clone(),
+        max_abs_logits: logits.max_abs,
+        max_abs_grad: gradients.max_abs,
+        largest_logit: logits.largest,
+        largest_grad: gradients.largest,
+        tolerance: TOLERANCE,
+        passed: logits.max_abs <= TOLERANCE * logits.largest.max(1.0)
+            && gradients.max_abs <= TOLERANCE * gradients.largest,
+        seconds,
+    })
+}
+
+/// What a device computed.
+struct Measured {
+    logits: Vec<f32>,
+    gradients: Vec<f32>,
+}
+
+/// Logits and gradients of a deep-prompt model and of a fully tuned one.
+fn measure(device: &Device) -> Result<Measured, CoreError> {
+    let device = device.clone().autodiff();
+    let backbone = backbone();
+    let size = backbone.config.img_size;
+    let pixels = init::normal(
+        [3, 3, size[0], size[1]],
+        1.0,
+        &mut init::rng_of(0, "parity pixels"),
+    );
+    let weights = init::normal([3, CLASSES], 1.0, &mut init::rng_of(0, "parity loss"));
+    let methods = [
+        MethodConfig::vpt(PromptConfig::new(PromptDepth::Deep, 4)),
+        MethodConfig::vpt(PromptConfig::new(PromptDepth::Shallow, 4)),
+        MethodConfig::new(MethodKind::Full),
+    ];
+    let mut measured = Measured {
+        logits: Vec::new(),
+        gradients: Vec::new(),
+    };
+    for method in methods {
+        let model = Classifier::new(&backbone, &method, CLASSES, size, 0, &device)?;
+        let logits = model.forward(pixels.to_tensor(&device));
+        measured.logits.extend(HostTensor::from_tensor(&logits)?.data);
+        let gradients = (logits * weights.to_tensor(&device)).sum().backward();
+        let mut collector = GradientCollector {
+            gradients: &gradients,
+            values: Ok(&mut measured.gradients),
+        };
+        model.visit(&mut collector);
+        collector.values?;
+    }
+    Ok(measured)
+}
+
+const CLASSES: usize = 5;
+
+/// A small model with odd token counts, its weights large enough that attention is far from uniform.
+fn backbone() -> Backbone {
+    let config = VitConfig {
+        img_size: [32, 48],
+        patch_size: [8, 8],
+        embed_dim: 48,
+        depth: 3,
+        num_heads: 3,
+        ..VitConfig::default()
+    };
+    let mut backbone = Backbone::random(config, 0, 0);
+    for tensor in backbone
+        .tensors
+        .values_mut()
+        .filter(|tensor| tensor.shape.len() == 2)
+    {
+        tensor.data.iter_mut().for_each(|x| *x *= 5.0);
+    }
+    backbone
+}
+
+/// Reads the gradients of all parameters that have one, in the order of the module.
+struct GradientCollector<'a> {
+    gradients: &'a Gradients,
+    values: Result<&'a mut Vec<f32>, CoreError>,
+}
+
+impl ModuleVisitor for GradientCollector<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let Some(gradient) = param.val().grad(self.gradients) else {
+            return;
+        };
+        match HostTensor::from_tensor(&gradient) {
+            Ok(tensor) => {
+                if let Ok(values) = &mut self.values {
+                    values.extend(tensor.data);
+                }
+            }
+            Err(error) => self.values = Err(error),
+        }
+    }
+}
+
+/// Largest difference and largest reference value of two lists.
+struct Difference {
+    max_abs: f64,
+    largest: f64,
+}
+
+impl Difference {
+    /// A list of another length, or a value that is not a number, is infinitely different.
+    fn between(reference: &[f32], found: &[f32]) -> Self {
+        let largest = reference.iter().map(|x| f64::from(x.abs())).fold(0.0, f64::max);
+        if reference.len() != found.len() || found.iter().any(|x| !x.is_finite()) {
+            return Self {
+                max_abs: f64::INFINITY,
+                largest,
+            };
+        }
+        let pairs = reference.iter().zip(found);
+        let max_abs = pairs
+            .map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs())
+            .fold(0.0, f64::max);
+        Self { max_abs, largest }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_agrees_with_itself() {
+        let report = check(&SelectedDevice::cpu()).unwrap();
+        assert!(report.passed, "{report:?}");
+        assert_eq!((report.max_abs_logits, report.max_abs_grad), (0.0, 0.0));
+        assert!(
+            report.largest_logit > 0.1 && report.largest_grad > 0.1,
+            "{report:?}"
+        );
+    }
+
+    #[test]
+    fn both_methods_have_gradients() {
+        let measured = measure(&Device::flex()).unwrap();
+        let prompts = 3 * 4 * 48 + 4 * 48 + 2 * (CLASSES * 48 + CLASSES);
+        assert!(
+            measured.gradients.len() > prompts + 80_000,
+            "{}",
+            measured.gradients.len()
+        );
+        assert_eq!(measured.logits.len(), 3 * 3 * CLASSES);
+    }
+
+    #[test]
+    fn missing_and_undefined_values_differ_infinitely() {
+        assert_eq!(Difference::between(&[1.0, -2.0], &[1.0]).max_abs, f64::INFINITY);
+        assert_eq!(
+            Difference::between(&[1.0, -2.0], &[1.0, f32::NAN]).max_abs,
+            f64::INFINITY
+        );
+        let difference = Difference::between(&[1.0, -2.0], &[1.5, -2.0]);
+        assert_eq!((difference.max_abs, difference.largest), (0.5, 2.0));
+    }
+}

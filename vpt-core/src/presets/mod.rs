@@ -1,0 +1,401 @@
+//! Named architectures: timm's names and what each of them implies.
+//!
+//! To add a backbone of a known family, add one entry to [`PRESETS`].
+
+mod timm_args;
+
+pub use timm_args::TimmArgs;
+pub(crate) use timm_args::{pair, pool_name};
+
+use crate::weights::nearest;
+use crate::{Activation, CoreError, GlobalPool, VitConfig};
+
+/// A named architecture.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Preset {
+    /// timm's name, without the tag of the weights.
+    pub name: &'static str,
+    family: Family,
+    size: Size,
+    patch: usize,
+    image: usize,
+}
+
+/// What the members of a family share beyond their size.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Family {
+    /// The original Vision Transformer; also AugReg, DINO, MAE, DeiT.
+    Vit,
+    /// DeiT with a distillation token and two heads.
+    DeitDistilled,
+    /// DeiT III: LayerScale, class token without position embedding.
+    Deit3,
+    /// DINOv2: LayerScale.
+    Dinov2,
+    /// DINOv2 with four register tokens; position embeddings for the patches only.
+    Dinov2Reg4,
+    /// CLIP's image tower: LayerNorm before the blocks, patches without bias.
+    Clip,
+    /// OpenAI's and early OpenCLIP towers: CLIP with quick GELU.
+    ClipQuickGelu,
+    /// EVA: average pooling, then LayerNorm.
+    Eva,
+    /// FlexiViT: class token without position embedding.
+    Flexi,
+    /// SigLIP read by averaging: no class token, LayerNorm before pooling.
+    SiglipGap,
+    /// timm's own models with so many registers, no class token, average pooling.
+    RegGap(usize),
+}
+
+/// Width, depth, heads and MLP ratio.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Size(usize, usize, usize, f64);
+
+const TINY: Size = Size(192, 12, 3, 4.0);
+const SMALL: Size = Size(384, 12, 6, 4.0);
+const MEDIUM: Size = Size(512, 12, 8, 4.0);
+const BASE: Size = Size(768, 12, 12, 4.0);
+const LARGE: Size = Size(1024, 24, 16, 4.0);
+const HUGE: Size = Size(1280, 32, 16, 4.0);
+const GIANT: Size = Size(1408, 40, 16, 48.0 / 11.0);
+const GIGANTIC: Size = Size(1664, 48, 16, 64.0 / 13.0);
+
+const fn entry(name: &'static str, family: Family, size: Size, patch: usize, image: usize) -> Preset {
+    Preset {
+        name,
+        family,
+        size,
+        patch,
+        image,
+    }
+}
+
+/// All named architectures (`timm/models/vision_transformer.py` and `deit.py`).
+pub static PRESETS: &[Preset] = &[
+    entry("vit_tiny_patch16_224", Family::Vit, TINY, 16, 224),
+    entry("vit_tiny_patch16_384", Family::Vit, TINY, 16, 384),
+    entry("vit_small_patch32_224", Family::Vit, SMALL, 32, 224),
+    entry("vit_small_patch32_384", Family::Vit, SMALL, 32, 384),
+    entry("vit_small_patch16_224", Family::Vit, SMALL, 16, 224),
+    entry("vit_small_patch16_384", Family::Vit, SMALL, 16, 384),
+    entry("vit_small_patch8_224", Family::Vit, SMALL, 8, 224),
+    entry("vit_base_patch32_224", Family::Vit, BASE, 32, 224),
+    entry("vit_base_patch32_384", Family::Vit, BASE, 32, 384),
+    entry("vit_base_patch16_224", Family::Vit, BASE, 16, 224),
+    entry("vit_base_patch16_384", Family::Vit, BASE, 16, 384),
+    entry("vit_base_patch8_224", Family::Vit, BASE, 8, 224),
+    entry("vit_large_patch32_224", Family::Vit, LARGE, 32, 224),
+    entry("vit_large_patch32_384", Family::Vit, LARGE, 32, 384),
+    entry("vit_large_patch16_224", Family::Vit, LARGE, 16, 224),
+    entry("vit_large_patch16_384", Family::Vit, LARGE, 16, 384),
+    entry("vit_large_patch14_224", Family::Vit, LARGE, 14, 224),
+    entry("vit_huge_patch14_224", Family::Vit, HUGE, 14, 224),
+    entry("vit_giant_patch14_224", Family::Vit, GIANT, 14, 224),
+    entry("vit_gigantic_patch14_224", Family::Vit, GIGANTIC, 14, 224),
+    entry("deit_tiny_patch16_224", Family::Vit, TINY, 16, 224),
+    entry("deit_small_patch16_224", Family::Vit, SMALL, 16, 224),
+    entry("deit_base_patch16_224", Family::Vit, BASE, 16, 224),
+    entry("deit_base_patch16_384", Family::Vit, BASE, 16, 384),
+    entry(
+        "deit_tiny_distilled_patch16_224",
+        Family::DeitDistilled,
+        TINY,
+        16,
+        224,
+    ),
+    entry(
+        "deit_small_distilled_patch16_224",
+        Family::DeitDistilled,
+        SMALL,
+        16,
+        224,
+    ),
+    entry(
+        "deit_base_distilled_patch16_224",
+        Family::DeitDistilled,
+        BASE,
+        16,
+        224,
+    ),
+    entry(
+        "deit_base_distilled_patch16_384",
+        Family::DeitDistilled,
+        BASE,
+        16,
+        384,
+    ),
+    entry("deit3_small_patch16_224", Family::Deit3, SMALL, 16, 224),
+    entry("deit3_small_patch16_384", Family::Deit3, SMALL, 16, 384),
+    entry("deit3_medium_patch16_224", Family::Deit3, MEDIUM, 16, 224),
+    entry("deit3_base_patch16_224", Family::Deit3, BASE, 16, 224),
+    entry("deit3_base_patch16_384", Family::Deit3, BASE, 16, 384),
+    entry("deit3_large_patch16_224", Family::Deit3, LARGE, 16, 224),
+    entry("deit3_large_patch16_384", Family::Deit3, LARGE, 16, 384),
+    entry("deit3_huge_patch14_224", Family::Deit3, HUGE, 14, 224),
+    entry("vit_small_patch14_dinov2", Family::Dinov2, SMALL, 14, 518),
+    entry("vit_base_patch14_dinov2", Family::Dinov2, BASE, 14, 518),
+    entry("vit_large_patch14_dinov2", Family::Dinov2, LARGE, 14, 518),
+    entry(
+        "vit_small_patch14_reg4_dinov2",
+        Family::Dinov2Reg4,
+        SMALL,
+        14,
+        518,
+    ),
+    entry("vit_base_patch14_reg4_dinov2", Family::Dinov2Reg4, BASE, 14, 518),
+    entry(
+        "vit_large_patch14_reg4_dinov2",
+        Family::Dinov2Reg4,
+        LARGE,
+        14,
+        518,
+    ),
+    entry("vit_base_patch32_clip_224", Family::Clip, BASE, 32, 224),
+    entry("vit_base_patch32_clip_256", Family::Clip, BASE, 32, 256),
+    entry("vit_base_patch32_clip_384", Family::Clip, BASE, 32, 384),
+    entry("vit_base_patch16_clip_224", Family::Clip, BASE, 16, 224),
+    entry("vit_base_patch16_clip_384", Family::Clip, BASE, 16, 384),
+    entry("vit_large_patch14_clip_224", Family::Clip, LARGE, 14, 224),
+    entry("vit_large_patch14_clip_336", Family::Clip, LARGE, 14, 336),
+    entry("vit_huge_patch14_clip_224", Family::Clip, HUGE, 14, 224),
+    entry("vit_huge_patch14_clip_336", Family::Clip, HUGE, 14, 336),
+    entry("vit_giant_patch14_clip_224", Family::Clip, GIANT, 14, 224),
+    entry("vit_gigantic_patch14_clip_224", Family::Clip, GIGANTIC, 14, 224),
+    entry(
+        "vit_base_patch32_clip_quickgelu_224",
+        Family::ClipQuickGelu,
+        BASE,
+        32,
+        224,
+    ),
+    entry(
+        "vit_base_patch16_clip_quickgelu_224",
+        Family::ClipQuickGelu,
+        BASE,
+        16,
+        224,
+    ),
+    entry(
+        "vit_large_patch14_clip_quickgelu_224",
+        Family::ClipQuickGelu,
+        LARGE,
+        14,
+        224,
+    ),
+    entry(
+        "vit_large_patch14_clip_quickgelu_336",
+        Family::ClipQuickGelu,
+        LARGE,
+        14,
+        336,
+    ),
+    entry(
+        "vit_huge_patch14_clip_quickgelu_224",
+        Family::ClipQuickGelu,
+        HUGE,
+        14,
+        224,
+    ),
+    entry("eva_large_patch14_196", Family::Eva, LARGE, 14, 196),
+    entry("eva_large_patch14_336", Family::Eva, LARGE, 14, 336),
+    entry("flexivit_small", Family::Flexi, SMALL, 16, 240),
+    entry("flexivit_base", Family::Flexi, BASE, 16, 240),
+    entry("flexivit_large", Family::Flexi, LARGE, 16, 240),
+    entry(
+        "vit_base_patch16_siglip_gap_224",
+        Family::SiglipGap,
+        BASE,
+        16,
+        224,
+    ),
+    entry(
+        "vit_base_patch16_siglip_gap_256",
+        Family::SiglipGap,
+        BASE,
+        16,
+        256,
+    ),
+    entry(
+        "vit_base_patch16_siglip_gap_384",
+        Family::SiglipGap,
+        BASE,
+        16,
+        384,
+    ),
+    entry(
+        "vit_large_patch16_siglip_gap_256",
+        Family::SiglipGap,
+        LARGE,
+        16,
+        256,
+    ),
+    entry(
+        "vit_large_patch16_siglip_gap_384",
+        Family::SiglipGap,
+        LARGE,
+        16,
+        384,
+    ),
+    entry(
+        "vit_medium_patch16_reg1_gap_256",
+        Family::RegGap(1),
+        MEDIUM,
+        16,
+        256,
+    ),
+    entry(
+        "vit_medium_patch16_reg4_gap_256",
+        Family::RegGap(4),
+        MEDIUM,
+        16,
+        256,
+    ),
+];
+
+impl Preset {
+    /// The preset of an architecture; a tag (`vit_base_patch16_224.mae`) is ignored.
+    ///
+    /// # Errors
+    /// [`CoreError::UnknownArchitecture`] with the most similar names.
+    pub fn find(name: &str) -> Result<&'static Self, CoreError> {
+        let bare = name.split('.').next().unwrap_or(name);
+        PRESETS
+            .iter()
+            .find(|preset| preset.name == bare)
+            .ok_or_else(|| CoreError::UnknownArchitecture {
+                name: name.to_owned(),
+                nearest: nearest(bare, PRESETS.iter().map(|preset| preset.name))
+                    .into_iter()
+                    .collect(),
+            })
+    }
+
+    /// The arguments that timm gives its `VisionTransformer` for this name.
+    pub fn timm_args(&self) -> TimmArgs {
+        let Size(embed_dim, depth, num_heads, mlp_ratio) = self.size;
+        let plain = TimmArgs {
+            img_size: [self.image; 2],
+            patch_size: [self.patch; 2],
+            embed_dim,
+            depth,
+            num_heads,
+            mlp_ratio,
+            ..TimmArgs::default()
+        };
+        match self.family {
+            Family::Vit => plain,
+            Family::DeitDistilled => TimmArgs {
+                distilled: true,
+                ..plain
+            },
+            Family::Deit3 => TimmArgs {
+                no_embed_class: true,
+                init_values: Some(1e-6),
+                ..plain
+            },
+            Family::Dinov2 => TimmArgs {
+                init_values: Some(1e-5),
+                ..plain
+            },
+            Family::Dinov2Reg4 => TimmArgs {
+                init_values: Some(1e-5),
+                reg_tokens: 4,
+                no_embed_class: true,
+                ..plain
+            },
+            Family::Clip => TimmArgs {
+                pre_norm: true,
+                norm_eps: 1e-5,
+                ..plain
+            },
+            Family::ClipQuickGelu => TimmArgs {
+                pre_norm: true,
+                norm_eps: 1e-5,
+                act: Activation::QuickGelu,
+                ..plain
+            },
+            Family::Eva => TimmArgs {
+                global_pool: GlobalPool::Avg,
+                ..plain
+            },
+            Family::Flexi => TimmArgs {
+                no_embed_class: true,
+                ..plain
+            },
+            Family::SiglipGap => TimmArgs {
+                class_token: false,
+                global_pool: GlobalPool::Avg,
+                fc_norm: Some(false),
+                ..plain
+            },
+            Family::RegGap(reg_tokens) => TimmArgs {
+                class_token: false,
+                no_embed_class: true,
+                reg_tokens,
+                init_values: Some(1e-5),
+                global_pool: GlobalPool::Avg,
+                ..plain
+            },
+        }
+    }
+}
+
+/// The architecture called `name`, with its head left out of account.
+pub fn preset(name: &str) -> Option<VitConfig> {
+    Preset::find(name).ok().map(|preset| preset.timm_args().resolve())
+}
+
+/// A preset whose hidden properties (those that no argument in a config.json can change) are those of `args`,
+/// and whose other properties come as near as any.
+pub(crate) fn closest_preset(args: &TimmArgs) -> &'static Preset {
+    let differences = |preset: &&Preset| {
+        let of_preset = preset.timm_args();
+        let hidden = of_preset.distilled != args.distilled;
+        let eps = of_preset.norm_eps != args.norm_eps;
+        (hidden, eps, of_preset.model_args_of(args).len())
+    };
+    PRESETS.iter().min_by_key(differences).unwrap_or(&PRESETS[0])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_sizes_divide() {
+        let names: BTreeSet<_> = PRESETS.iter().map(|preset| preset.name).collect();
+        assert_eq!(names.len(), PRESETS.len());
+        for preset in PRESETS {
+            let config = preset.timm_args().resolve();
+            assert_eq!(config.embed_dim % config.num_heads, 0, "{}", preset.name);
+            assert_eq!(config.img_size[0] % config.patch_size[0], 0, "{}", preset.name);
+            assert!(
+                preset.name.starts_with("flexivit")
+                    || preset.name.contains(&format!("patch{}", preset.patch))
+            );
+        }
+    }
+
+    #[test]
+    fn tags_are_ignored_and_typing_errors_answered() {
+        assert_eq!(
+            Preset::find("vit_base_patch16_224.mae").unwrap().name,
+            "vit_base_patch16_224"
+        );
+        let error = Preset::find("vit_bse_patch16_224").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "architecture `vit_bse_patch16_224` is not known, did you mean `vit_base_patch16_224`"
+        );
+        assert!(preset("resnet50").is_none());
+    }
+
+    #[test]
+    fn hidden_lengths_are_whole() {
+        assert_eq!(preset("vit_giant_patch14_clip_224").unwrap().mlp_hidden(), 6144);
+        assert_eq!(preset("vit_gigantic_patch14_224").unwrap().mlp_hidden(), 8192);
+    }
+}

@@ -1,0 +1,383 @@
+//! [`TimmArgs`]: the arguments of timm's `VisionTransformer`, as presets imply and config.json overrides them.
+
+use serde_json::{Map, Value, json};
+
+use crate::{Activation, GlobalPool, VitConfig};
+
+/// Arguments of `timm.models.vision_transformer.VisionTransformer` (and of DeiT's distilled variant).
+///
+/// They differ from [`VitConfig`] in that some properties follow from others there: the final norm moves behind
+/// the pooling with average pooling, and a norm before the blocks takes the bias from the patches.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TimmArgs {
+    /// Image height and width in pixels.
+    pub img_size: [usize; 2],
+    /// Patch height and width in pixels.
+    pub patch_size: [usize; 2],
+    /// Channels of the image.
+    pub in_chans: usize,
+    /// Width of a token.
+    pub embed_dim: usize,
+    /// Number of blocks.
+    pub depth: usize,
+    /// Attention heads.
+    pub num_heads: usize,
+    /// Hidden width of the MLP over `embed_dim`.
+    pub mlp_ratio: f64,
+    /// Bias of the query/key/value projection.
+    pub qkv_bias: bool,
+    /// Class token.
+    pub class_token: bool,
+    /// Register tokens.
+    pub reg_tokens: usize,
+    /// Position embeddings for the patches only.
+    pub no_embed_class: bool,
+    /// LayerNorm before the blocks.
+    pub pre_norm: bool,
+    /// LayerScale's initial value.
+    pub init_values: Option<f64>,
+    /// Activation of the MLP.
+    pub act: Activation,
+    /// Epsilon of every LayerNorm.
+    pub norm_eps: f64,
+    /// What the head reads.
+    pub global_pool: GlobalPool,
+    /// Whether the norm follows the pooling; by default it does with average pooling.
+    pub fc_norm: Option<bool>,
+    /// Whether there is a norm after the blocks (or after the pooling) at all.
+    pub final_norm: bool,
+    /// Stochastic depth.
+    pub drop_path: f64,
+    /// Distillation token; part of the architecture's name, no argument.
+    pub distilled: bool,
+}
+
+impl Default for TimmArgs {
+    /// The defaults of timm's class, at the size of `vit_base_patch16_224`.
+    fn default() -> Self {
+        Self {
+            img_size: [224; 2],
+            patch_size: [16; 2],
+            in_chans: 3,
+            embed_dim: 768,
+            depth: 12,
+            num_heads: 12,
+            mlp_ratio: 4.0,
+            qkv_bias: true,
+            class_token: true,
+            reg_tokens: 0,
+            no_embed_class: false,
+            pre_norm: false,
+            init_values: None,
+            act: Activation::Gelu,
+            norm_eps: 1e-6,
+            global_pool: GlobalPool::Token,
+            fc_norm: None,
+            final_norm: true,
+            drop_path: 0.0,
+            distilled: false,
+        }
+    }
+}
+
+/// Arguments that change nothing once a model is trained, or that our implementation always honours.
+const IGNORED: &[&str] = &[
+    "attn_drop_rate",
+    "drop_rate",
+    "dynamic_img_pad",
+    "dynamic_img_size",
+    "fix_init",
+    "num_classes",
+    "patch_drop_rate",
+    "pos_drop_rate",
+    "proj_drop_rate",
+    "strict_img_size",
+    "weight_init",
+];
+
+impl TimmArgs {
+    /// Sets the argument `key` from JSON.
+    ///
+    /// # Errors
+    /// What was expected, when the key or the value is not one that timm's plain Vision Transformer has.
+    pub fn set(&mut self, key: &str, value: &Value) -> Result<(), String> {
+        match key {
+            "img_size" => self.img_size = pair(value)?,
+            "patch_size" => self.patch_size = pair(value)?,
+            "in_chans" => self.in_chans = count(value)?,
+            "embed_dim" => self.embed_dim = count(value)?,
+            "depth" => self.depth = count(value)?,
+            "num_heads" => self.num_heads = count(value)?,
+            "mlp_ratio" => self.mlp_ratio = positive(value)?,
+            "qkv_bias" => self.qkv_bias = flag(value)?,
+            "class_token" => self.class_token = flag(value)?,
+            "reg_tokens" => self.reg_tokens = count_or_zero(value)?,
+            "no_embed_class" => self.no_embed_class = flag(value)?,
+            "pre_norm" => self.pre_norm = flag(value)?,
+            "init_values" => self.init_values = optional(value, positive)?,
+            "act_layer" => self.act = activation(value)?,
+            "norm_eps" => self.norm_eps = positive(value)?,
+            "global_pool" => self.global_pool = pool(value)?,
+            "fc_norm" => self.fc_norm = optional(value, flag)?,
+            "final_norm" => self.final_norm = flag(value)?,
+            "drop_path_rate" => self.drop_path = fraction(value)?,
+            _ if IGNORED.contains(&key) => {}
+            _ => return Err("an argument of timm's plain `VisionTransformer`".into()),
+        }
+        Ok(())
+    }
+
+    /// The arguments in which `other` differs from `self`, as `model_args` of a config.json.
+    pub fn model_args_of(&self, other: &Self) -> Map<String, Value> {
+        let (own, others) = (self.to_json(), other.to_json());
+        others
+            .into_iter()
+            .filter(|(key, value)| own.get(key) != Some(value))
+            .collect()
+    }
+
+    /// Every argument that config.json can carry.
+    fn to_json(&self) -> Map<String, Value> {
+        let fields = [
+            ("img_size", edge(self.img_size)),
+            ("patch_size", edge(self.patch_size)),
+            ("in_chans", json!(self.in_chans)),
+            ("embed_dim", json!(self.embed_dim)),
+            ("depth", json!(self.depth)),
+            ("num_heads", json!(self.num_heads)),
+            ("mlp_ratio", json!(self.mlp_ratio)),
+            ("qkv_bias", json!(self.qkv_bias)),
+            ("class_token", json!(self.class_token)),
+            ("reg_tokens", json!(self.reg_tokens)),
+            ("no_embed_class", json!(self.no_embed_class)),
+            ("pre_norm", json!(self.pre_norm)),
+            ("init_values", json!(self.init_values)),
+            ("act_layer", json!(activation_name(self.act))),
+            ("norm_eps", json!(self.norm_eps)),
+            ("global_pool", json!(pool_name(self.global_pool))),
+            ("fc_norm", json!(self.fc_norm)),
+            ("final_norm", json!(self.final_norm)),
+            ("drop_path_rate", json!(self.drop_path)),
+        ];
+        fields
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect()
+    }
+
+    /// The model that timm builds from these arguments.
+    pub fn resolve(&self) -> VitConfig {
+        let fc_norm = self.fc_norm.unwrap_or(self.global_pool == GlobalPool::Avg);
+        VitConfig {
+            img_size: self.img_size,
+            patch_size: self.patch_size,
+            in_chans: self.in_chans,
+            embed_dim: self.embed_dim,
+            depth: self.depth,
+            num_heads: self.num_heads,
+            mlp_ratio: self.mlp_ratio,
+            qkv_bias: self.qkv_bias,
+            class_token: self.class_token,
+            reg_tokens: self.reg_tokens,
+            no_embed_class: self.no_embed_class,
+            pre_norm: self.pre_norm,
+            patch_bias: !self.pre_norm,
+            init_values: self.init_values,
+            act: self.act,
+            norm_eps: self.norm_eps,
+            global_pool: self.global_pool,
+            fc_norm: self.final_norm && fc_norm,
+            final_norm: self.final_norm && !fc_norm,
+            drop_path: self.drop_path,
+            distilled: self.distilled,
+        }
+    }
+
+    /// The arguments from which timm builds `config`; None for a combination that timm's class cannot make.
+    pub fn of(config: &VitConfig) -> Option<Self> {
+        let implied = config.global_pool == GlobalPool::Avg;
+        let args = Self {
+            img_size: config.img_size,
+            patch_size: config.patch_size,
+            in_chans: config.in_chans,
+            embed_dim: config.embed_dim,
+            depth: config.depth,
+            num_heads: config.num_heads,
+            mlp_ratio: config.mlp_ratio,
+            qkv_bias: config.qkv_bias,
+            class_token: config.class_token,
+            reg_tokens: config.reg_tokens,
+            no_embed_class: config.no_embed_class,
+            pre_norm: config.pre_norm,
+            init_values: config.init_values,
+            act: config.act,
+            norm_eps: config.norm_eps,
+            global_pool: config.global_pool,
+            fc_norm: (config.fc_norm != implied && (config.fc_norm || config.final_norm))
+                .then_some(config.fc_norm),
+            final_norm: config.final_norm || config.fc_norm,
+            drop_path: config.drop_path,
+            distilled: config.distilled,
+        };
+        (args.resolve() == *config).then_some(args)
+    }
+}
+
+/// Largest count that any real model comes near; keeps hostile files from asking for endless layers.
+const MOST: u64 = 1 << 16;
+
+fn count(value: &Value) -> Result<usize, String> {
+    match value.as_u64() {
+        Some(n @ 1..=MOST) => Ok(n as usize),
+        _ => Err(format!("an integer from 1 to {MOST}")),
+    }
+}
+
+fn count_or_zero(value: &Value) -> Result<usize, String> {
+    match value.as_u64() {
+        Some(n @ 0..=MOST) => Ok(n as usize),
+        _ => Err(format!("an integer from 0 to {MOST}")),
+    }
+}
+
+/// One number for both edges, or `[height, width]`.
+pub(crate) fn pair(value: &Value) -> Result<[usize; 2], String> {
+    match value.as_array().map(Vec::as_slice) {
+        Some([height, width]) => Ok([count(height)?, count(width)?]),
+        Some(_) => Err("one integer or [height, width]".into()),
+        None => count(value)
+            .map(|n| [n; 2])
+            .map_err(|_| "one integer or [height, width]".into()),
+    }
+}
+
+fn positive(value: &Value) -> Result<f64, String> {
+    value
+        .as_f64()
+        .filter(|x| *x > 0.0 && x.is_finite())
+        .ok_or_else(|| "a positive number".into())
+}
+
+fn fraction(value: &Value) -> Result<f64, String> {
+    value
+        .as_f64()
+        .filter(|x| (0.0..1.0).contains(x))
+        .ok_or_else(|| "a number from 0 to below 1".into())
+}
+
+fn flag(value: &Value) -> Result<bool, String> {
+    value.as_bool().ok_or_else(|| "true or false".into())
+}
+
+fn optional<T>(value: &Value, read: fn(&Value) -> Result<T, String>) -> Result<Option<T>, String> {
+    match value {
+        Value::Null => Ok(None),
+        other => read(other).map(Some),
+    }
+}
+
+fn activation(value: &Value) -> Result<Activation, String> {
+    match value.as_str() {
+        Some("gelu") => Ok(Activation::Gelu),
+        Some("quick_gelu") => Ok(Activation::QuickGelu),
+        Some("gelu_tanh") => Ok(Activation::GeluTanh),
+        _ => Err("`gelu`, `quick_gelu` or `gelu_tanh`".into()),
+    }
+}
+
+fn activation_name(act: Activation) -> &'static str {
+    match act {
+        Activation::Gelu => "gelu",
+        Activation::QuickGelu => "quick_gelu",
+        Activation::GeluTanh => "gelu_tanh",
+    }
+}
+
+/// timm's name of a pooling, `token` or `avg`.
+pub(crate) fn pool_name(pool: GlobalPool) -> &'static str {
+    match pool {
+        GlobalPool::Token => "token",
+        GlobalPool::Avg => "avg",
+    }
+}
+
+fn pool(value: &Value) -> Result<GlobalPool, String> {
+    match value.as_str() {
+        Some("token") => Ok(GlobalPool::Token),
+        Some("avg") => Ok(GlobalPool::Avg),
+        _ => Err("`token` or `avg`".into()),
+    }
+}
+
+/// One number for a square, `[height, width]` otherwise.
+fn edge([height, width]: [usize; 2]) -> Value {
+    match height == width {
+        true => json!(height),
+        false => json!([height, width]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::presets::{PRESETS, closest_preset};
+
+    #[test]
+    fn every_preset_survives_the_way_to_a_config_and_back() {
+        for preset in PRESETS {
+            let config = preset.timm_args().resolve();
+            let args = TimmArgs::of(&config).expect(preset.name);
+            assert_eq!(args.resolve(), config, "{}", preset.name);
+            assert_eq!(
+                closest_preset(&args).timm_args(),
+                preset.timm_args(),
+                "{}",
+                preset.name
+            );
+        }
+    }
+
+    #[test]
+    fn only_differences_are_written_and_they_suffice() {
+        let base = TimmArgs::default();
+        let mut other = TimmArgs {
+            img_size: [32, 64],
+            depth: 3,
+            init_values: Some(0.1),
+            ..base.clone()
+        };
+        other.global_pool = GlobalPool::Avg;
+        let written = base.model_args_of(&other);
+        assert_eq!(
+            Value::Object(written.clone()),
+            json!({"img_size": [32, 64], "depth": 3, "init_values": 0.1, "global_pool": "avg"})
+        );
+        let mut read = base;
+        for (key, value) in &written {
+            read.set(key, value).unwrap();
+        }
+        assert_eq!(read, other);
+    }
+
+    #[test]
+    fn values_of_the_wrong_kind_are_refused() {
+        let mut args = TimmArgs::default();
+        for (key, value, expected) in [
+            ("depth", json!(0), "an integer from 1 to 65536"),
+            ("depth", json!(1u64 << 40), "an integer from 1 to 65536"),
+            ("patch_size", json!([1, 2, 3]), "one integer or [height, width]"),
+            ("mlp_ratio", json!("4"), "a positive number"),
+            ("act_layer", json!("silu"), "`gelu`, `quick_gelu` or `gelu_tanh`"),
+            ("global_pool", json!("map"), "`token` or `avg`"),
+            (
+                "qk_norm",
+                json!(true),
+                "an argument of timm's plain `VisionTransformer`",
+            ),
+        ] {
+            assert_eq!(args.set(key, &value).unwrap_err(), expected, "{key}");
+        }
+        args.set("drop_rate", &json!(0.1)).unwrap();
+        assert_eq!(args, TimmArgs::default());
+    }
+}

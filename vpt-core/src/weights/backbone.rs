@@ -1,0 +1,381 @@
+//! [`Backbone`]: pretrained weights on the host.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use vpt_data::{CropMode, Interpolation, Preprocess};
+
+use super::config_json::{ModelConfig, Shapes};
+use super::layout::{Init, layout, shapes};
+use super::mapped_file::FileBytes;
+use super::safetensors_file::{SafetensorsFile, StoredFloat, encode};
+use super::{TensorMismatch, canonical_sha256};
+use crate::presets::{PRESETS, TimmArgs, closest_preset};
+use crate::{CoreError, HostTensor, VitConfig, init};
+
+/// Name of the weights that are part of this crate.
+pub const BUILTIN: &str = "demo";
+
+static BUILTIN_WEIGHTS: &[u8] = include_bytes!("../../assets/demo/model.safetensors");
+static BUILTIN_CONFIG: &str = include_str!("../../assets/demo/config.json");
+
+/// A backbone as a file holds it: hyper-parameters, preprocessing and tensors under timm's names, on the host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Backbone {
+    /// timm's name of the architecture.
+    pub architecture: String,
+    /// Hyper-parameters.
+    pub config: VitConfig,
+    /// The preprocessing that the weights were trained with.
+    pub preprocess: Preprocess,
+    /// Classes of the weights' own head (`head.*`), 0 without one.
+    pub num_classes: usize,
+    /// All tensors, float32, in timm's names and shapes.
+    pub tensors: BTreeMap<String, HostTensor>,
+    /// [`canonical_sha256`] of the tensors.
+    pub sha256: String,
+    /// Where it was found: `demo`, the path of a file, or `random`.
+    pub source: String,
+}
+
+impl Backbone {
+    /// Loads weights: `demo` (part of this crate), a folder with `model.safetensors` and `config.json`, or one
+    /// `.safetensors` file with `config.json` beside it. The config is timm's, see [`ModelConfig::parse`].
+    ///
+    /// # Errors
+    /// [`CoreError::ModelNotFound`], [`CoreError::UnsupportedContainer`], [`CoreError::Io`],
+    /// [`CoreError::Safetensors`], the errors of [`ModelConfig::parse`], and [`CoreError::Tensors`] when the
+    /// tensors are not exactly those of the architecture.
+    pub fn load(spec: &str) -> Result<Self, CoreError> {
+        if spec == BUILTIN {
+            return Self::builtin();
+        }
+        let weights = find_weights(spec)?;
+        let config = weights.with_file_name("config.json");
+        if !config.is_file() {
+            let reason = format!("there is no config.json beside `{}`", weights.display());
+            return Err(CoreError::ModelNotFound {
+                spec: spec.into(),
+                reason,
+            });
+        }
+        let text = fs::read_to_string(&config).map_err(|error| CoreError::io("read", &config, error))?;
+        let source = fs::canonicalize(&weights).unwrap_or_else(|_| weights.clone());
+        Self::assemble(
+            &weights,
+            &FileBytes::open(&weights)?,
+            &config,
+            &text,
+            source.display().to_string(),
+        )
+    }
+
+    /// The weights that are part of this crate.
+    ///
+    /// # Errors
+    /// None in a crate that was built from an undamaged source.
+    pub fn builtin() -> Result<Self, CoreError> {
+        let path = |name| PathBuf::from(format!("{BUILTIN}/{name}"));
+        Self::assemble(
+            &path("model.safetensors"),
+            BUILTIN_WEIGHTS,
+            &path("config.json"),
+            BUILTIN_CONFIG,
+            BUILTIN.into(),
+        )
+    }
+
+    /// A freshly initialised model, for training from scratch and for tests: timm's initialisation
+    /// (normal with deviation 0.02 for linear layers and position embeddings, zero biases, norms of one,
+    /// PyTorch's uniform one for the patches), each tensor a function of `seed` and its name alone.
+    /// Preprocessing is that of AugReg weights: mean and deviation 0.5, crop 0.9.
+    pub fn random(config: VitConfig, num_classes: usize, seed: u64) -> Self {
+        let tensors: BTreeMap<_, _> = layout(&config, num_classes)
+            .into_iter()
+            .map(|(name, slot)| {
+                let mut rng = init::rng_of(seed, &name);
+                let tensor = match slot.init {
+                    Init::Constant(value) => HostTensor::full(slot.shape, value),
+                    Init::Normal(deviation) => init::normal(slot.shape, deviation, &mut rng),
+                    Init::Uniform(bound) => init::uniform(slot.shape, bound, &mut rng),
+                };
+                (name, tensor)
+            })
+            .collect();
+        let preprocess = Preprocess {
+            input_size: config.img_size,
+            mean: [0.5; 3],
+            std: [0.5; 3],
+            interpolation: Interpolation::Bicubic,
+            crop_pct: 0.9,
+            crop_mode: CropMode::Center,
+        };
+        let architecture = TimmArgs::of(&config).map_or(PRESETS[0].name, |args| closest_preset(&args).name);
+        Self {
+            architecture: architecture.to_owned(),
+            config,
+            preprocess,
+            num_classes,
+            sha256: canonical_sha256(&tensors),
+            tensors,
+            source: "random".to_owned(),
+        }
+    }
+
+    /// Writes `model.safetensors` (float16 if `half`) and `config.json` in timm's form into the folder `dir`,
+    /// which is made if it does not exist. Each file appears whole or not at all.
+    ///
+    /// # Errors
+    /// [`CoreError::Io`]; [`CoreError::Setting`] for values that are not finite in the stored type.
+    pub fn save(&self, dir: &Path, half: bool) -> Result<(), CoreError> {
+        let stored = if half { StoredFloat::F16 } else { StoredFloat::F32 };
+        // `format` is what timm and transformers look for.
+        let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
+        let bytes = encode(&self.tensors, &metadata, stored)
+            .map_err(|reason| CoreError::setting("weights", reason, "finite values"))?;
+        let config = self.model_config().to_json()?;
+        fs::create_dir_all(dir).map_err(|error| CoreError::io("create", dir, error))?;
+        for (name, bytes) in [
+            ("model.safetensors", bytes.as_slice()),
+            ("config.json", config.as_bytes()),
+        ] {
+            let path = dir.join(name);
+            vpt_data::atomic::write_bytes(&path, bytes)
+                .map_err(|error| CoreError::io("write", &path, error))?;
+        }
+        Ok(())
+    }
+
+    /// Number of parameters without the head.
+    pub fn num_params(&self) -> usize {
+        let backbone = self
+            .tensors
+            .iter()
+            .filter(|(name, _)| !super::is_classifier(name));
+        backbone.map(|(_, tensor)| tensor.numel()).sum()
+    }
+
+    /// What a config.json says about these weights.
+    pub fn model_config(&self) -> ModelConfig {
+        ModelConfig {
+            architecture: self.architecture.clone(),
+            config: self.config.clone(),
+            preprocess: self.preprocess.clone(),
+            num_classes: self.num_classes,
+        }
+    }
+
+    /// Puts the two files together and checks that they fit.
+    fn assemble(
+        weights: &Path,
+        bytes: &[u8],
+        config: &Path,
+        text: &str,
+        source: String,
+    ) -> Result<Self, CoreError> {
+        let file = SafetensorsFile::parse(weights, bytes)?;
+        if file.metadata.contains_key("vpt") {
+            let reason = format!(
+                "`{}` is a vpt task file, which holds no backbone",
+                weights.display()
+            );
+            return Err(CoreError::ModelNotFound { spec: source, reason });
+        }
+        let found: Shapes = file
+            .tensors
+            .iter()
+            .map(|(name, tensor)| (name.clone(), tensor.shape.clone()))
+            .collect();
+        let model = ModelConfig::parse(config, text, &found)?;
+        let expected = shapes(&model.config, model.num_classes);
+        if let Some(mismatch) = TensorMismatch::between(&expected, &found) {
+            let origin = format!(
+                "`{}` and the architecture `{}`",
+                weights.display(),
+                model.architecture
+            );
+            return Err(CoreError::Tensors { origin, mismatch });
+        }
+        Ok(Self {
+            architecture: model.architecture,
+            config: model.config,
+            preprocess: model.preprocess,
+            num_classes: model.num_classes,
+            sha256: canonical_sha256(&file.tensors),
+            tensors: file.tensors,
+            source,
+        })
+    }
+}
+
+impl ModelConfig {
+    /// The config of the weights that are part of this crate, without reading the weights.
+    ///
+    /// # Errors
+    /// None in a crate that was built from an undamaged source.
+    pub fn builtin() -> Result<Self, CoreError> {
+        Self::parse(Path::new("demo/config.json"), BUILTIN_CONFIG, &Shapes::new())
+    }
+}
+
+/// The safetensors file that `spec` means.
+fn find_weights(spec: &str) -> Result<PathBuf, CoreError> {
+    let unsupported = |container, remedy: String| {
+        Err(CoreError::UnsupportedContainer {
+            spec: spec.to_owned(),
+            container,
+            remedy,
+        })
+    };
+    let missing = |reason: String| {
+        Err(CoreError::ModelNotFound {
+            spec: spec.to_owned(),
+            reason,
+        })
+    };
+    if let Some(id) = spec
+        .strip_prefix("hf-hub:")
+        .or_else(|| spec.strip_prefix("hf_hub:"))
+    {
+        let remedy = format!(
+            "fetch it into a folder, for example `hf download {id} model.safetensors config.json --local-dir DIR`, and give DIR"
+        );
+        return unsupported(
+            "an id of the Hugging Face hub, which this build does not download from",
+            remedy,
+        );
+    }
+    let path = Path::new(spec);
+    if path.is_dir() {
+        let weights = path.join("model.safetensors");
+        return match weights.is_file() {
+            true => Ok(weights),
+            false => missing("the folder has no model.safetensors".into()),
+        };
+    }
+    if !path.exists() {
+        return match PRESETS.iter().any(|preset| preset.name == spec) {
+            true => missing("that is the name of an architecture, which comes without weights".into()),
+            false => missing("neither a built-in model nor a folder nor a file has this name".into()),
+        };
+    }
+    let convert = "convert it once with timm in Python: `timm.models._hub.save_for_hf(timm.create_model(NAME, \
+                   checkpoint_path=FILE), DIR, safe_serialization=True)`, then give DIR";
+    let extension = path
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or_default();
+    match extension.to_ascii_lowercase().as_str() {
+        "safetensors" => Ok(path.to_owned()),
+        "pth" | "pt" | "bin" | "ckpt" | "tar" => unsupported("a PyTorch checkpoint", convert.into()),
+        "npz" => unsupported("a NumPy archive", convert.into()),
+        _ => unsupported("no .safetensors file", convert.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::presets::preset;
+
+    fn small() -> VitConfig {
+        VitConfig {
+            img_size: [32, 48],
+            embed_dim: 24,
+            depth: 2,
+            num_heads: 2,
+            ..preset("deit3_small_patch16_224").unwrap()
+        }
+    }
+
+    #[test]
+    fn the_builtin_weights_load() {
+        let backbone = Backbone::load(BUILTIN).unwrap();
+        assert_eq!(backbone.source, "demo");
+        assert_eq!(backbone.sha256.len(), 64);
+        assert_eq!(ModelConfig::builtin().unwrap(), backbone.model_config());
+    }
+
+    #[test]
+    fn random_is_a_function_of_seed_and_name() {
+        let backbone = Backbone::random(small(), 3, 7);
+        assert_eq!(backbone, Backbone::random(small(), 3, 7));
+        assert_ne!(backbone.sha256, Backbone::random(small(), 3, 8).sha256);
+        let deeper = Backbone::random(VitConfig { depth: 3, ..small() }, 5, 7);
+        assert_eq!(
+            backbone.tensors["blocks.1.attn.qkv.weight"],
+            deeper.tensors["blocks.1.attn.qkv.weight"]
+        );
+        assert_eq!(backbone.tensors["norm.weight"].data, vec![1.0; 24]);
+        assert_eq!(backbone.tensors["blocks.0.ls1.gamma"].data, vec![1e-6; 24]);
+        assert_eq!(backbone.tensors["blocks.0.mlp.fc1.bias"].data, vec![0.0; 96]);
+    }
+
+    #[test]
+    fn saved_weights_load_as_they_were() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut backbone = Backbone::random(small(), 3, 7);
+        backbone.save(folder.path(), false).unwrap();
+        for spec in [folder.path().to_owned(), folder.path().join("model.safetensors")] {
+            let back = Backbone::load(spec.to_str().unwrap()).unwrap();
+            assert!(Path::new(&back.source).is_absolute());
+            backbone.source.clone_from(&back.source);
+            assert_eq!(back, backbone);
+        }
+        backbone.save(folder.path(), true).unwrap();
+        let half = Backbone::load(folder.path().to_str().unwrap()).unwrap();
+        assert_eq!(
+            half.tensors["pos_embed"],
+            backbone.tensors["pos_embed"].rounded_to_half()
+        );
+        assert_ne!(half.sha256, backbone.sha256);
+    }
+
+    #[test]
+    fn specs_that_mean_nothing_are_answered() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| {
+            fs::write(folder.path().join(name), b"x").unwrap();
+            folder.path().join(name).to_str().unwrap().to_owned()
+        };
+        let empty = folder.path().to_str().unwrap().to_owned();
+        for (spec, part) in [
+            (
+                "nowhere".to_owned(),
+                "neither a built-in model nor a folder nor a file",
+            ),
+            ("vit_base_patch16_224".to_owned(), "comes without weights"),
+            ("hf-hub:timm/vit".to_owned(), "an id of the Hugging Face hub"),
+            (empty, "has no model.safetensors"),
+            (file("a.pth"), "a PyTorch checkpoint"),
+            (file("a.npz"), "a NumPy archive"),
+            (file("a.txt"), "no .safetensors file"),
+            (file("a.safetensors"), "no config.json beside"),
+        ] {
+            let error = Backbone::load(&spec).unwrap_err();
+            assert!(error.to_string().contains(part), "{spec}: {error}");
+            assert!(error.hint().is_some(), "{error}");
+        }
+    }
+
+    #[test]
+    fn tensors_that_do_not_fit_are_listed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut backbone = Backbone::random(small(), 3, 7);
+        let norm = backbone.tensors.remove("norm.weight").unwrap();
+        backbone.tensors.insert("norm.wieght".into(), norm);
+        backbone
+            .tensors
+            .insert("head.bias".into(), HostTensor::full([4], 0.0));
+        backbone.save(folder.path(), false).unwrap();
+        let error = Backbone::load(folder.path().to_str().unwrap())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("missing `norm.weight` [24] (is `norm.wieght` meant?)"),
+            "{error}"
+        );
+        assert!(error.contains("`head.bias`: expected [3], found [4]"), "{error}");
+    }
+}

@@ -1,0 +1,358 @@
+//! [`SafetensorsFile`]: named float tensors and string metadata in the safetensors format.
+//!
+//! Files come from anywhere, so nothing in them is trusted: the header is bounded by the file, shapes are
+//! checked against the bytes that are really there, and what is allocated is at most the file's own size again
+//! (twice for 16-bit floats, which are widened).
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::path::Path;
+
+use half::{bf16, f16};
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, Metadata, TensorView, View};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+
+use super::mapped_file::FileBytes;
+use crate::{CoreError, HostTensor};
+
+/// Floating-point type in which tensors are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoredFloat {
+    /// 32 bits: exact.
+    F32,
+    /// 16 bits (IEEE half): half the bytes, rounded to 11 significant bits.
+    F16,
+}
+
+/// What a safetensors file holds, with every tensor widened to float32.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SafetensorsFile {
+    /// Tensors by name.
+    pub tensors: BTreeMap<String, HostTensor>,
+    /// The `__metadata__` strings.
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl SafetensorsFile {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`CoreError::Io`] when it cannot be read, [`CoreError::Safetensors`] when it is not a well-formed
+    /// safetensors file or holds a tensor of another type than float32, float16 or bfloat16, or a value that is
+    /// not finite.
+    pub fn read(path: &Path) -> Result<Self, CoreError> {
+        Self::parse(path, &FileBytes::open(path)?)
+    }
+
+    /// Reads the bytes of a file; `path` only names it in errors.
+    ///
+    /// # Errors
+    /// See [`SafetensorsFile::read`].
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, CoreError> {
+        let bad = |reason: String| CoreError::Safetensors {
+            path: path.to_owned(),
+            reason,
+        };
+        let (header_len, header) =
+            SafeTensors::read_metadata(bytes).map_err(|error| bad(error.to_string()))?;
+        serde_json::from_slice::<UniqueKeys>(&bytes[8..8 + header_len])
+            .map_err(|error| bad(error.to_string()))?;
+        let file = SafeTensors::deserialize(bytes).map_err(|error| bad(error.to_string()))?;
+        let mut tensors = BTreeMap::new();
+        for (name, view) in file.iter() {
+            let tensor = widen(&view).map_err(|reason| bad(format!("tensor `{name}` {reason}")))?;
+            tensors.insert(name.to_owned(), tensor);
+        }
+        Ok(Self {
+            tensors,
+            metadata: strings_of(&header),
+        })
+    }
+
+    /// Reads the `__metadata__` strings alone.
+    ///
+    /// # Errors
+    /// [`CoreError::Safetensors`] when the bytes are not a well-formed safetensors file.
+    pub fn parse_metadata(path: &Path, bytes: &[u8]) -> Result<BTreeMap<String, String>, CoreError> {
+        match SafeTensors::read_metadata(bytes) {
+            Ok((_, header)) => Ok(strings_of(&header)),
+            Err(error) => Err(CoreError::Safetensors {
+                path: path.to_owned(),
+                reason: error.to_string(),
+            }),
+        }
+    }
+
+    /// The bytes of the file, see [`encode`].
+    ///
+    /// # Errors
+    /// See [`encode`].
+    pub fn to_bytes(&self, stored: StoredFloat) -> Result<Vec<u8>, String> {
+        encode(&self.tensors, &self.metadata, stored)
+    }
+}
+
+/// The bytes of a safetensors file: tensors in order of their names, equal content always giving equal bytes.
+/// `metadata` may have one key (the format keeps no order of several).
+///
+/// # Errors
+/// A sentence when a value is not finite in the stored type (a float16 ends at 65504).
+pub fn encode(
+    tensors: &BTreeMap<String, HostTensor>,
+    metadata: &BTreeMap<String, String>,
+    stored: StoredFloat,
+) -> Result<Vec<u8>, String> {
+    let mut views = Vec::with_capacity(tensors.len());
+    for (name, tensor) in tensors {
+        let finite = match stored {
+            StoredFloat::F32 => tensor.data.iter().all(|x| x.is_finite()),
+            StoredFloat::F16 => tensor.data.iter().all(|&x| f16::from_f32(x).is_finite()),
+        };
+        if !finite {
+            return Err(format!(
+                "tensor `{name}` holds values that are not finite as {stored:?}"
+            ));
+        }
+        views.push((name.as_str(), StoredView { tensor, stored }));
+    }
+    debug_assert!(
+        metadata.len() <= 1,
+        "the order of several metadata keys is not deterministic"
+    );
+    let metadata: HashMap<String, String> = metadata.clone().into_iter().collect();
+    safetensors::serialize(views, Some(metadata)).map_err(|error| error.to_string())
+}
+
+fn strings_of(header: &Metadata) -> BTreeMap<String, String> {
+    header
+        .metadata()
+        .iter()
+        .flatten()
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
+/// One tensor on its way into a file.
+struct StoredView<'a> {
+    tensor: &'a HostTensor,
+    stored: StoredFloat,
+}
+
+impl View for StoredView<'_> {
+    fn dtype(&self) -> Dtype {
+        match self.stored {
+            StoredFloat::F32 => Dtype::F32,
+            StoredFloat::F16 => Dtype::F16,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.tensor.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Owned(match self.stored {
+            StoredFloat::F32 => self.tensor.f32_bytes(),
+            StoredFloat::F16 => self.tensor.f16_bytes(),
+        })
+    }
+
+    fn data_len(&self) -> usize {
+        match self.stored {
+            StoredFloat::F32 => self.tensor.numel() * 4,
+            StoredFloat::F16 => self.tensor.numel() * 2,
+        }
+    }
+}
+
+/// Widens a tensor to float32; the error continues a sentence that begins with the tensor's name.
+fn widen(view: &TensorView<'_>) -> Result<HostTensor, String> {
+    let bytes = view.data();
+    let data: Vec<f32> = match view.dtype() {
+        Dtype::F32 => bytes
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+            .collect(),
+        Dtype::F16 => bytes
+            .chunks_exact(2)
+            .map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32())
+            .collect(),
+        Dtype::BF16 => bytes
+            .chunks_exact(2)
+            .map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32())
+            .collect(),
+        other => return Err(format!("has type {other:?}, expected F32, F16 or BF16")),
+    };
+    match data.iter().all(|x| x.is_finite()) {
+        true => Ok(HostTensor::new(view.shape(), data)),
+        false => Err("holds values that are not finite".into()),
+    }
+}
+
+/// A JSON object whose keys are all different; JSON itself lets the last of two equal keys win silently.
+struct UniqueKeys;
+
+impl<'de> Deserialize<'de> for UniqueKeys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(UniqueKeys)
+    }
+}
+
+impl<'de> Visitor<'de> for UniqueKeys {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an object of tensors")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        let mut seen = BTreeSet::new();
+        while let Some((key, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
+            if !seen.insert(key.clone()) {
+                return Err(A::Error::custom(format_args!("tensor `{key}` occurs twice")));
+            }
+        }
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sample() -> SafetensorsFile {
+        let tensors = BTreeMap::from([
+            (
+                "b.weight".to_owned(),
+                HostTensor::new([2, 3], vec![0.5, -1.0, 2.0, 3.25, 1e-3, -0.0]),
+            ),
+            ("a".to_owned(), HostTensor::new([0, 4], vec![])),
+            ("c".to_owned(), HostTensor::new(vec![], vec![7.0])),
+        ]);
+        SafetensorsFile {
+            tensors,
+            metadata: BTreeMap::from([("vpt".to_owned(), "{}".to_owned())]),
+        }
+    }
+
+    fn parse(bytes: &[u8]) -> Result<SafetensorsFile, CoreError> {
+        SafetensorsFile::parse(Path::new("some.safetensors"), bytes)
+    }
+
+    fn with_header(header: &str, data: &[u8]) -> Vec<u8> {
+        [&(header.len() as u64).to_le_bytes(), header.as_bytes(), data].concat()
+    }
+
+    /// Reading must fail with an error that names the file and contains `part`.
+    fn refused(bytes: &[u8], part: &str) {
+        let error = parse(bytes).expect_err("must be refused").to_string();
+        assert!(
+            error.contains("some.safetensors") && error.contains(part),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn round_trip_is_bit_exact_and_deterministic() {
+        let file = sample();
+        let bytes = file.to_bytes(StoredFloat::F32).unwrap();
+        assert_eq!(bytes, sample().to_bytes(StoredFloat::F32).unwrap());
+        let back = parse(&bytes).unwrap();
+        assert_eq!(back, file);
+        assert_eq!(
+            back.tensors["b.weight"].f32_bytes(),
+            file.tensors["b.weight"].f32_bytes()
+        );
+    }
+
+    #[test]
+    fn half_takes_half_the_bytes_and_rounds() {
+        let back = parse(&sample().to_bytes(StoredFloat::F16).unwrap()).unwrap();
+        assert_eq!(
+            back.tensors["b.weight"],
+            sample().tensors["b.weight"].rounded_to_half()
+        );
+        let mut file = sample();
+        file.tensors.insert("big".into(), HostTensor::new([1], vec![1e6]));
+        assert_eq!(
+            file.to_bytes(StoredFloat::F16).unwrap_err(),
+            "tensor `big` holds values that are not finite as F16"
+        );
+    }
+
+    #[test]
+    fn bfloat16_is_widened_exactly() {
+        let bytes = with_header(
+            r#"{"x":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}"#,
+            &[0x80, 0x3f, 0x49, 0xc0],
+        );
+        assert_eq!(parse(&bytes).unwrap().tensors["x"].data, [1.0, -3.140625]);
+    }
+
+    #[test]
+    fn damaged_and_hostile_files_are_refused() {
+        let bytes = sample().to_bytes(StoredFloat::F32).unwrap();
+        for cut in [0, 1, 7, 8, 20, bytes.len() - 1] {
+            refused(&bytes[..cut], "not a readable safetensors file");
+        }
+        refused(
+            b"\x89PNG\r\n\x1a\n0000000000000000000000000000",
+            "header too large",
+        );
+        refused(&u64::MAX.to_le_bytes(), "header");
+        refused(
+            &[&(1u64 << 26).to_le_bytes()[..], b"{}"].concat(),
+            "invalid header length",
+        );
+        refused(&with_header("{\"a\":", &[]), "invalid JSON");
+        refused(&[&2u64.to_le_bytes()[..], &[0xff, 0xfe]].concat(), "UTF-8");
+        let two = |a: &str, b: &str| {
+            format!(
+                r#"{{"{a}":{{"dtype":"F32","shape":[1],"data_offsets":[0,4]}},"{b}":{{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}}}"#
+            )
+        };
+        refused(&with_header(&two("a", "b"), &[0; 4]), "invalid offset");
+        refused(&with_header(&two("a", "a"), &[0; 4]), "tensor `a` occurs twice");
+        let one = |dtype: &str, shape: &str, end: usize| {
+            format!(r#"{{"x":{{"dtype":"{dtype}","shape":{shape},"data_offsets":[0,{end}]}}}}"#)
+        };
+        refused(
+            &with_header(&one("F32", "[4294967296,4294967296]", 4), &[0; 4]),
+            "overflow",
+        );
+        refused(
+            &with_header(&one("F32", "[1000000000]", 4), &[0; 4]),
+            "invalid shape",
+        );
+        refused(&with_header(&one("F32", "[1]", 4), &[0; 8]), "not fully covered");
+        refused(
+            &with_header(&one("I64", "[1]", 8), &[0; 8]),
+            "tensor `x` has type I64, expected F32, F16 or BF16",
+        );
+        refused(
+            &with_header(&one("F32", "[1]", 4), &f32::NAN.to_le_bytes()),
+            "tensor `x` holds values that are not finite",
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn changed_bytes_never_panic(flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+            let mut bytes = sample().to_bytes(StoredFloat::F32).unwrap();
+            for (at, value) in flips {
+                let at = at.index(bytes.len());
+                bytes[at] = value;
+            }
+            let _ = parse(&bytes);
+        }
+
+        #[test]
+        fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse(&bytes);
+        }
+    }
+}

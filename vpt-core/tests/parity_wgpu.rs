@@ -1,0 +1,30 @@
+//! The check behind `vpt inspect device --check`, on whatever WGPU adapter there is; a software one (lavapipe)
+//! serves.
+//!
+//! A binary of its own, since a driver may take the process down. Without an adapter the test prints that it is
+//! skipped; with `VPT_REQUIRE_WGPU=1` it fails instead.
+
+#![cfg(feature = "wgpu")]
+
+use vpt_core::device::{DeviceChoice, adapters, probe, select};
+use vpt_core::parity;
+
+#[test]
+fn wgpu_computes_what_the_cpu_computes() {
+    let adapters = adapters();
+    if adapters.is_empty() {
+        let required = std::env::var("VPT_REQUIRE_WGPU").is_ok_and(|value| value == "1");
+        assert!(!required, "VPT_REQUIRE_WGPU is set and there is no WGPU adapter");
+        println!("skipped: no WGPU adapter");
+        return;
+    }
+    println!("{adapters:?}");
+    let gpu = DeviceChoice::Gpu(0);
+    let selected = select(&gpu).unwrap();
+    assert!(!selected.is_cpu && selected.name.contains(&adapters[0].name));
+    assert_eq!(selected.note.is_some(), adapters[0].is_software());
+    probe(&gpu).expect("the trial run passes");
+    let report = parity::check(&selected).expect("the device computes");
+    println!("{report:?}");
+    assert!(report.passed, "{report:?}");
+}
