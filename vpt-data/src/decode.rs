@@ -6,7 +6,7 @@
 
 use crate::DataError;
 use image::metadata::Orientation;
-use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 use std::any::Any;
 use std::fs::{self, File};
 use std::io::{Cursor, Read};
@@ -14,10 +14,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 /// The most pixels an image may have. Larger claims are mistakes or decompression bombs, and are refused unread.
-pub const MAX_PIXELS: u64 = 250_000_000;
+const MAX_PIXELS: u64 = 250_000_000;
 
 /// The most pixels along one edge, JPEG's own limit.
-pub const MAX_EDGE: u32 = 65_535;
+const MAX_EDGE: u32 = 65_535;
 
 /// The most bytes an image file may have.
 const MAX_FILE_BYTES: u64 = 1 << 30;
@@ -41,7 +41,7 @@ pub fn decode_bytes(name: &str, bytes: &[u8]) -> Result<RgbImage, DataError> {
             path: name.into(),
             reason,
         };
-        let picture = DynamicImage::from_decoder(decoder).map_err(|error| bad(error.to_string()))?;
+        let picture = DynamicImage::from_decoder(decoder).map_err(|error| bad(explain(&error)))?;
         let mut picture = DynamicImage::ImageRgb8(to_rgb8(picture).map_err(bad)?);
         picture.apply_orientation(orientation);
         Ok(picture.into_rgb8())
@@ -124,14 +124,16 @@ fn open<'a>(name: &str, bytes: &'a [u8]) -> Result<Opened<'a>, DataError> {
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(MAX_DECODER_BYTES);
     reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(|error| bad(error.to_string()))?;
+    let mut decoder = reader.into_decoder().map_err(|error| bad(explain(&error)))?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > MAX_PIXELS || width.max(height) > MAX_EDGE {
+        let (path, limit, edge) = (name.into(), MAX_PIXELS, MAX_EDGE);
         return Err(DataError::ImageTooLarge {
-            path: name.into(),
+            path,
             width,
             height,
-            limit: MAX_PIXELS,
+            limit,
+            edge,
         });
     }
     if width == 0 || height == 0 {
@@ -146,6 +148,13 @@ fn open<'a>(name: &str, bytes: &'a [u8]) -> Result<Opened<'a>, DataError> {
         decoder: Box::new(decoder),
         orientation,
     })
+}
+
+fn explain(error: &ImageError) -> String {
+    match error {
+        ImageError::Limits(_) => format!("it asks for more than {} GiB of memory", MAX_DECODER_BYTES >> 30),
+        error => error.to_string(),
+    }
 }
 
 /// Says what a file that is no image we know might be instead.

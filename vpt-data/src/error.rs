@@ -54,6 +54,12 @@ pub enum DataError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// Threads to decode images on cannot be started.
+    #[error("cannot start threads that read images")]
+    Threads {
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// A folder that is to be made already holds something else.
     #[error("`{}` exists and holds something else", dir.display())]
     FolderInUse {
@@ -179,7 +185,7 @@ pub enum DataError {
         reason: String,
     },
     /// An image claims more pixels than anything but an attack or a mistake has.
-    #[error("`{}` claims {width} x {height} pixels, the limit is {} million", path.display(), limit / 1_000_000)]
+    #[error("`{}` claims {}", path.display(), too_large(*width, *height, *limit, *edge))]
     ImageTooLarge {
         /// The image.
         path: PathBuf,
@@ -189,6 +195,8 @@ pub enum DataError {
         height: u32,
         /// The largest number of pixels allowed.
         limit: u64,
+        /// The largest number of pixels along an edge.
+        edge: u32,
     },
     /// All images of a data set that cannot be decoded.
     #[error("{} of {checked} images cannot be read:{}", bad.len(), Listed(bad))]
@@ -257,6 +265,7 @@ impl DataError {
             Self::Permission { .. } => "ask its owner for read access, or copy it to a folder of yours".into(),
             Self::Io { .. } => return None,
             Self::Write { .. } => "is the disk full, or the folder read-only?".into(),
+            Self::Threads { .. } => "raise the limit on threads (`ulimit -u`), or ask for fewer workers".into(),
             Self::FolderInUse { .. } => "give another folder, or remove this one".into(),
             Self::LinkLoop { .. } => "remove the link".into(),
             Self::NotUtf8 { .. } => "rename it: class names must be text".into(),
@@ -339,10 +348,16 @@ impl DataError {
             Self::ClassTooSmall { .. }
             | Self::UnreadableClass { .. }
             | Self::BadImages { .. }
+            | Self::Threads { .. }
             | Self::InvalidValue { .. }
             | Self::UnknownTask { .. } => None,
         }
     }
+}
+
+fn too_large(width: u32, height: u32, limit: u64, edge: u32) -> String {
+    let million = limit / 1_000_000;
+    format!("{width} x {height} pixels, the limit is {million} million and {edge} along an edge")
 }
 
 /// Shows the first unreadable images, one a line.

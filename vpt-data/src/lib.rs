@@ -7,22 +7,31 @@
 //! [`Preprocess`] resizes, crops and normalises as Pillow, torchvision and timm do.
 
 pub mod atomic;
+mod augment;
 mod dataset;
 mod decode;
 mod drawing;
 mod error;
 pub mod formats;
 pub mod fundus;
+pub mod inspect;
+mod loader;
 mod partition;
 mod preprocess;
 pub mod resize;
 pub mod rng;
+pub mod scenes;
 mod split;
+mod task_spec;
 
+pub use augment::{AugmentConfig, ErasingFill};
 pub use dataset::{BadImage, Dataset, OpenOptions, Sample};
 pub use decode::{decode, decode_bytes};
 pub use error::DataError;
 pub use formats::Format;
+pub use inspect::DataSummary;
+pub use loader::{Batch, Epoch, Loader, LoaderConfig};
 pub use preprocess::{CropMode, IMAGENET_MEAN, IMAGENET_STD, Preprocess};
 pub use resize::Interpolation;
-pub use split::Split;
+pub use split::{Split, UnknownSplit};
+pub use task_spec::{TaskKind, TaskSpec};
