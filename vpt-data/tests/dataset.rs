@@ -67,6 +67,10 @@ fn images(prefix: &str, count: usize) -> Vec<String> {
     (0..count).map(|i| format!("{prefix}/{i}.png")).collect()
 }
 
+fn fixture(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(path)
+}
+
 fn names(dataset: &Dataset, split: Split) -> Vec<String> {
     let below = |path: &Path| {
         path.strip_prefix(&dataset.root)
@@ -630,10 +634,9 @@ fn decompression_bombs_are_refused_by_their_header() {
         bytes.resize(54, 0);
         bytes
     };
-    let jpeg = b"\xff\xd8\xff\xdb\0\x43\0".iter().copied().chain([1; 64]);
-    let jpeg: Vec<u8> = jpeg
-        .chain(*b"\xff\xc0\0\x0b\x08\xff\xff\xff\xff\x01\x01\x11\0\xff\xd9")
-        .collect();
+    let mut jpeg = fs::read(fixture("golden/images/camera_gray.jpg")).unwrap();
+    let frame = jpeg.windows(2).position(|two| two == [0xff, 0xc0]).unwrap();
+    jpeg[frame + 5..frame + 9].fill(0xff);
     for (name, bytes, size) in [
         ("a.png", png(50_000, 50_000), "50000 x 50000"),
         ("b.png", png(2_000_000, 1), "2000000 x 1"),
