@@ -22,7 +22,11 @@ impl Field {
             .map(|octave| {
                 let cells = cells << octave;
                 let values = (0..cells * cells).map(|_| rng.random_range(-1.0..1.0)).collect();
-                Lattice { cells, weight: 0.5_f32.powi(octave as i32), values }
+                Lattice {
+                    cells,
+                    weight: 0.5_f32.powi(octave as i32),
+                    values,
+                }
             })
             .collect();
         let total = octaves.iter().map(|lattice| lattice.weight).sum();
@@ -31,7 +35,11 @@ impl Field {
 
     /// The value at (u, v).
     pub(crate) fn at(&self, u: f32, v: f32) -> f32 {
-        self.octaves.iter().map(|lattice| lattice.weight * lattice.at(u, v)).sum::<f32>() / self.total
+        self.octaves
+            .iter()
+            .map(|lattice| lattice.weight * lattice.at(u, v))
+            .sum::<f32>()
+            / self.total
     }
 }
 
@@ -41,9 +49,8 @@ impl Lattice {
         let (x, y) = (u.rem_euclid(1.0) * cells, v.rem_euclid(1.0) * cells);
         let (i, j) = (x as usize % self.cells, y as usize % self.cells);
         let (s, t) = (smooth(x.fract()), smooth(y.fract()));
-        let corner = |di: usize, dj: usize| {
-            self.values[(j + dj) % self.cells * self.cells + (i + di) % self.cells]
-        };
+        let corner =
+            |di: usize, dj: usize| self.values[(j + dj) % self.cells * self.cells + (i + di) % self.cells];
         let row = |dj: usize| corner(0, dj) + (corner(1, dj) - corner(0, dj)) * s;
         row(0) + (row(1) - row(0)) * t
     }
@@ -61,7 +68,9 @@ mod tests {
     #[test]
     fn is_bounded_periodic_and_not_flat() {
         let field = Field::new(&mut Pcg64::seed_from_u64(1), 4, 3);
-        let values: Vec<f32> = (0..400).map(|i| field.at(i as f32 * 0.013, i as f32 * 0.029)).collect();
+        let values: Vec<f32> = (0..400)
+            .map(|i| field.at(i as f32 * 0.013, i as f32 * 0.029))
+            .collect();
         assert!(values.iter().all(|v| v.abs() <= 1.0));
         assert!(values.iter().any(|v| v.abs() > 0.2));
         assert!((field.at(0.3, 0.7) - field.at(1.3, -0.3)).abs() < 1e-4);

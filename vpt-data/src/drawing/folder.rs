@@ -41,7 +41,10 @@ pub(crate) fn draw_folder(
     {
         return Err(DataError::FolderInUse { dir: dir.to_owned() });
     }
-    let at = |path: &Path, source: io::Error| DataError::Write { path: path.to_owned(), source };
+    let at = |path: &Path, source: io::Error| DataError::Write {
+        path: path.to_owned(),
+        source,
+    };
     let parent = match dir.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -57,13 +60,16 @@ pub(crate) fn draw_folder(
         for (class, name) in set.classes.iter().enumerate().filter(|_| count > 0) {
             let folder = root.join(split.name()).join(name);
             fs::create_dir_all(&folder).map_err(|error| at(&folder, error))?;
-            jobs.extend((0..count).map(|index| (folder.join(format!("{index:05}.jpg")), split, class, index)));
+            jobs.extend(
+                (0..count).map(|index| (folder.join(format!("{index:05}.jpg")), split, class, index)),
+            );
         }
     }
     jobs.par_iter().try_for_each(|(path, split, class, index)| {
         save(path, &draw(*split, *class, *index)).map_err(|error| at(path, error))
     })?;
-    crate::atomic::write_bytes(&root.join(README), set.readme.as_bytes()).map_err(|error| at(&root, error))?;
+    crate::atomic::write_bytes(&root.join(README), set.readme.as_bytes())
+        .map_err(|error| at(&root, error))?;
     // An empty `dir` may be in the way; anything else was refused above.
     let _ = fs::remove_dir(dir);
     fs::rename(&root, dir).map_err(|error| at(dir, error))
@@ -71,7 +77,9 @@ pub(crate) fn draw_folder(
 
 fn save(path: &Path, picture: &RgbImage) -> io::Result<()> {
     let mut file = BufWriter::new(fs::File::create_new(path)?);
-    JpegEncoder::new_with_quality(&mut file, QUALITY).encode_image(picture).map_err(io::Error::other)?;
+    JpegEncoder::new_with_quality(&mut file, QUALITY)
+        .encode_image(picture)
+        .map_err(io::Error::other)?;
     file.into_inner().map_err(io::IntoInnerError::into_error)?;
     Ok(())
 }
@@ -83,7 +91,11 @@ mod tests {
 
     fn set(readme: &str) -> DrawnSet {
         let classes = vec!["a".to_owned(), "b".to_owned()];
-        DrawnSet { classes, per_class: [3, 0, 1], readme: readme.to_owned() }
+        DrawnSet {
+            classes,
+            per_class: [3, 0, 1],
+            readme: readme.to_owned(),
+        }
     }
 
     fn draw(_: Split, class: usize, index: usize) -> RgbImage {

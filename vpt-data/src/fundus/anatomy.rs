@@ -22,8 +22,15 @@ impl Eye {
     /// Landmarks as they vary between people and with the way they look.
     pub(crate) fn new(rng: &mut Pcg64) -> Self {
         let fovea = [rng.random_range(-0.16..0.0), rng.random_range(-0.05..0.1)];
-        let disc = [fovea[0] + rng.random_range(0.54..0.64), fovea[1] + rng.random_range(-0.12..-0.02)];
-        Self { fovea, disc, disc_radius: rng.random_range(0.115..0.15) }
+        let disc = [
+            fovea[0] + rng.random_range(0.54..0.64),
+            fovea[1] + rng.random_range(-0.12..-0.02),
+        ];
+        Self {
+            fovea,
+            disc,
+            disc_radius: rng.random_range(0.115..0.15),
+        }
     }
 
     /// The quadrant of a point about the fovea, 0..4.
@@ -35,7 +42,11 @@ impl Eye {
     pub(crate) fn fibre_angle(&self, at: Point) -> f32 {
         let from_disc = (at[1] - self.disc[1]).atan2(at[0] - self.disc[0]);
         let around_fovea = (at[1] - self.fovea[1]).atan2(at[0] - self.fovea[0]) + PI / 2.0;
-        if at[0] < self.disc[0] { around_fovea } else { from_disc }
+        if at[0] < self.disc[0] {
+            around_fovea
+        } else {
+            from_disc
+        }
     }
 }
 
@@ -61,13 +72,28 @@ impl Vessels {
             for side in [-1.0, 1.0] {
                 // The temporal arcade: leaves towards the pole, then sweeps around the macula.
                 let lift = rng.random_range(0.42..0.62);
-                grow(eye, Shoot::arcade(eye, side, lift, radius * width, rng), rng, tree);
+                grow(
+                    eye,
+                    Shoot::arcade(eye, side, lift, radius * width, rng),
+                    rng,
+                    tree,
+                );
                 let nasal = side * rng.random_range(0.5..1.0);
-                grow(eye, Shoot::straight(eye, nasal, radius * width * 0.7, 0.6, rng), rng, tree);
+                grow(
+                    eye,
+                    Shoot::straight(eye, nasal, radius * width * 0.7, 0.6, rng),
+                    rng,
+                    tree,
+                );
             }
             for _ in 0..rng.random_range(1..4) {
                 let towards = PI + rng.random_range(-0.7..0.7);
-                grow(eye, Shoot::straight(eye, towards, radius * width * 0.35, 0.35, rng), rng, tree);
+                grow(
+                    eye,
+                    Shoot::straight(eye, towards, radius * width * 0.35, 0.35, rng),
+                    rng,
+                    tree,
+                );
             }
         }
         let [arteries, veins] = trees;
@@ -92,13 +118,30 @@ impl Shoot {
         // From nearly upright (side * 100 degrees) through a half circle of height `lift` above the fovea.
         let heading = side * rng.random_range(1.65..2.0);
         let bend = side * rng.random_range(0.75..1.0) / lift;
-        let from = [eye.disc[0] + rng.random_range(-0.03..0.03), eye.disc[1] + side * 0.02];
-        Self { from, heading, radius, length: rng.random_range(1.1..1.5), bend, generations: 3 }
+        let from = [
+            eye.disc[0] + rng.random_range(-0.03..0.03),
+            eye.disc[1] + side * 0.02,
+        ];
+        Self {
+            from,
+            heading,
+            radius,
+            length: rng.random_range(1.1..1.5),
+            bend,
+            generations: 3,
+        }
     }
 
     fn straight(eye: &Eye, heading: f32, radius: f32, length: f32, rng: &mut Pcg64) -> Self {
         let bend = rng.random_range(-0.6..0.6);
-        Self { from: eye.disc, heading, radius, length, bend, generations: 2 }
+        Self {
+            from: eye.disc,
+            heading,
+            radius,
+            length,
+            bend,
+            generations: 2,
+        }
     }
 }
 
@@ -106,7 +149,14 @@ const STEP: f32 = 0.025;
 
 /// Walks a shoot to its end and recursively grows its branches.
 fn grow(eye: &Eye, shoot: Shoot, rng: &mut Pcg64, pieces: &mut Vec<VesselPiece>) {
-    let Shoot { mut from, mut heading, radius, length, bend, generations } = shoot;
+    let Shoot {
+        mut from,
+        mut heading,
+        radius,
+        length,
+        bend,
+        generations,
+    } = shoot;
     let mut wiggle = 0.0_f32;
     let mut until_branch = rng.random_range(0.12..0.3);
     let mut thickness = radius;
@@ -120,7 +170,10 @@ fn grow(eye: &Eye, shoot: Shoot, rng: &mut Pcg64, pieces: &mut Vec<VesselPiece>)
             return;
         }
         let next = radius * (1.0 - 0.65 * (step + 1) as f32 / steps as f32);
-        pieces.push(VesselPiece { ends: [from, to], radii: [thickness, next] });
+        pieces.push(VesselPiece {
+            ends: [from, to],
+            radii: [thickness, next],
+        });
         (from, thickness) = (to, next);
         until_branch -= STEP;
         if generations > 0 && until_branch < 0.0 && thickness > 0.003 {
@@ -154,8 +207,13 @@ mod tests {
             let vessels = Vessels::grow(&eye, &mut rng);
             let pieces = vessels.arteries.iter().chain(&vessels.veins);
             assert!(pieces.clone().count() > 200);
-            assert!(pieces.clone().all(|piece| distance(piece.ends[1], eye.fovea) >= 0.13));
-            let quadrants: std::collections::BTreeSet<_> = pieces.map(|piece| eye.quadrant(piece.ends[1])).collect();
+            assert!(
+                pieces
+                    .clone()
+                    .all(|piece| distance(piece.ends[1], eye.fovea) >= 0.13)
+            );
+            let quadrants: std::collections::BTreeSet<_> =
+                pieces.map(|piece| eye.quadrant(piece.ends[1])).collect();
             assert_eq!(quadrants.len(), 4);
         }
     }

@@ -20,7 +20,10 @@ impl Grade {
     pub(crate) fn of(eye: &Eye, lesions: &[Lesion]) -> Self {
         let has = |kind: LesionKind| lesions.iter().any(|lesion| lesion.kind == kind);
         let mut bleeding_quadrants = [false; 4];
-        for lesion in lesions.iter().filter(|lesion| lesion.kind == LesionKind::Haemorrhage) {
+        for lesion in lesions
+            .iter()
+            .filter(|lesion| lesion.kind == LesionKind::Haemorrhage)
+        {
             bleeding_quadrants[eye.quadrant(lesion.centre)] = true;
         }
         let macular_exudate = lesions.iter().any(|lesion| {
@@ -59,11 +62,19 @@ mod tests {
     use super::*;
 
     fn eye() -> Eye {
-        Eye { fovea: [0.0, 0.0], disc: [0.55, 0.0], disc_radius: 0.13 }
+        Eye {
+            fovea: [0.0, 0.0],
+            disc: [0.55, 0.0],
+            disc_radius: 0.13,
+        }
     }
 
     fn lesion(kind: LesionKind, x: f32, y: f32) -> Lesion {
-        Lesion { kind, centre: [x, y], radius: 0.04 }
+        Lesion {
+            kind,
+            centre: [x, y],
+            radius: 0.04,
+        }
     }
 
     #[test]
@@ -72,9 +83,21 @@ mod tests {
         let grade = |lesions: &[Lesion]| Grade::of(&eye(), lesions);
         assert_eq!(grade(&[]), Grade::Healthy);
         assert_eq!(grade(&[lesion(Microaneurysm, 0.1, 0.1); 9]), Grade::Mild);
-        assert_eq!(grade(&[lesion(Haemorrhage, 0.4, 0.4); 9]), Grade::Moderate, "one quadrant, however many");
-        assert_eq!(grade(&[lesion(Exudate, 0.5, 0.5)]), Grade::Moderate, "outside the macula");
-        assert_eq!(grade(&[lesion(Exudate, 0.1, -0.1)]), Grade::Severe, "inside the macula");
+        assert_eq!(
+            grade(&[lesion(Haemorrhage, 0.4, 0.4); 9]),
+            Grade::Moderate,
+            "one quadrant, however many"
+        );
+        assert_eq!(
+            grade(&[lesion(Exudate, 0.5, 0.5)]),
+            Grade::Moderate,
+            "outside the macula"
+        );
+        assert_eq!(
+            grade(&[lesion(Exudate, 0.1, -0.1)]),
+            Grade::Severe,
+            "inside the macula"
+        );
         let corners = [[0.4, 0.4], [0.4, -0.4], [-0.4, 0.4], [-0.4, -0.4]];
         let four = corners.map(|[x, y]| lesion(Haemorrhage, x, y));
         assert_eq!(grade(&four), Grade::Severe, "all four quadrants");

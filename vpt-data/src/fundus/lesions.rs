@@ -58,8 +58,18 @@ fn not_yet_severe(eye: &Eye, rng: &mut Pcg64, lesions: &mut Vec<Lesion>) {
         _ => (true, true),
     };
     if bleeding {
-        let quadrants = if rng.random_bool(0.2) { 3 } else { rng.random_range(1..3) };
-        haemorrhages(eye, quadrants, rng.random_range(quadrants.max(2)..8), rng, lesions);
+        let quadrants = if rng.random_bool(0.2) {
+            3
+        } else {
+            rng.random_range(1..3)
+        };
+        haemorrhages(
+            eye,
+            quadrants,
+            rng.random_range(quadrants.max(2)..8),
+            rng,
+            lesions,
+        );
     }
     if leaking {
         for _ in 0..rng.random_range(1..3) {
@@ -72,7 +82,11 @@ fn microaneurysms(eye: &Eye, number: std::ops::Range<usize>, rng: &mut Pcg64, le
     for _ in 0..rng.random_range(number) {
         let radius = rng.random_range(0.026..0.036);
         if let Some(centre) = free_place(eye, lesions, radius, rng, |_| true) {
-            lesions.push(Lesion { kind: LesionKind::Microaneurysm, centre, radius });
+            lesions.push(Lesion {
+                kind: LesionKind::Microaneurysm,
+                centre,
+                radius,
+            });
         }
     }
 }
@@ -89,7 +103,11 @@ fn haemorrhages(eye: &Eye, quadrants: usize, number: usize, rng: &mut Pcg64, les
             eye.quadrant(p) == quadrant && aside > 0.12
         };
         if let Some(centre) = free_place(eye, lesions, radius, rng, clear) {
-            lesions.push(Lesion { kind: LesionKind::Haemorrhage, centre, radius });
+            lesions.push(Lesion {
+                kind: LesionKind::Haemorrhage,
+                centre,
+                radius,
+            });
         }
     }
 }
@@ -100,18 +118,34 @@ fn exudates(eye: &Eye, in_macula: bool, rng: &mut Pcg64, lesions: &mut Vec<Lesio
     let spread = rng.random_range(0.06..0.11);
     let suits = |p: Point| {
         let off = distance(p, eye.fovea);
-        if in_macula { (0.05..0.17).contains(&off) } else { off > Eye::MACULA + 0.16 + spread }
+        if in_macula {
+            (0.05..0.17).contains(&off)
+        } else {
+            off > Eye::MACULA + 0.16 + spread
+        }
     };
-    let Some(middle) = free_place(eye, lesions, 0.05, rng, suits) else { return };
+    let Some(middle) = free_place(eye, lesions, 0.05, rng, suits) else {
+        return;
+    };
     let start = rng.random_range(0.0..TAU);
     let number = rng.random_range(4..10);
     for i in 0..number {
         let (angle, reach) = match ring {
-            true => (start + i as f32 / number as f32 * 4.5, spread),
-            false => (rng.random_range(0.0..TAU), spread * rng.random_range(0.0_f32..1.0).sqrt()),
+            true => (
+                start + i as f32 / number as f32 * 4.5,
+                spread * rng.random_range(0.75..1.1),
+            ),
+            false => (
+                rng.random_range(0.0..TAU),
+                spread * rng.random_range(0.0_f32..1.0).sqrt(),
+            ),
         };
         let centre = [middle[0] + angle.cos() * reach, middle[1] + angle.sin() * reach];
-        lesions.push(Lesion { kind: LesionKind::Exudate, centre, radius: rng.random_range(0.02..0.038) });
+        lesions.push(Lesion {
+            kind: LesionKind::Exudate,
+            centre,
+            radius: rng.random_range(0.02..0.038),
+        });
     }
 }
 
@@ -127,7 +161,9 @@ fn free_place(
         let at: Point = [rng.random_range(-0.8..0.8), rng.random_range(-0.8..0.8)];
         let free = at[0].hypot(at[1]) < 0.8
             && distance(at, eye.disc) > eye.disc_radius + radius + 0.06
-            && lesions.iter().all(|other| distance(at, other.centre) > radius + other.radius + 0.03);
+            && lesions
+                .iter()
+                .all(|other| distance(at, other.centre) > radius + other.radius + 0.03);
         (free && suits(at)).then_some(at)
     })
 }
@@ -155,7 +191,10 @@ mod tests {
             let mut rng = rng(seed, &[grade as u64]);
             let eye = Eye::new(&mut rng);
             let lesions = plan(&eye, grade, &mut rng);
-            lesions.iter().filter(|lesion| lesion.kind == LesionKind::Haemorrhage).count()
+            lesions
+                .iter()
+                .filter(|lesion| lesion.kind == LesionKind::Haemorrhage)
+                .count()
         };
         let most = (0..200).map(|seed| bleeding(Grade::Moderate, seed)).max();
         let fewest = (0..200).map(|seed| bleeding(Grade::Severe, seed)).min();

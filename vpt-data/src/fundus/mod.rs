@@ -65,8 +65,16 @@ pub fn draw_dataset(dir: &Path, seed: u64, per_class: [usize; 3], size: u32) -> 
             .replace("{counts}", &format!("{train} / {val} / {test}"))
             .replace("{size}", &size.to_string()),
     };
-    draw_folder(dir, &set, |split, class, index| draw(seed, split, class, index, size))?;
-    Dataset::open(dir, &OpenOptions { check_images: false, ..OpenOptions::default() })
+    draw_folder(dir, &set, |split, class, index| {
+        draw(seed, split, class, index, size)
+    })?;
+    Dataset::open(
+        dir,
+        &OpenOptions {
+            check_images: false,
+            ..OpenOptions::default()
+        },
+    )
 }
 
 const README: &str = include_str!("README.txt");
@@ -97,10 +105,13 @@ mod tests {
             let picture = draw(3, Split::Train, class, index, 48);
             picture.pixels().map(|p| f64::from(p[1])).sum::<f64>() / f64::from(48 * 48)
         };
-        let means: Vec<f64> = (0..4).map(|class| (0..40).map(|i| green(class, i)).sum::<f64>() / 40.0).collect();
+        let means: Vec<f64> = (0..4)
+            .map(|class| (0..40).map(|i| green(class, i)).sum::<f64>() / 40.0)
+            .collect();
         let within: Vec<f64> = (0..40).map(|i| green(0, i)).collect();
         let deviation = (within.iter().map(|g| (g - means[0]).powi(2)).sum::<f64>() / 40.0).sqrt();
-        let apart = means.iter().fold(f64::MIN, |a, &b| a.max(b)) - means.iter().fold(f64::MAX, |a, &b| a.min(b));
+        let apart =
+            means.iter().fold(f64::MIN, |a, &b| a.max(b)) - means.iter().fold(f64::MAX, |a, &b| a.min(b));
         assert!(apart < deviation, "{means:?} {deviation}");
     }
 }

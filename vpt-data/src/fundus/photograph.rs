@@ -15,7 +15,10 @@ pub(crate) fn photograph(grade: Grade, size: u32, rng: &mut Pcg64) -> RgbImage {
     let lesions = plan(&eye, grade, rng);
     let vessels = Vessels::grow(&eye, rng);
     let view = View::new(size as f32, rng);
-    let mut picture = Picture { canvas: background(&eye, &view, rng), view };
+    let mut picture = Picture {
+        canvas: background(&eye, &view, rng),
+        view,
+    };
     picture.optic_disc(&eye, rng);
     picture.distractors_below(&eye, rng);
     picture.vessels(&vessels, rng);
@@ -40,19 +43,31 @@ impl View {
         let centre = [about_half(), about_half()];
         let scale = size * rng.random_range(0.47..0.53);
         let side = if rng.random_bool(0.5) { 1.0 } else { -1.0 };
-        Self { size, centre, scale, rotation: rng.random_range(-0.2..0.2), side }
+        Self {
+            size,
+            centre,
+            scale,
+            rotation: rng.random_range(-0.2..0.2),
+            side,
+        }
     }
 
     fn to_pixel(&self, eye: Point) -> Point {
         let (sin, cos) = self.rotation.sin_cos();
         let x = eye[0] * self.side;
         let turned = [x * cos - eye[1] * sin, x * sin + eye[1] * cos];
-        [self.centre[0] + turned[0] * self.scale, self.centre[1] + turned[1] * self.scale]
+        [
+            self.centre[0] + turned[0] * self.scale,
+            self.centre[1] + turned[1] * self.scale,
+        ]
     }
 
     fn to_eye(&self, pixel: Point) -> Point {
         let (sin, cos) = self.rotation.sin_cos();
-        let [x, y] = [(pixel[0] - self.centre[0]) / self.scale, (pixel[1] - self.centre[1]) / self.scale];
+        let [x, y] = [
+            (pixel[0] - self.centre[0]) / self.scale,
+            (pixel[1] - self.centre[1]) / self.scale,
+        ];
         [(x * cos + y * sin) * self.side, y * cos - x * sin]
     }
 
@@ -72,7 +87,11 @@ fn tint(colour: Colour, by: Colour) -> Colour {
 /// The retina without anything on it: pigment, choroid, fovea.
 fn background(eye: &Eye, view: &View, rng: &mut Pcg64) -> Canvas {
     let red = rng.random_range(0.6..0.9);
-    let pigment = [red, red * rng.random_range(0.4..0.58), red * rng.random_range(0.14..0.34)];
+    let pigment = [
+        red,
+        red * rng.random_range(0.4..0.58),
+        red * rng.random_range(0.14..0.34),
+    ];
     let clouds = Field::new(rng, 3, 3);
     let choroid = Field::new(rng, 9, 3);
     let cloudiness = rng.random_range(0.04..0.14);
@@ -102,13 +121,21 @@ impl Picture {
     /// Adds a soft round spot, given in the eye's coordinates, to a mask.
     fn spot(&self, mask: &mut Mask, centre: Point, radius: f32, softness: f32) {
         let scale = self.view.scale;
-        mask.disc(self.view.to_pixel(centre), radius * scale, (softness * scale).max(1.0));
+        mask.disc(
+            self.view.to_pixel(centre),
+            radius * scale,
+            (softness * scale).max(1.0),
+        );
     }
 
     fn optic_disc(&mut self, eye: &Eye, rng: &mut Pcg64) {
         let radius = eye.disc_radius;
         let shine = rng.random_range(0.85..1.0);
-        let rim = [shine, shine * rng.random_range(0.72..0.82), shine * rng.random_range(0.42..0.58)];
+        let rim = [
+            shine,
+            shine * rng.random_range(0.72..0.82),
+            shine * rng.random_range(0.42..0.58),
+        ];
         let mut halo = self.view.mask();
         self.spot(&mut halo, eye.disc, radius * rng.random_range(1.05..1.4), 0.1);
         let strength = rng.random_range(0.0..0.35);
@@ -119,7 +146,8 @@ impl Picture {
         let mut cup = self.view.mask();
         let aside = [eye.disc[0] - 0.02, eye.disc[1] + rng.random_range(-0.01..0.01)];
         self.spot(&mut cup, aside, radius * rng.random_range(0.3..0.6), 0.06);
-        self.canvas.blend(&cup, |_, under| mix(under, [1.0, 0.95, 0.8], 0.6));
+        self.canvas
+            .blend(&cup, |_, under| mix(under, [1.0, 0.95, 0.8], 0.6));
     }
 
     /// Spots that have nothing to do with the grade and lie below the vessels: drusen, a naevus, nerve-fibre sheen.
@@ -132,14 +160,22 @@ impl Picture {
                 self.spot(&mut drusen, at, rng.random_range(0.01..0.03), 0.035);
             }
             let strength = rng.random_range(0.15..0.35);
-            self.canvas.blend(&drusen, |_, under| mix(under, [0.95, 0.75, 0.45], strength));
+            self.canvas
+                .blend(&drusen, |_, under| mix(under, [0.95, 0.75, 0.45], strength));
         }
         if rng.random_bool(0.15) {
             let mut naevus = self.view.mask();
             let (angle, off) = (rng.random_range(0.0..TAU), rng.random_range(0.4..0.75_f32));
-            self.spot(&mut naevus, [angle.cos() * off, angle.sin() * off], rng.random_range(0.08..0.16), 0.08);
+            self.spot(
+                &mut naevus,
+                [angle.cos() * off, angle.sin() * off],
+                rng.random_range(0.08..0.16),
+                0.08,
+            );
             let strength = rng.random_range(0.3..0.6);
-            self.canvas.blend(&naevus, |_, under| mix(under, tint(under, [0.55, 0.7, 0.95]), strength));
+            self.canvas.blend(&naevus, |_, under| {
+                mix(under, tint(under, [0.55, 0.7, 0.95]), strength)
+            });
         }
         if rng.random_bool(0.3) {
             let ripple = Field::new(rng, 6, 2);
@@ -156,14 +192,18 @@ impl Picture {
 
     fn vessels(&mut self, vessels: &Vessels, rng: &mut Pcg64) {
         let strength = rng.random_range(0.75..1.0);
-        let layers = [(&vessels.arteries, [0.82, 0.55, 0.5]), (&vessels.veins, [0.68, 0.4, 0.42])];
+        let layers = [
+            (&vessels.arteries, [0.82, 0.55, 0.5]),
+            (&vessels.veins, [0.68, 0.4, 0.42]),
+        ];
         for (pieces, absorb) in layers {
             let mut mask = self.view.mask();
             for VesselPiece { ends, radii } in pieces {
                 let ends = ends.map(|end| self.view.to_pixel(end));
                 mask.stroke(ends, radii.map(|radius| radius * self.view.scale));
             }
-            self.canvas.blend(&mask, |_, under| mix(under, tint(under, absorb), strength));
+            self.canvas
+                .blend(&mask, |_, under| mix(under, tint(under, absorb), strength));
         }
     }
 
@@ -178,7 +218,9 @@ impl Picture {
             }
         }
         let depth = rng.random_range(0.72..0.95);
-        self.canvas.blend(&blood, |_, under| mix(under, tint(under, [0.5, 0.2, 0.22]), depth));
+        self.canvas.blend(&blood, |_, under| {
+            mix(under, tint(under, [0.5, 0.2, 0.22]), depth)
+        });
         let glow = rng.random_range(0.7..0.95);
         let yellow = [1.0, rng.random_range(0.86..0.95), rng.random_range(0.4..0.6)];
         self.canvas.blend(&lipid, |_, under| mix(under, yellow, glow));
@@ -212,7 +254,8 @@ impl Picture {
     fn through_the_camera(mut self, rng: &mut Pcg64) -> RgbImage {
         self.illuminate(rng);
         self.dust_and_reflections(rng);
-        self.canvas.blur(self.view.size / 128.0 * rng.random_range(0.35..0.95));
+        self.canvas
+            .blur(self.view.size / 128.0 * rng.random_range(0.35..0.95));
         self.field_stop(rng);
         let gamma = rng.random_range(0.85..1.2_f32);
         let exposure = rng.random_range(0.8..1.12);
@@ -237,7 +280,8 @@ impl Picture {
         self.canvas.map(|pixel, colour| {
             let at = view.to_eye(pixel);
             let tilt = slope * (at[0] * direction.cos() + at[1] * direction.sin());
-            let light = 1.0 + tilt - falloff * (at[0] * at[0] + at[1] * at[1]) + glare * gauss(distance(at, hot), 0.4);
+            let light = 1.0 + tilt - falloff * (at[0] * at[0] + at[1] * at[1])
+                + glare * gauss(distance(at, hot), 0.4);
             colour.map(|c| c * light.max(0.1))
         });
     }
@@ -247,11 +291,16 @@ impl Picture {
         if rng.random_bool(0.25) {
             let mut dust = self.view.mask();
             for _ in 0..rng.random_range(1..4) {
-                let at = [rng.random_range(0.15..0.85) * size, rng.random_range(0.15..0.85) * size];
+                let at = [
+                    rng.random_range(0.15..0.85) * size,
+                    rng.random_range(0.15..0.85) * size,
+                ];
                 dust.disc(at, size * rng.random_range(0.015..0.035), size * 0.03);
             }
             let strength = rng.random_range(0.12..0.28);
-            self.canvas.blend(&dust, |_, under| mix(under, tint(under, [0.4, 0.5, 0.55]), strength));
+            self.canvas.blend(&dust, |_, under| {
+                mix(under, tint(under, [0.4, 0.5, 0.55]), strength)
+            });
         }
         if rng.random_bool(0.3) {
             // A crescent of stray light at the rim.
@@ -275,13 +324,18 @@ impl Picture {
                 self.spot(&mut ghosts, [angle.cos() * off, angle.sin() * off], radius, 0.04);
             }
             let strength = rng.random_range(0.08..0.2);
-            self.canvas.blend(&ghosts, |_, under| mix(under, [0.7, 0.9, 1.0], strength));
+            self.canvas
+                .blend(&ghosts, |_, under| mix(under, [0.7, 0.9, 1.0], strength));
         }
     }
 
     /// The round mask of the camera, in some makes cut off above and below.
     fn field_stop(&mut self, rng: &mut Pcg64) {
-        let cut = if rng.random_bool(0.4) { rng.random_range(0.86..0.97) } else { 1.5 };
+        let cut = if rng.random_bool(0.4) {
+            rng.random_range(0.86..0.97)
+        } else {
+            1.5
+        };
         let blackness = rng.random_range(0.0..0.03);
         let view = &self.view;
         self.canvas.map(|pixel, colour| {

@@ -1,0 +1,365 @@
+//! Batches of preprocessed pictures, made ahead of the consumer.
+
+use crate::augment::mix_batch;
+use crate::rng::rng;
+use crate::{AugmentConfig, DataError, Preprocess, Sample, decode};
+use image::RgbImage;
+use rand::seq::SliceRandom;
+use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::io;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
+
+/// Names of the random streams, so that order, augmentation and mixing are unrelated.
+const ORDER: u64 = 0x6f72646572;
+const AUGMENT: u64 = 0x617567;
+const MIX: u64 = 0x6d6978;
+
+/// Pictures of one step, ready for the backbone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// `[batch, 3, height, width]`, normalised.
+    pub pixels: Vec<f32>,
+    /// Height and width in pixels.
+    pub size: [usize; 2],
+    /// The class of each picture.
+    pub labels: Vec<usize>,
+    /// `[batch, classes]` after mixup or cutmix, each row summing to 1; otherwise nothing.
+    pub soft_targets: Option<Vec<f32>>,
+    /// Which samples these are, as positions in what [`Loader::new`] was given.
+    pub indices: Vec<usize>,
+}
+
+impl Batch {
+    /// How many pictures these are.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is no picture (the loader never makes such a batch).
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+}
+
+/// How batches are made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoaderConfig {
+    /// Pictures in a batch; the last of an epoch may have fewer. 0 counts as 1.
+    pub batch_size: usize,
+    /// Whether each epoch has its own random order; otherwise that of the samples.
+    pub shuffle: bool,
+    /// Whether to leave out a last batch that is not full.
+    pub drop_last: bool,
+    /// Seed of order, augmentation and mixing.
+    pub seed: u64,
+    /// Random changes; nothing means evaluation preprocessing.
+    pub augment: Option<AugmentConfig>,
+    /// Threads that decode and augment, 0 = one a processor. They are the loader's own.
+    pub workers: usize,
+    /// Finished batches that may wait for the consumer; one more may be in the making.
+    pub prefetch: usize,
+    /// Bytes of decoded pictures to keep between epochs, 0 = none. Once full, other pictures are decoded each time.
+    pub cache_bytes: usize,
+}
+
+impl Default for LoaderConfig {
+    fn default() -> Self {
+        Self {
+            batch_size: 32,
+            shuffle: false,
+            drop_last: false,
+            seed: 0,
+            augment: None,
+            workers: 0,
+            prefetch: 2,
+            cache_bytes: 0,
+        }
+    }
+}
+
+/// Makes the batches of each epoch on threads of its own, ahead of the consumer, in bounded memory.
+///
+/// What comes out is a function of the samples, the preprocessing, the seed and the epoch: neither the number of
+/// workers nor the cache nor where one starts changes a bit.
+pub struct Loader {
+    source: Arc<Source>,
+    batch_size: usize,
+    shuffle: bool,
+    drop_last: bool,
+    workers: usize,
+    prefetch: usize,
+}
+
+impl Loader {
+    /// A loader of `samples` whose labels are below `classes`. Nothing is read before [`Loader::epoch`].
+    pub fn new(samples: Vec<Sample>, classes: usize, preprocess: Preprocess, config: LoaderConfig) -> Self {
+        let augment = config.augment.filter(|augment| !augment.is_none());
+        let cache = Cache::new(samples.len(), config.cache_bytes);
+        let seed = config.seed;
+        Self {
+            source: Arc::new(Source {
+                samples,
+                classes,
+                preprocess,
+                augment,
+                seed,
+                cache,
+            }),
+            batch_size: config.batch_size.max(1),
+            shuffle: config.shuffle,
+            drop_last: config.drop_last,
+            workers: config.workers,
+            prefetch: config.prefetch,
+        }
+    }
+
+    /// How many batches an epoch has.
+    pub fn batches_per_epoch(&self) -> usize {
+        let samples = self.source.samples.len();
+        if self.drop_last {
+            samples / self.batch_size
+        } else {
+            samples.div_ceil(self.batch_size)
+        }
+    }
+
+    /// How many samples there are.
+    pub fn num_samples(&self) -> usize {
+        self.source.samples.len()
+    }
+
+    /// The batches of `epoch` from number `first_batch` on; those before are not even decoded.
+    ///
+    /// After an error there are no more batches. Dropping the iterator stops the work behind it.
+    ///
+    /// # Errors
+    /// Of the first picture, in order, that cannot be read.
+    pub fn epoch(&self, epoch: usize, first_batch: usize) -> Epoch {
+        let order = self.order(epoch);
+        let batches: Vec<Vec<usize>> = order
+            .chunks(self.batch_size)
+            .take(self.batches_per_epoch())
+            .skip(first_batch)
+            .map(<[usize]>::to_vec)
+            .collect();
+        let left = batches.len();
+        let (source, workers) = (Arc::clone(&self.source), self.workers);
+        let (sender, receiver) = sync_channel(self.prefetch);
+        let produce = move || {
+            let pool = match pool(workers) {
+                Ok(pool) => pool,
+                Err(error) => return drop(sender.send(Err(error))),
+            };
+            for (number, indices) in (first_batch..).zip(batches) {
+                let batch = pool.install(|| source.batch(epoch, number, indices));
+                let failed = batch.is_err();
+                // Nobody listens any more when the iterator was dropped.
+                if sender.send(batch).is_err() || failed {
+                    return;
+                }
+            }
+        };
+        match thread::Builder::new().name("vpt-loader".into()).spawn(produce) {
+            Ok(producer) => Epoch {
+                receiver: Some(receiver),
+                producer: Some(producer),
+                failure: None,
+                left,
+            },
+            Err(error) => Epoch {
+                receiver: None,
+                producer: None,
+                failure: Some(no_threads(error)),
+                left,
+            },
+        }
+    }
+
+    /// Sample positions in the order of `epoch`.
+    fn order(&self, epoch: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.source.samples.len()).collect();
+        if self.shuffle {
+            order.shuffle(&mut rng(self.source.seed, &[ORDER, epoch as u64]));
+        }
+        order
+    }
+}
+
+/// A pool of its own for each epoch: training keeps the global one busy, and waiting for work in a pool whose threads
+/// wait for batches would never end.
+fn pool(workers: usize) -> Result<ThreadPool, DataError> {
+    ThreadPoolBuilder::new()
+        .num_threads(workers)
+        .thread_name(|number| format!("vpt-loader-{number}"))
+        .build()
+        .map_err(|error| no_threads(io::Error::other(error)))
+}
+
+fn no_threads(source: io::Error) -> DataError {
+    DataError::Threads { source }
+}
+
+/// Iterator over the batches of an epoch, see [`Loader::epoch`].
+pub struct Epoch {
+    receiver: Option<Receiver<Result<Batch, DataError>>>,
+    producer: Option<JoinHandle<()>>,
+    /// What went wrong before there was a producer.
+    failure: Option<DataError>,
+    left: usize,
+}
+
+impl Iterator for Epoch {
+    type Item = Result<Batch, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.left == 0 {
+            return None;
+        }
+        self.left -= 1;
+        if let Some(failure) = self.failure.take() {
+            self.left = 0;
+            return Some(Err(failure));
+        }
+        match self.receiver.as_ref()?.recv() {
+            Ok(batch) => {
+                if batch.is_err() {
+                    self.left = 0;
+                }
+                Some(batch)
+            }
+            // The producer ends early only by a panic, which is a bug that must not pass as the end of the data.
+            Err(_) => {
+                self.left = 0;
+                match self.producer.take()?.join() {
+                    Err(panic) => resume_unwind(panic),
+                    Ok(()) => None,
+                }
+            }
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (usize::from(self.left > 0), Some(self.left))
+    }
+}
+
+impl Drop for Epoch {
+    /// Waits for the batch in the making, so that no thread outlives the epoch.
+    fn drop(&mut self) {
+        // Without a receiver the producer's next send fails and it ends.
+        self.receiver = None;
+        if let Some(producer) = self.producer.take() {
+            let _ = producer.join();
+        }
+    }
+}
+
+/// What batches are made from.
+struct Source {
+    samples: Vec<Sample>,
+    classes: usize,
+    preprocess: Preprocess,
+    augment: Option<AugmentConfig>,
+    seed: u64,
+    cache: Cache,
+}
+
+impl Source {
+    /// Makes batch `number` of `epoch`, in parallel on the pool of the caller.
+    fn batch(&self, epoch: usize, number: usize, indices: Vec<usize>) -> Result<Batch, DataError> {
+        let size = self.preprocess.input_size;
+        let picture = 3 * size[0] * size[1];
+        let mut pixels = vec![0.0; indices.len() * picture];
+        let results: Vec<Result<(), DataError>> = pixels
+            .par_chunks_exact_mut(picture.max(1))
+            .zip(&indices)
+            .map(|(target, &index)| {
+                target.copy_from_slice(&self.picture(epoch, index)?);
+                Ok(())
+            })
+            .collect();
+        // Not `collect::<Result<_, _>>`: that gives whichever error comes first in time.
+        results.into_iter().collect::<Result<(), _>>()?;
+        let labels: Vec<usize> = indices.iter().map(|&index| self.samples[index].label).collect();
+        let soft_targets = self.augment.as_ref().and_then(|augment| {
+            let mut rng = rng(self.seed, &[MIX, epoch as u64, number as u64]);
+            mix_batch(augment, &mut pixels, size, &labels, self.classes, &mut rng)
+        });
+        Ok(Batch {
+            pixels,
+            size,
+            labels,
+            soft_targets,
+            indices,
+        })
+    }
+
+    /// One picture, `[3, height, width]`.
+    fn picture(&self, epoch: usize, index: usize) -> Result<Vec<f32>, DataError> {
+        let path = &self.samples[index].path;
+        match self.augment.as_ref().filter(|augment| !augment.keeps_pictures()) {
+            Some(augment) => {
+                let image = self.cache.get(index, || decode(path))?;
+                let mut rng = rng(self.seed, &[AUGMENT, epoch as u64, index as u64]);
+                Ok(augment.apply(&image, &self.preprocess, &mut rng))
+            }
+            None => {
+                let cropped = self
+                    .cache
+                    .get(index, || Ok(self.preprocess.crop(&decode(path)?)))?;
+                Ok(self.preprocess.normalise(&cropped))
+            }
+        }
+    }
+}
+
+/// Decoded pictures that are kept, first come first served, up to a number of bytes.
+struct Cache {
+    pictures: Vec<OnceLock<Arc<RgbImage>>>,
+    free_bytes: AtomicUsize,
+}
+
+impl Cache {
+    fn new(samples: usize, bytes: usize) -> Self {
+        let pictures = if bytes == 0 { 0 } else { samples };
+        Self {
+            pictures: (0..pictures).map(|_| OnceLock::new()).collect(),
+            free_bytes: AtomicUsize::new(bytes),
+        }
+    }
+
+    /// The kept picture, or a new one, which is kept if there is room.
+    fn get(
+        &self,
+        index: usize,
+        make: impl FnOnce() -> Result<RgbImage, DataError>,
+    ) -> Result<Arc<RgbImage>, DataError> {
+        let slot = self.pictures.get(index);
+        if let Some(kept) = slot.and_then(OnceLock::get) {
+            return Ok(Arc::clone(kept));
+        }
+        let picture = Arc::new(make()?);
+        if let Some(slot) = slot {
+            self.keep(slot, &picture);
+        }
+        Ok(picture)
+    }
+
+    fn keep(&self, slot: &OnceLock<Arc<RgbImage>>, picture: &Arc<RgbImage>) {
+        let bytes = picture.as_raw().len();
+        let take = |free: usize| free.checked_sub(bytes);
+        let fits = self
+            .free_bytes
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+            .is_ok();
+        if fits && slot.set(Arc::clone(picture)).is_err() {
+            // Another epoch running beside this one was faster.
+            self.free_bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+}
