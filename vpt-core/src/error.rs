@@ -192,6 +192,10 @@ impl CoreError {
     }
 
     /// A [`CoreError::Setting`] from its parts.
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "numbers and texts alike, without a `&` at every call"
+    )]
     pub fn setting(name: &str, value: impl ToString, expected: &str) -> Self {
         Self::Setting {
             name: name.to_owned(),

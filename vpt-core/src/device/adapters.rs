@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use burn::tensor::wgpu::{WgpuBackend, wgpu};
 use burn::tensor::{Device, DeviceKind};
 
-use super::DeviceSummary;
+use super::{DeviceChoice, DeviceSummary};
 use crate::CoreError;
 
 /// An adapter and how Burn addresses it.
@@ -42,6 +42,33 @@ pub(super) fn all() -> &'static [Adapter] {
         found
     });
     &FOUND
+}
+
+/// The adapter that `choice` means; for `auto` the best one that is no software.
+pub(super) fn find(choice: &DeviceChoice) -> Result<&'static Adapter, CoreError> {
+    let all = all();
+    let found = match *choice {
+        DeviceChoice::Gpu(index) => all.get(index),
+        DeviceChoice::Vulkan => all.iter().find(|adapter| adapter.api == WgpuBackend::Vulkan),
+        DeviceChoice::Metal => all.iter().find(|adapter| adapter.api == WgpuBackend::Metal),
+        DeviceChoice::Dx12 => all.iter().find(|adapter| adapter.api == WgpuBackend::Dx12),
+        DeviceChoice::Auto => all.first().filter(|best| !best.summary.is_software()),
+        DeviceChoice::Cpu | DeviceChoice::Cuda(_) => None,
+    };
+    found.ok_or_else(|| {
+        let names: Vec<_> = all.iter().map(ToString::to_string).collect();
+        let reason = match (names.as_slice(), choice) {
+            ([], _) => "no graphics driver offers a GPU".to_owned(),
+            (names, DeviceChoice::Auto) => {
+                format!("there is no GPU but the software adapter {}", names.join(", "))
+            }
+            (names, _) => format!("there is only {}", names.join(", ")),
+        };
+        CoreError::NoAdapter {
+            choice: choice.to_string(),
+            reason,
+        }
+    })
 }
 
 fn rank(kind: &str) -> usize {

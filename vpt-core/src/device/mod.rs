@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use crate::CoreError;
 
-/// The device that [`select`] found.
+/// The device that [`select()`] found.
 #[derive(Debug, Clone)]
 pub struct SelectedDevice {
     /// Burn's handle, without autodiff.
@@ -84,13 +84,32 @@ pub fn adapters() -> Vec<DeviceSummary> {
 /// [`CoreError::DeviceNotBuilt`], [`CoreError::NoAdapter`] or [`CoreError::DeviceFailed`]; none for `auto` and
 /// `cpu`.
 pub fn select(choice: &DeviceChoice) -> Result<SelectedDevice, CoreError> {
-    match *choice {
+    match choice {
         DeviceChoice::Cpu => Ok(SelectedDevice::cpu()),
-        DeviceChoice::Auto => Ok(select_auto()),
-        DeviceChoice::Cuda(index) => select_cuda(index),
-        DeviceChoice::Gpu(_) | DeviceChoice::Vulkan | DeviceChoice::Metal | DeviceChoice::Dx12 => {
-            select_adapter(choice)
+        DeviceChoice::Auto => Ok(probe_in_child(choice)
+            .and_then(|()| open(choice))
+            .unwrap_or_else(fall_back)),
+        _ => {
+            exists(choice)?;
+            probe_in_child(choice)?;
+            open(choice)
         }
+    }
+}
+
+/// The CPU in place of a GPU, and the reason. A child process tells its reason as text.
+fn fall_back(error: CoreError) -> SelectedDevice {
+    let text = match error {
+        CoreError::NoAdapter { reason, .. } => reason,
+        CoreError::DeviceNotBuilt { .. } => "this build has no GPU support".to_owned(),
+        other => other.to_string(),
+    };
+    let reason = text
+        .split_once("no adapter for device `auto`: ")
+        .map_or(text.as_str(), |(_, reason)| reason);
+    SelectedDevice {
+        note: Some(format!("{reason}; using the CPU")),
+        ..SelectedDevice::cpu()
     }
 }
 
@@ -107,93 +126,60 @@ pub fn set_threads(threads: usize) -> Result<(), CoreError> {
         .map_err(|_| CoreError::setting("threads", threads, "to be set before the first computation"))
 }
 
+/// Whether there is what `choice` names; CUDA cannot say before it is tried.
+fn exists(choice: &DeviceChoice) -> Result<(), CoreError> {
+    match choice {
+        DeviceChoice::Cuda(_) => Ok(()),
+        #[cfg(feature = "wgpu")]
+        _ => adapters::find(choice).map(drop),
+        #[cfg(not(feature = "wgpu"))]
+        _ => Ok(()),
+    }
+}
+
+/// Opens the device that `choice` means, whatever it does to this process; `auto` is the best real GPU here.
+fn open(choice: &DeviceChoice) -> Result<SelectedDevice, CoreError> {
+    match *choice {
+        DeviceChoice::Cpu => Ok(SelectedDevice::cpu()),
+        DeviceChoice::Cuda(index) => open_cuda(index),
+        _ => open_adapter(choice),
+    }
+}
+
 #[cfg(feature = "wgpu")]
-fn select_auto() -> SelectedDevice {
-    let Some(best) = adapters::all().first() else {
-        return with_note("no GPU found, using the CPU".to_owned());
-    };
-    if best.summary.is_software() {
-        return with_note(format!(
-            "no GPU found but the software adapter {best}, using the CPU"
-        ));
-    }
-    let choice = DeviceChoice::Gpu(0);
-    match probe_in_child(&choice).and_then(|()| select_adapter(&choice)) {
-        Ok(selected) => selected,
-        Err(error) => with_note(format!("{error}; using the CPU")),
-    }
-}
-
-#[cfg(not(feature = "wgpu"))]
-fn select_auto() -> SelectedDevice {
-    with_note("this build has no GPU support, using the CPU".to_owned())
-}
-
-/// The CPU, with the reason.
-fn with_note(note: String) -> SelectedDevice {
-    SelectedDevice {
-        note: Some(note),
-        ..SelectedDevice::cpu()
-    }
-}
-
-/// An adapter that was asked for, be it a software one.
-#[cfg(feature = "wgpu")]
-fn select_adapter(choice: &DeviceChoice) -> Result<SelectedDevice, CoreError> {
-    use burn::tensor::wgpu::WgpuBackend;
-
-    let all = adapters::all();
-    let first_on = |api: WgpuBackend| all.iter().find(|adapter| adapter.api == api);
-    let adapter = match *choice {
-        DeviceChoice::Gpu(index) => all.get(index),
-        DeviceChoice::Vulkan => first_on(WgpuBackend::Vulkan),
-        DeviceChoice::Metal => first_on(WgpuBackend::Metal),
-        _ => first_on(WgpuBackend::Dx12),
-    };
-    let Some(adapter) = adapter else {
-        let names: Vec<_> = all.iter().map(ToString::to_string).collect();
-        let reason = match names.as_slice() {
-            [] => "no graphics driver offers any".to_owned(),
-            names => format!("there is only {}", names.join(", ")),
-        };
-        return Err(CoreError::NoAdapter {
-            choice: choice.to_string(),
-            reason,
-        });
-    };
-    probe_in_child(choice)?;
-    let note = adapter.summary.is_software();
+fn open_adapter(choice: &DeviceChoice) -> Result<SelectedDevice, CoreError> {
+    let adapter = adapters::find(choice)?;
+    let software = adapter.summary.is_software();
     Ok(SelectedDevice {
         device: adapter.open()?,
         name: adapter.to_string(),
-        note: note.then(|| format!("{adapter} is a software adapter, slower than `--device cpu`")),
+        note: software.then(|| format!("{adapter} is a software adapter, slower than `--device cpu`")),
         is_cpu: false,
     })
 }
 
 #[cfg(not(feature = "wgpu"))]
-fn select_adapter(choice: &DeviceChoice) -> Result<SelectedDevice, CoreError> {
+fn open_adapter(choice: &DeviceChoice) -> Result<SelectedDevice, CoreError> {
     Err(CoreError::DeviceNotBuilt {
         choice: choice.to_string(),
         feature: "wgpu",
     })
 }
 
+/// CUDA has no fallible way in: without a driver, the first use panics. The trial run finds out.
 #[cfg(feature = "cuda")]
-fn select_cuda(index: usize) -> Result<SelectedDevice, CoreError> {
-    let choice = DeviceChoice::Cuda(index);
-    // CUDA has no fallible way in: without a driver, the first use panics. The trial run finds out.
-    probe_in_child(&choice)?;
+fn open_cuda(index: usize) -> Result<SelectedDevice, CoreError> {
+    let name = format!("NVIDIA GPU {index} (cuda)");
     Ok(SelectedDevice {
         device: Device::cuda(index),
-        name: format!("NVIDIA GPU {index} (cuda)"),
+        name,
         note: None,
         is_cpu: false,
     })
 }
 
 #[cfg(not(feature = "cuda"))]
-fn select_cuda(index: usize) -> Result<SelectedDevice, CoreError> {
+fn open_cuda(index: usize) -> Result<SelectedDevice, CoreError> {
     Err(CoreError::DeviceNotBuilt {
         choice: DeviceChoice::Cuda(index).to_string(),
         feature: "cuda",
@@ -218,6 +204,32 @@ mod tests {
             true => assert!(!selected.is_cpu || selected.note.is_some()),
             false => assert!(selected.is_cpu && selected.note.unwrap().contains("using the CPU")),
         }
+    }
+
+    #[test]
+    fn the_reason_for_falling_back_is_told_once() {
+        let reason = "no graphics driver offers a GPU";
+        let direct = CoreError::NoAdapter {
+            choice: "auto".into(),
+            reason: reason.into(),
+        };
+        let child = CoreError::DeviceFailed {
+            device: "auto".into(),
+            reason: direct.to_string(),
+        };
+        for error in [direct, child] {
+            let selected = fall_back(error);
+            assert!(selected.is_cpu);
+            assert_eq!(selected.note.unwrap(), format!("{reason}; using the CPU"));
+        }
+        let crash = CoreError::DeviceFailed {
+            device: "auto".into(),
+            reason: "it crashed with signal 11".into(),
+        };
+        assert_eq!(
+            fall_back(crash).note.unwrap(),
+            "device `auto` failed its trial run: it crashed with signal 11; using the CPU"
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Tensor, TensorData, activation};
 
-use super::{DeviceChoice, select};
+use super::{DeviceChoice, open};
 use crate::{CoreError, HostTensor};
 
 /// First argument of the hidden command that runs [`probe`] for the device in the second argument.
@@ -23,10 +23,10 @@ const CHILD: &str = "VPT_DEVICE_PROBE";
 
 static ENABLED: AtomicBool = AtomicBool::new(false);
 
-/// Whether [`select`] may start this program again as `PROGRAM __probe-device DEVICE` to try a device.
+/// Whether [`select()`](super::select()) may start this program again as `PROGRAM __probe-device DEVICE` to try a device.
 ///
-/// Off by default: only a program that answers [`PROBE_COMMAND`] with [`probe`] (exit code 0 when it passes) may
-/// switch it on. The environment variable `VPT_DEVICE_PROBE=0` switches it off again, for a parent that
+/// Off by default: only a program that answers [`PROBE_COMMAND`] with [`probe`] may switch it on. It must end with
+/// exit code 0 when the device passes, else with another code and the error on stderr. The environment variable `VPT_DEVICE_PROBE=0` switches it off again, for a parent that
 /// has already tried the device.
 pub fn set_child_probe(enabled: bool) {
     ENABLED.store(enabled, Ordering::Relaxed);
@@ -59,10 +59,10 @@ pub fn probe_in_child(choice: &DeviceChoice) -> Result<(), CoreError> {
 /// Computes a small product, an activation and their gradients on the device and compares them with the CPU.
 ///
 /// # Errors
-/// [`CoreError::DeviceFailed`] when numbers differ, and the errors of [`select`]. A driver may also crash or hang:
-/// run it in a child process.
+/// [`CoreError::DeviceFailed`] when numbers differ, and the errors of [`select()`](super::select()), for `auto` too
+/// when there is no real GPU. A driver may also crash or hang: run it in a child process.
 pub fn probe(choice: &DeviceChoice) -> Result<(), CoreError> {
-    let selected = select(choice)?;
+    let selected = open(choice)?;
     let expected = trial(&Device::flex())?;
     let found = trial(&selected.device)?;
     let difference = expected
@@ -90,7 +90,7 @@ fn trial(device: &Device) -> Result<Vec<f32>, CoreError> {
     };
     let (a, b) = (matrix(33, 65), matrix(65, 17));
     let output = activation::gelu(a.clone().matmul(b.clone()));
-    let gradients = output.clone().powi_scalar(2).mean().backward();
+    let gradients = output.clone().powi_scalar(2).sum().backward();
     let mut values = HostTensor::from_tensor(&output)?.data;
     for gradient in [a.grad(&gradients), b.grad(&gradients)] {
         let gradient = gradient.ok_or_else(|| CoreError::Device {

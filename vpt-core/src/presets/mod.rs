@@ -5,7 +5,7 @@
 mod timm_args;
 
 pub use timm_args::TimmArgs;
-pub(crate) use timm_args::{pair, pool_name};
+pub(crate) use timm_args::{MOST, pair, pool_name};
 
 use crate::weights::nearest;
 use crate::{Activation, CoreError, GlobalPool, VitConfig};
@@ -72,6 +72,7 @@ const fn entry(name: &'static str, family: Family, size: Size, patch: usize, ima
 }
 
 /// All named architectures (`timm/models/vision_transformer.py` and `deit.py`).
+#[rustfmt::skip]
 pub static PRESETS: &[Preset] = &[
     entry("vit_tiny_patch16_224", Family::Vit, TINY, 16, 224),
     entry("vit_tiny_patch16_384", Family::Vit, TINY, 16, 384),
@@ -97,34 +98,10 @@ pub static PRESETS: &[Preset] = &[
     entry("deit_small_patch16_224", Family::Vit, SMALL, 16, 224),
     entry("deit_base_patch16_224", Family::Vit, BASE, 16, 224),
     entry("deit_base_patch16_384", Family::Vit, BASE, 16, 384),
-    entry(
-        "deit_tiny_distilled_patch16_224",
-        Family::DeitDistilled,
-        TINY,
-        16,
-        224,
-    ),
-    entry(
-        "deit_small_distilled_patch16_224",
-        Family::DeitDistilled,
-        SMALL,
-        16,
-        224,
-    ),
-    entry(
-        "deit_base_distilled_patch16_224",
-        Family::DeitDistilled,
-        BASE,
-        16,
-        224,
-    ),
-    entry(
-        "deit_base_distilled_patch16_384",
-        Family::DeitDistilled,
-        BASE,
-        16,
-        384,
-    ),
+    entry("deit_tiny_distilled_patch16_224", Family::DeitDistilled, TINY, 16, 224),
+    entry("deit_small_distilled_patch16_224", Family::DeitDistilled, SMALL, 16, 224),
+    entry("deit_base_distilled_patch16_224", Family::DeitDistilled, BASE, 16, 224),
+    entry("deit_base_distilled_patch16_384", Family::DeitDistilled, BASE, 16, 384),
     entry("deit3_small_patch16_224", Family::Deit3, SMALL, 16, 224),
     entry("deit3_small_patch16_384", Family::Deit3, SMALL, 16, 384),
     entry("deit3_medium_patch16_224", Family::Deit3, MEDIUM, 16, 224),
@@ -136,21 +113,9 @@ pub static PRESETS: &[Preset] = &[
     entry("vit_small_patch14_dinov2", Family::Dinov2, SMALL, 14, 518),
     entry("vit_base_patch14_dinov2", Family::Dinov2, BASE, 14, 518),
     entry("vit_large_patch14_dinov2", Family::Dinov2, LARGE, 14, 518),
-    entry(
-        "vit_small_patch14_reg4_dinov2",
-        Family::Dinov2Reg4,
-        SMALL,
-        14,
-        518,
-    ),
+    entry("vit_small_patch14_reg4_dinov2", Family::Dinov2Reg4, SMALL, 14, 518),
     entry("vit_base_patch14_reg4_dinov2", Family::Dinov2Reg4, BASE, 14, 518),
-    entry(
-        "vit_large_patch14_reg4_dinov2",
-        Family::Dinov2Reg4,
-        LARGE,
-        14,
-        518,
-    ),
+    entry("vit_large_patch14_reg4_dinov2", Family::Dinov2Reg4, LARGE, 14, 518),
     entry("vit_base_patch32_clip_224", Family::Clip, BASE, 32, 224),
     entry("vit_base_patch32_clip_256", Family::Clip, BASE, 32, 256),
     entry("vit_base_patch32_clip_384", Family::Clip, BASE, 32, 384),
@@ -162,95 +127,23 @@ pub static PRESETS: &[Preset] = &[
     entry("vit_huge_patch14_clip_336", Family::Clip, HUGE, 14, 336),
     entry("vit_giant_patch14_clip_224", Family::Clip, GIANT, 14, 224),
     entry("vit_gigantic_patch14_clip_224", Family::Clip, GIGANTIC, 14, 224),
-    entry(
-        "vit_base_patch32_clip_quickgelu_224",
-        Family::ClipQuickGelu,
-        BASE,
-        32,
-        224,
-    ),
-    entry(
-        "vit_base_patch16_clip_quickgelu_224",
-        Family::ClipQuickGelu,
-        BASE,
-        16,
-        224,
-    ),
-    entry(
-        "vit_large_patch14_clip_quickgelu_224",
-        Family::ClipQuickGelu,
-        LARGE,
-        14,
-        224,
-    ),
-    entry(
-        "vit_large_patch14_clip_quickgelu_336",
-        Family::ClipQuickGelu,
-        LARGE,
-        14,
-        336,
-    ),
-    entry(
-        "vit_huge_patch14_clip_quickgelu_224",
-        Family::ClipQuickGelu,
-        HUGE,
-        14,
-        224,
-    ),
+    entry("vit_base_patch32_clip_quickgelu_224", Family::ClipQuickGelu, BASE, 32, 224),
+    entry("vit_base_patch16_clip_quickgelu_224", Family::ClipQuickGelu, BASE, 16, 224),
+    entry("vit_large_patch14_clip_quickgelu_224", Family::ClipQuickGelu, LARGE, 14, 224),
+    entry("vit_large_patch14_clip_quickgelu_336", Family::ClipQuickGelu, LARGE, 14, 336),
+    entry("vit_huge_patch14_clip_quickgelu_224", Family::ClipQuickGelu, HUGE, 14, 224),
     entry("eva_large_patch14_196", Family::Eva, LARGE, 14, 196),
     entry("eva_large_patch14_336", Family::Eva, LARGE, 14, 336),
     entry("flexivit_small", Family::Flexi, SMALL, 16, 240),
     entry("flexivit_base", Family::Flexi, BASE, 16, 240),
     entry("flexivit_large", Family::Flexi, LARGE, 16, 240),
-    entry(
-        "vit_base_patch16_siglip_gap_224",
-        Family::SiglipGap,
-        BASE,
-        16,
-        224,
-    ),
-    entry(
-        "vit_base_patch16_siglip_gap_256",
-        Family::SiglipGap,
-        BASE,
-        16,
-        256,
-    ),
-    entry(
-        "vit_base_patch16_siglip_gap_384",
-        Family::SiglipGap,
-        BASE,
-        16,
-        384,
-    ),
-    entry(
-        "vit_large_patch16_siglip_gap_256",
-        Family::SiglipGap,
-        LARGE,
-        16,
-        256,
-    ),
-    entry(
-        "vit_large_patch16_siglip_gap_384",
-        Family::SiglipGap,
-        LARGE,
-        16,
-        384,
-    ),
-    entry(
-        "vit_medium_patch16_reg1_gap_256",
-        Family::RegGap(1),
-        MEDIUM,
-        16,
-        256,
-    ),
-    entry(
-        "vit_medium_patch16_reg4_gap_256",
-        Family::RegGap(4),
-        MEDIUM,
-        16,
-        256,
-    ),
+    entry("vit_base_patch16_siglip_gap_224", Family::SiglipGap, BASE, 16, 224),
+    entry("vit_base_patch16_siglip_gap_256", Family::SiglipGap, BASE, 16, 256),
+    entry("vit_base_patch16_siglip_gap_384", Family::SiglipGap, BASE, 16, 384),
+    entry("vit_large_patch16_siglip_gap_256", Family::SiglipGap, LARGE, 16, 256),
+    entry("vit_large_patch16_siglip_gap_384", Family::SiglipGap, LARGE, 16, 384),
+    entry("vit_medium_patch16_reg1_gap_256", Family::RegGap(1), MEDIUM, 16, 256),
+    entry("vit_medium_patch16_reg4_gap_256", Family::RegGap(4), MEDIUM, 16, 256),
 ];
 
 impl Preset {

@@ -106,12 +106,12 @@ impl TimmArgs {
             "patch_size" => self.patch_size = pair(value)?,
             "in_chans" => self.in_chans = count(value)?,
             "embed_dim" => self.embed_dim = count(value)?,
-            "depth" => self.depth = count(value)?,
+            "depth" => self.depth = up_to(value, 1, 1024)?,
             "num_heads" => self.num_heads = count(value)?,
-            "mlp_ratio" => self.mlp_ratio = positive(value)?,
+            "mlp_ratio" => self.mlp_ratio = positive(value).and_then(at_most_1024)?,
             "qkv_bias" => self.qkv_bias = flag(value)?,
             "class_token" => self.class_token = flag(value)?,
-            "reg_tokens" => self.reg_tokens = count_or_zero(value)?,
+            "reg_tokens" => self.reg_tokens = up_to(value, 0, 1024)?,
             "no_embed_class" => self.no_embed_class = flag(value)?,
             "pre_norm" => self.pre_norm = flag(value)?,
             "init_values" => self.init_values = optional(value, positive)?,
@@ -223,21 +223,19 @@ impl TimmArgs {
     }
 }
 
-/// Largest count that any real model comes near; keeps hostile files from asking for endless layers.
-const MOST: u64 = 1 << 16;
+/// Largest length that any real model comes near; keeps hostile files from asking for endless tensors.
+pub(crate) const MOST: usize = 1 << 16;
 
 fn count(value: &Value) -> Result<usize, String> {
-    match value.as_u64() {
-        Some(n @ 1..=MOST) => Ok(n as usize),
-        _ => Err(format!("an integer from 1 to {MOST}")),
-    }
+    up_to(value, 1, MOST)
 }
 
-fn count_or_zero(value: &Value) -> Result<usize, String> {
-    match value.as_u64() {
-        Some(n @ 0..=MOST) => Ok(n as usize),
-        _ => Err(format!("an integer from 0 to {MOST}")),
-    }
+/// An integer within bounds.
+fn up_to(value: &Value, least: usize, most: usize) -> Result<usize, String> {
+    let number = value.as_u64().and_then(|number| usize::try_from(number).ok());
+    number
+        .filter(|number| (least..=most).contains(number))
+        .ok_or_else(|| format!("an integer from {least} to {most}"))
 }
 
 /// One number for both edges, or `[height, width]`.
@@ -256,6 +254,14 @@ fn positive(value: &Value) -> Result<f64, String> {
         .as_f64()
         .filter(|x| *x > 0.0 && x.is_finite())
         .ok_or_else(|| "a positive number".into())
+}
+
+fn at_most_1024(x: f64) -> Result<f64, String> {
+    if x <= 1024.0 {
+        Ok(x)
+    } else {
+        Err("a number up to 1024".into())
+    }
 }
 
 fn fraction(value: &Value) -> Result<f64, String> {
@@ -363,8 +369,9 @@ mod tests {
     fn values_of_the_wrong_kind_are_refused() {
         let mut args = TimmArgs::default();
         for (key, value, expected) in [
-            ("depth", json!(0), "an integer from 1 to 65536"),
-            ("depth", json!(1u64 << 40), "an integer from 1 to 65536"),
+            ("depth", json!(0), "an integer from 1 to 1024"),
+            ("embed_dim", json!(1u64 << 40), "an integer from 1 to 65536"),
+            ("mlp_ratio", json!(1e9), "a number up to 1024"),
             ("patch_size", json!([1, 2, 3]), "one integer or [height, width]"),
             ("mlp_ratio", json!("4"), "a positive number"),
             ("act_layer", json!("silu"), "`gelu`, `quick_gelu` or `gelu_tanh`"),

@@ -78,15 +78,53 @@ impl TaskFile {
         let metadata = TaskMetadata::parse(path, document)?;
         let tensors = SafetensorsFile::parse(path, bytes)?.tensors;
         let task = Self { metadata, tensors };
-        match task.head_classes() {
-            Some(classes) if classes == task.metadata.task.classes.len() => Ok(task),
-            Some(classes) => Err(CoreError::Key {
-                path: path.to_owned(),
-                key: "task.classes".to_owned(),
-                expected: format!("{classes} names, one for each row of `head.weight`"),
-                found: format!("{} names", task.metadata.task.classes.len()),
-            }),
-            None => Err(foreign("it has no tensor `head.weight` [classes, width]")),
+        task.check(path)?;
+        Ok(task)
+    }
+
+    /// Whether document and tensors say the same, as far as memory will be reserved for it.
+    fn check(&self, path: &Path) -> Result<(), CoreError> {
+        let axis = |name: &str, axis: usize| {
+            self.tensors
+                .get(name)
+                .and_then(|tensor| tensor.shape.get(axis))
+                .copied()
+        };
+        let wrong = |key: &str, expected: String, found: usize| CoreError::Key {
+            path: path.to_owned(),
+            key: key.to_owned(),
+            expected,
+            found: found.to_string(),
+        };
+        let classes = self.metadata.task.classes.len();
+        match axis("head.weight", 0) {
+            None => {
+                let reason = "it has no tensor `head.weight`".to_owned();
+                return Err(CoreError::NotTaskFile {
+                    path: path.to_owned(),
+                    reason,
+                });
+            }
+            Some(rows) if rows != classes => {
+                let expected = format!("{rows} names, one for each row of `head.weight`");
+                return Err(wrong("task.classes", expected, classes));
+            }
+            Some(_) => {}
+        }
+        let Some(prompts) = &self.metadata.method.prompts else {
+            return Ok(());
+        };
+        let (tokens, width) = (axis("prompts", 1).unwrap_or(0), axis("prompts", 2).unwrap_or(0));
+        match prompts.project_dim {
+            _ if prompts.num_tokens != tokens => {
+                let expected = format!("{tokens}, as the tensor `prompts` has");
+                Err(wrong("method.num_tokens", expected, prompts.num_tokens))
+            }
+            Some(project_dim) if project_dim != width => {
+                let expected = format!("{width}, as the tensor `prompts` has");
+                Err(wrong("method.project_dim", expected, project_dim))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -127,14 +165,6 @@ impl TaskFile {
         let size = preprocess.input_size;
         let model = Classifier::new(backbone, method, task.classes.len(), size, training.seed, device)?;
         model.load_tuned(&self.tensors)
-    }
-
-    /// Rows of the head's weight.
-    fn head_classes(&self) -> Option<usize> {
-        match self.tensors.get("head.weight")?.shape.as_slice() {
-            [classes, _] => Some(*classes),
-            _ => None,
-        }
     }
 }
 
@@ -349,6 +379,14 @@ mod tests {
         assert_eq!(
             key_of(|d| d["calibration"]["temperature"] = json!(0)),
             "calibration.temperature"
+        );
+        assert_eq!(
+            key_of(|d| d["method"]["num_tokens"] = json!(1u64 << 50)),
+            "method.num_tokens"
+        );
+        assert_eq!(
+            key_of(|d| d["method"]["project_dim"] = json!(1u64 << 50)),
+            "method.project_dim"
         );
     }
 

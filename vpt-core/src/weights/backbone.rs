@@ -228,10 +228,10 @@ fn find_weights(spec: &str) -> Result<PathBuf, CoreError> {
             remedy,
         })
     };
-    let missing = |reason: String| {
+    let missing = |reason: &str| {
         Err(CoreError::ModelNotFound {
             spec: spec.to_owned(),
-            reason,
+            reason: reason.to_owned(),
         })
     };
     if let Some(id) = spec
@@ -249,16 +249,16 @@ fn find_weights(spec: &str) -> Result<PathBuf, CoreError> {
     let path = Path::new(spec);
     if path.is_dir() {
         let weights = path.join("model.safetensors");
-        return match weights.is_file() {
-            true => Ok(weights),
-            false => missing("the folder has no model.safetensors".into()),
-        };
+        if weights.is_file() {
+            return Ok(weights);
+        }
+        return missing("the folder has no model.safetensors");
     }
     if !path.exists() {
-        return match PRESETS.iter().any(|preset| preset.name == spec) {
-            true => missing("that is the name of an architecture, which comes without weights".into()),
-            false => missing("neither a built-in model nor a folder nor a file has this name".into()),
-        };
+        if PRESETS.iter().any(|preset| preset.name == spec) {
+            return missing("that is the name of an architecture, which comes without weights");
+        }
+        return missing("neither a built-in model nor a folder nor a file has this name");
     }
     let convert = "convert it once with timm in Python: `timm.models._hub.save_for_hf(timm.create_model(NAME, \
                    checkpoint_path=FILE), DIR, safe_serialization=True)`, then give DIR";

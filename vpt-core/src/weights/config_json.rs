@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use vpt_data::{CropMode, Interpolation, Preprocess};
 
+use super::infer::{infer_architecture, infer_img_size};
+use super::json_object::{Object, as_object, key_error};
 use crate::presets::{Preset, TimmArgs, closest_preset, pair, pool_name};
 use crate::{CoreError, VitConfig};
 
@@ -122,105 +124,6 @@ impl ModelConfig {
     }
 }
 
-/// A JSON object of the document, with where it lies for errors.
-struct Object<'a> {
-    path: &'a Path,
-    prefix: &'a str,
-    map: &'a Map<String, Value>,
-}
-
-/// Stands in for an object that is absent.
-static EMPTY: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
-
-impl<'a> Object<'a> {
-    fn object(&self, key: &'a str) -> Result<Object<'a>, CoreError> {
-        let map = match self.map.get(key) {
-            None | Some(Value::Null) => &*EMPTY,
-            Some(value) => as_object(self.path, key, value)?,
-        };
-        Ok(Object {
-            path: self.path,
-            prefix: key,
-            map,
-        })
-    }
-
-    fn string(&self, key: &str) -> Result<Option<&'a str>, CoreError> {
-        self.read(key, "a string", Value::as_str)
-    }
-
-    fn count(&self, key: &str) -> Result<Option<usize>, CoreError> {
-        self.read(key, "an integer from 0 to 1000000", |value| {
-            match value.as_u64() {
-                Some(n @ 0..=1_000_000) => Some(n as usize),
-                _ => None,
-            }
-        })
-    }
-
-    fn number(&self, key: &str) -> Result<Option<f64>, CoreError> {
-        self.read(key, "a number", Value::as_f64)
-    }
-
-    /// Three numbers, one per colour.
-    fn colours(&self, key: &str) -> Result<[f32; 3], CoreError> {
-        let three = |value: &Value| {
-            let numbers: Option<Vec<f32>> = value
-                .as_array()?
-                .iter()
-                .map(|x| Some(x.as_f64()? as f32))
-                .collect();
-            <[f32; 3]>::try_from(numbers?).ok()
-        };
-        let missing = || self.wrong(key, "three numbers", &Value::Null);
-        self.read(key, "three numbers", three)?.ok_or_else(missing)
-    }
-
-    /// The value of `key` if it is there and not null; an error unless `read` understands it.
-    fn read<T>(
-        &self,
-        key: &str,
-        expected: &str,
-        read: impl Fn(&'a Value) -> Option<T>,
-    ) -> Result<Option<T>, CoreError> {
-        match self.map.get(key) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => read(value)
-                .map(Some)
-                .ok_or_else(|| self.wrong(key, expected, value)),
-        }
-    }
-
-    fn wrong(&self, key: &str, expected: &str, found: &Value) -> CoreError {
-        let key = match self.prefix {
-            "" => key.to_owned(),
-            prefix => format!("{prefix}.{key}"),
-        };
-        let found = match found {
-            Value::Null => "nothing".to_owned(),
-            other => other.to_string().chars().take(80).collect(),
-        };
-        key_error(self.path, &key, expected, &found)
-    }
-}
-
-fn key_error(path: &Path, key: &str, expected: &str, found: &str) -> CoreError {
-    let key = if key.is_empty() { "the document" } else { key };
-    CoreError::Key {
-        path: path.into(),
-        key: key.into(),
-        expected: expected.into(),
-        found: found.into(),
-    }
-}
-
-fn as_object<'a>(path: &Path, key: &str, value: &'a Value) -> Result<&'a Map<String, Value>, CoreError> {
-    let found: String = value.to_string().chars().take(80).collect();
-    value
-        .as_object()
-        .ok_or_else(|| key_error(path, key, "an object", &found))
-}
-
 /// Height and width of `pretrained_cfg.input_size`, `[channels, height, width]`.
 fn input_size(pretrained: &Object<'_>) -> Result<Option<[usize; 2]>, CoreError> {
     pretrained.read("input_size", "[3, height, width]", |value| {
@@ -283,7 +186,7 @@ fn check(path: &Path, config: &VitConfig) -> Result<(), CoreError> {
             &found.to_string(),
         ))
     };
-    if config.embed_dim % config.num_heads != 0 {
+    if !config.embed_dim.is_multiple_of(config.num_heads) {
         return wrong(
             "num_heads",
             format!("a divisor of embed_dim {}", config.embed_dim),
@@ -301,92 +204,17 @@ fn check(path: &Path, config: &VitConfig) -> Result<(), CoreError> {
             "\"token\"",
         ));
     }
-    match (0..2).all(|i| config.img_size[i] % config.patch_size[i] == 0) {
-        true => Ok(()),
-        false => Err(CoreError::ImageSize {
-            size: config.img_size,
-            patch: config.patch_size,
-        }),
+    let (size, patch) = (config.img_size, config.patch_size);
+    if (0..2).any(|i| !size[i].is_multiple_of(patch[i])) {
+        return Err(CoreError::ImageSize { size, patch });
     }
-}
-
-/// The image size that the position embedding was trained for, if it is square and not the one assumed.
-fn infer_img_size(args: &mut TimmArgs, found: &Shapes) {
-    let Some([_, rows, _]) = found.get("pos_embed").map(Vec::as_slice) else {
-        return;
-    };
-    let config = args.resolve();
-    if *rows == config.num_pos_embed_tokens() {
-        return;
-    }
-    let patches = rows.saturating_sub(config.num_embedded_prefix_tokens());
-    let edge = patches.isqrt();
-    if edge > 0 && edge * edge == patches {
-        args.img_size = [edge * args.patch_size[0], edge * args.patch_size[1]];
-    }
-}
-
-/// Hyper-parameters from the tensors alone, for a config.json without an architecture's name.
-fn infer_architecture(top: &Object<'_>, found: &Shapes) -> Result<(String, TimmArgs), CoreError> {
-    let timm_name = "the name of a timm architecture";
-    if let Some(kind) = top.map.get("model_type").or_else(|| top.map.get("architectures")) {
-        let found = format!("a config of Hugging Face transformers ({kind})");
-        return Err(key_error(top.path, "architecture", timm_name, &found));
-    }
-    let args = infer_args(found).ok_or_else(|| top.wrong("architecture", timm_name, &Value::Null))?;
-    Ok((closest_preset(&args).name.to_owned(), args))
-}
-
-/// Hyper-parameters that the shapes tell; heads of 64 values and CLIP's epsilon behind a norm before the blocks
-/// are the conventions of all families.
-fn infer_args(found: &Shapes) -> Option<TimmArgs> {
-    let &[embed_dim, in_chans, patch_height, patch_width] = found.get("patch_embed.proj.weight")?.as_slice()
-    else {
-        return None;
-    };
-    let hidden = *found.get("blocks.0.mlp.fc1.weight")?.first()?;
-    let has = |name: &str| found.contains_key(name);
-    let depth = (0..)
-        .take_while(|i| has(&format!("blocks.{i}.norm1.weight")))
-        .count();
-    let reg_tokens = found
-        .get("reg_token")
-        .and_then(|shape| shape.get(1))
-        .copied()
-        .unwrap_or(0);
-    let pre_norm = has("norm_pre.weight");
-    let fc_norm = has("fc_norm.weight");
-    let mut args = TimmArgs {
-        patch_size: [patch_height.max(1), patch_width.max(1)],
-        in_chans,
-        embed_dim,
-        depth,
-        num_heads: (embed_dim / 64).max(1),
-        mlp_ratio: hidden as f64 / embed_dim.max(1) as f64,
-        qkv_bias: has("blocks.0.attn.qkv.bias"),
-        class_token: has("cls_token"),
-        reg_tokens,
-        pre_norm,
-        init_values: has("blocks.0.ls1.gamma").then_some(1e-5),
-        norm_eps: if pre_norm { 1e-5 } else { 1e-6 },
-        global_pool: if fc_norm || !has("cls_token") {
-            crate::GlobalPool::Avg
-        } else {
-            crate::GlobalPool::Token
-        },
-        fc_norm: (!fc_norm && !has("cls_token")).then_some(false),
-        final_norm: fc_norm || has("norm.weight"),
-        distilled: has("dist_token"),
-        ..TimmArgs::default()
-    };
-    // A square number of rows beyond some prefix tells whether the prefix has rows of its own.
-    let rows = *found.get("pos_embed")?.get(1)?;
-    args.no_embed_class = rows.isqrt().pow(2) == rows && args.resolve().num_prefix_tokens() > 0;
-    Some(args)
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::GlobalPool;
     use crate::presets::PRESETS;
@@ -448,24 +276,6 @@ mod tests {
                 ..model
             }
         );
-    }
-
-    #[test]
-    fn every_family_is_recognised_by_its_tensors() {
-        for preset in PRESETS {
-            let args = preset.timm_args();
-            let config = args.resolve();
-            // Where shapes cannot tell: the activation, the initial LayerScale, heads of other than 64 values.
-            let expected = VitConfig {
-                act: crate::Activation::Gelu,
-                init_values: config.init_values.map(|_| 1e-5),
-                num_heads: config.embed_dim / 64,
-                ..config.clone()
-            };
-            let mut inferred = infer_args(&shapes(&config, 2)).unwrap();
-            infer_img_size(&mut inferred, &shapes(&config, 2));
-            assert_eq!(inferred.resolve(), expected, "{}", preset.name);
-        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 mod backbone;
 mod canonical_hash;
 mod config_json;
+mod infer;
+mod json_object;
 mod layout;
 mod mapped_file;
 mod safetensors_file;

@@ -185,10 +185,10 @@ fn widen(view: &TensorView<'_>) -> Result<HostTensor, String> {
             .collect(),
         other => return Err(format!("has type {other:?}, expected F32, F16 or BF16")),
     };
-    match data.iter().all(|x| x.is_finite()) {
-        true => Ok(HostTensor::new(view.shape(), data)),
-        false => Err("holds values that are not finite".into()),
+    if data.iter().any(|x| !x.is_finite()) {
+        return Err("holds values that are not finite".into());
     }
+    Ok(HostTensor::new(view.shape(), data))
 }
 
 /// A JSON object whose keys are all different; JSON itself lets the last of two equal keys win silently.
