@@ -317,9 +317,10 @@ fn pool(value: &Value) -> Result<GlobalPool, String> {
 
 /// One number for a square, `[height, width]` otherwise.
 fn edge([height, width]: [usize; 2]) -> Value {
-    match height == width {
-        true => json!(height),
-        false => json!([height, width]),
+    if height == width {
+        json!(height)
+    } else {
+        json!([height, width])
     }
 }
 

@@ -170,7 +170,6 @@ impl TaskFile {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     use super::*;
@@ -399,28 +398,5 @@ mod tests {
             error.contains("`prompts`: expected [2, 4, 24], found [2, 3, 24]"),
             "{error}"
         );
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(200))]
-        #[test]
-        fn changed_bytes_never_panic(
-            flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
-            cut in any::<prop::sample::Index>(),
-            cuts in any::<bool>(),
-        ) {
-            let mut bytes = with_document(|_| {});
-            // Most bytes are tensors: let every second change hit the header.
-            for (i, (at, value)) in flips.into_iter().enumerate() {
-                let at = at.index(if i % 2 == 0 { 2500.min(bytes.len()) } else { bytes.len() });
-                bytes[at] = value;
-            }
-            if cuts {
-                bytes.truncate(cut.index(bytes.len()));
-            }
-            if let Ok(task) = TaskFile::parse(Path::new("x"), &bytes) {
-                let _ = task.apply(&backbone(), &Device::flex());
-            }
-        }
     }
 }
