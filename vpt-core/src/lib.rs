@@ -1,11 +1,28 @@
 //! Vision Transformers with visual prompts, other tuning methods, heads, weights, task files and
 //! devices, on Burn.
 
+pub mod classifier;
+pub mod device;
 pub mod error;
+pub mod flops;
 pub mod host_tensor;
+pub mod init;
+pub mod methods;
+pub mod named_tensors;
+pub mod parity;
+pub mod presets;
+pub mod prompts;
+pub mod task_file;
 pub mod vit;
 pub mod weights;
 
+pub use classifier::{Classifier, Tuner};
+pub use device::{DeviceChoice, SelectedDevice};
 pub use error::CoreError;
 pub use host_tensor::HostTensor;
+pub use methods::{MethodConfig, MethodKind, PromptOptions};
+pub use presets::preset;
+pub use prompts::{PromptConfig, PromptDepth, PromptInit, PromptPool};
+pub use task_file::{TaskFile, TaskMetadata};
 pub use vit::{Activation, GlobalPool, VitConfig};
+pub use weights::{Backbone, TensorMismatch};

@@ -1,0 +1,449 @@
+//! [`Classifier`]: a backbone with a tuning method and a head.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ParamGroup};
+use burn::nn::Linear;
+use burn::tensor::{Device, Tensor};
+use rand_pcg::Pcg64;
+
+use crate::methods::MethodConfig;
+use crate::named_tensors::{self, ParamInfo};
+use crate::prompts::{Noise, PatchSampler, PromptForm, Prompts, patches_of};
+use crate::vit::{DropPathFactors, Readout, VisionTransformer, VitConfig, linear};
+use crate::weights::{Backbone, TensorMismatch, canonical_sha256, is_classifier};
+use crate::{CoreError, HostTensor, init};
+
+/// Standard deviation of a fresh head's weights, as in timm.
+const HEAD_STD: f64 = 0.02;
+
+/// Parameters that a tuning method adds to the backbone.
+#[derive(Module, Debug)]
+pub enum Tuner {
+    /// Visual prompts.
+    Prompts(Prompts),
+}
+
+/// A backbone, the parameters that the method adds, and a linear head.
+///
+/// Built on `device.autodiff()` it can be trained: the parameters of [`Classifier::group`] require
+/// gradients and nothing else does. [`Module::valid`] gives the form for inference.
+#[derive(Module, Debug)]
+pub struct Classifier {
+    /// The Vision Transformer.
+    pub backbone: VisionTransformer,
+    /// What the method adds, if anything.
+    pub tuner: Option<Tuner>,
+    /// The head `[D → classes]`.
+    pub head: Linear,
+    #[module(skip)]
+    method: MethodConfig,
+    #[module(skip)]
+    readout: Readout,
+}
+
+impl Classifier {
+    /// A classifier for `num_classes` classes of a new task on images of `image_size` (`[height, width]`).
+    ///
+    /// The backbone's tensors are loaded; the head starts as timm's (normal with standard deviation 0.02,
+    /// bias 0) and prompts as [`PromptInit`](crate::prompts::PromptInit) says, both as a function of `seed`;
+    /// everything outside the method's group is frozen.
+    ///
+    /// # Errors
+    /// [`CoreError::ImageSize`], [`CoreError::Setting`] for a method that does not fit the backbone,
+    /// [`CoreError::Tensors`] for weights that do not.
+    pub fn new(
+        backbone: &Backbone,
+        method: &MethodConfig,
+        num_classes: usize,
+        image_size: [usize; 2],
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, CoreError> {
+        if num_classes == 0 {
+            return Err(CoreError::setting("classes", 0, "at least one class"));
+        }
+        let vit = &backbone.config;
+        let dim = vit.embed_dim;
+        let weight = init::normal(
+            [num_classes, dim],
+            HEAD_STD,
+            &mut init::rng_of(seed, "head.weight"),
+        );
+        let mut added = BTreeMap::from([
+            ("head.weight".to_owned(), weight),
+            ("head.bias".to_owned(), HostTensor::full([num_classes], 0.0)),
+        ]);
+        if let Some(prompts) = &method.prompts {
+            added.extend(Prompts::initial_tensors(prompts, vit, seed));
+        }
+        Self::build(backbone, method, None, image_size, added, device)
+    }
+
+    /// The backbone with the head it was pretrained with. Distilled models read class and distillation
+    /// token, and their logits are the mean of the two heads, which is one linear layer on both tokens.
+    ///
+    /// # Errors
+    /// As [`Classifier::new`]; [`CoreError::Tensors`] when the weights have no head.
+    pub fn with_pretrained_head(
+        backbone: &Backbone,
+        image_size: [usize; 2],
+        device: &Device,
+    ) -> Result<Self, CoreError> {
+        let head = pretrained_head(backbone)?;
+        let readout = backbone.config.distilled.then_some(Readout::First(2));
+        Self::build(
+            backbone,
+            &MethodConfig::linear(),
+            readout,
+            image_size,
+            head,
+            device,
+        )
+    }
+
+    /// Assembles the module and loads `added` and the backbone's tensors into it. `readout` overrides what
+    /// the head reads.
+    fn build(
+        backbone: &Backbone,
+        method: &MethodConfig,
+        readout: Option<Readout>,
+        image_size: [usize; 2],
+        added: BTreeMap<String, HostTensor>,
+        device: &Device,
+    ) -> Result<Self, CoreError> {
+        let vit = VisionTransformer::new(&backbone.config, image_size, device)?;
+        method.check(&backbone.config)?;
+        let prompts = method
+            .prompts
+            .as_ref()
+            .map(|prompts| Prompts::new(prompts, &backbone.config, device));
+        let readout = readout.unwrap_or_else(|| match &prompts {
+            Some(prompts) => prompts.readout(&vit),
+            None => vit.readout(),
+        });
+        let num_classes = added["head.bias"].numel();
+        let model = Self {
+            head: linear(
+                readout.width() * backbone.config.embed_dim,
+                num_classes,
+                true,
+                device,
+            ),
+            backbone: vit,
+            tuner: prompts.map(Tuner::Prompts),
+            method: method.clone(),
+            readout,
+        };
+        let mut expected = model.shapes();
+        expected.retain(|name, _| !added.contains_key(name));
+        let found = backbone.tensors.iter().filter(|(name, _)| !is_classifier(name));
+        let found = found
+            .map(|(name, tensor)| (name.clone(), tensor.shape.clone()))
+            .collect();
+        fitting(&expected, &found, &backbone.source)?;
+        let model = named_tensors::load(model, |name| {
+            added.get(name).or_else(|| backbone.tensors.get(name))
+        });
+        let vit = backbone.config.clone();
+        Ok(named_tensors::set_tuned(model, |name| method.tunes(name, &vit)))
+    }
+
+    /// Logits `[batch, classes]` of pixels `[batch, 3, height, width]`, without dropout and stochastic depth.
+    pub fn forward(&self, pixels: Tensor<4>) -> Tensor<2> {
+        self.head_forward(self.pooled(pixels))
+    }
+
+    /// Logits as a training step computes them: with the dropout and stochastic depth that `rng` draws.
+    /// Equal to [`Classifier::forward`] when the method and the backbone have neither.
+    pub fn forward_train(&self, pixels: Tensor<4>, rng: &mut Pcg64) -> Tensor<2> {
+        let noise = self.sample_noise(pixels.dims()[0], rng);
+        self.head_forward(self.pooled_with(pixels, &noise, PromptForm::KeyValue))
+    }
+
+    /// [`Classifier::forward`] in the reference's form, where prompts are tokens like any other and every
+    /// block computes every row. Slower, equal up to rounding; the yardstick for the fast form.
+    pub fn forward_plain(&self, pixels: Tensor<4>) -> Tensor<2> {
+        self.head_forward(self.pooled_with(pixels, &Noise::none(), PromptForm::Plain))
+    }
+
+    /// What the head reads, `[batch, D]`: pooled and normalised tokens.
+    pub fn pooled(&self, pixels: Tensor<4>) -> Tensor<2> {
+        self.pooled_with(pixels, &Noise::none(), PromptForm::KeyValue)
+    }
+
+    /// [`Classifier::pooled`] with given random factors, in a given form.
+    pub fn pooled_with(&self, pixels: Tensor<4>, noise: &Noise, form: PromptForm) -> Tensor<2> {
+        self.observed(pixels, noise, form, &mut |_, _| {})
+    }
+
+    /// Logits `[batch, classes]` of pooled features `[batch, D]`.
+    pub fn head_forward(&self, pooled: Tensor<2>) -> Tensor<2> {
+        self.head.forward(pooled)
+    }
+
+    /// [`Classifier::pooled_with`] that also shows the output of each block to `observe`. In the fast form
+    /// the last block's output has only the rows that the head reads.
+    pub fn observed(
+        &self,
+        pixels: Tensor<4>,
+        noise: &Noise,
+        form: PromptForm,
+        observe: &mut dyn FnMut(usize, &Tensor<3>),
+    ) -> Tensor<2> {
+        let vit = &self.backbone;
+        let tokens = vit.embed(pixels);
+        let tokens = match &self.tuner {
+            Some(Tuner::Prompts(prompts)) => {
+                prompts.forward_blocks(vit, tokens, &self.readout, noise, form, observe)
+            }
+            None => {
+                let tokens = vit.normalise_input(tokens);
+                let needed = match form {
+                    PromptForm::KeyValue => self.readout.clone(),
+                    PromptForm::Plain => Readout::Mean(0..vit.num_tokens()),
+                };
+                vit.forward_blocks(tokens, &needed, &noise.drop_path, observe)
+            }
+        };
+        vit.pool(tokens, &self.readout)
+    }
+
+    /// Draws the dropout and stochastic depth of one training step.
+    pub fn sample_noise(&self, batch: usize, rng: &mut Pcg64) -> Noise {
+        let prompts = match &self.tuner {
+            Some(Tuner::Prompts(prompts)) => prompts.sample_dropout(&self.backbone, batch, rng),
+            None => None,
+        };
+        Noise {
+            prompts,
+            drop_path: self.backbone.sample_drop_path(batch, rng),
+        }
+    }
+
+    /// Replaces the prompts by patch tokens of the task's own images (`batches` of pixels
+    /// `[batch, 3, height, width]` on the model's device), see [`PatchSampler`]. Other methods are unchanged.
+    ///
+    /// # Errors
+    /// [`CoreError::Setting`] for projected prompts or when there is no batch, [`CoreError::Device`].
+    pub fn init_prompts_from(
+        self,
+        batches: impl IntoIterator<Item = Tensor<4>>,
+        seed: u64,
+    ) -> Result<Self, CoreError> {
+        let Some(Tuner::Prompts(prompts)) = &self.tuner else {
+            return Ok(self);
+        };
+        let config = prompts.config().clone();
+        if let Some(width) = config.project_dim {
+            let expected = "none with prompts drawn from patches";
+            return Err(CoreError::setting("prompt-project-dim", width, expected));
+        }
+        let vit = self.backbone.valid();
+        let (prefix, end) = (vit.config().num_prefix_tokens(), vit.num_tokens());
+        let prompted = config.prompted_blocks(vit.blocks.len());
+        let mut sampler = PatchSampler::new(
+            prompted.len(),
+            config.num_tokens,
+            vit.config().embed_dim,
+            init::rng_of(seed, "prompts from patches"),
+        );
+        let mut failure = None;
+        for pixels in batches {
+            let picks = sampler.begin_batch(pixels.dims()[0], end - prefix);
+            if picks.iter().all(Option::is_none) {
+                continue;
+            }
+            let mut entering = |block: usize, tokens: &Tensor<3>| {
+                if prompted.contains(&block) && failure.is_none() {
+                    let patches = patches_of(tokens, prefix, end);
+                    failure = sampler
+                        .observe(block - prompted.start, &patches, &picks)
+                        .err();
+                }
+            };
+            let tokens = vit.tokens(pixels.without_autodiff());
+            entering(0, &tokens);
+            let all = Readout::Mean(0..end);
+            vit.forward_blocks(tokens, &all, &DropPathFactors::none(), &mut |i, tokens| {
+                entering(i + 1, tokens);
+            });
+        }
+        match failure {
+            Some(error) => return Err(error),
+            None if sampler.is_empty() => {
+                return Err(CoreError::setting("prompt-init", "patches", "at least one image"));
+            }
+            None => {}
+        }
+        let tokens = sampler.finish(config.shared);
+        Ok(named_tensors::load(self, |name| {
+            (name == "prompts").then_some(&tokens)
+        }))
+    }
+
+    /// The method.
+    pub fn method(&self) -> &MethodConfig {
+        &self.method
+    }
+
+    /// The backbone's hyper-parameters.
+    pub fn config(&self) -> &VitConfig {
+        self.backbone.config()
+    }
+
+    /// Image size `[height, width]` that the model takes.
+    pub fn image_size(&self) -> [usize; 2] {
+        self.backbone.image_size()
+    }
+
+    /// Number of classes.
+    pub fn num_classes(&self) -> usize {
+        self.head.weight.lazy_shape()[1]
+    }
+
+    /// The parameters that the method learns.
+    pub fn group(&self) -> ParamGroup {
+        self.group_of(|name, _| self.tunes(name))
+    }
+
+    /// The learned parameters without weight decay: biases, one-dimensional parameters, and the tokens and
+    /// position embeddings of the backbone (timm). Prompts do decay, as in the reference.
+    pub fn no_decay_group(&self) -> ParamGroup {
+        self.group_of(|name, info| self.tunes(name) && !decays(name, info))
+    }
+
+    /// Learned values.
+    pub fn num_tuned(&self) -> usize {
+        let params = self.params().into_iter();
+        params
+            .filter(|(name, _)| self.tunes(name))
+            .map(|(_, info)| info.shape.iter().product::<usize>())
+            .sum()
+    }
+
+    /// All values, learned or frozen.
+    pub fn num_total(&self) -> usize {
+        self.num_params()
+    }
+
+    /// The learned tensors under their task-file names: `prompts`, `prompt_proj.*`, `head.*`, else timm's.
+    pub fn tuned_tensors(&self) -> BTreeMap<String, HostTensor> {
+        named_tensors::read(self, self.config(), |name| self.tunes(name))
+    }
+
+    /// Loads what [`Classifier::tuned_tensors`] gave.
+    ///
+    /// # Errors
+    /// [`CoreError::Tensors`] when names or shapes are not those of this model's group.
+    pub fn load_tuned(self, tensors: &BTreeMap<String, HostTensor>) -> Result<Self, CoreError> {
+        let mut expected = self.shapes();
+        expected.retain(|name, _| self.tunes(name));
+        let found = tensors
+            .iter()
+            .map(|(name, tensor)| (name.clone(), tensor.shape.clone()))
+            .collect();
+        fitting(&expected, &found, "the task")?;
+        Ok(named_tensors::load(self, |name| tensors.get(name)))
+    }
+
+    /// The backbone's tensors under timm's names.
+    pub fn backbone_tensors(&self) -> BTreeMap<String, HostTensor> {
+        let added = |name: &str| is_classifier(name) || name.starts_with("prompt");
+        named_tensors::read(self, self.config(), |name| !added(name))
+    }
+
+    /// The canonical hash of the backbone as it is now: equal to [`Backbone::sha256`] as long as nothing
+    /// but prompts and head was learned.
+    pub fn backbone_sha256(&self) -> String {
+        canonical_sha256(&self.backbone_tensors())
+    }
+
+    /// Every parameter by its task-file name.
+    pub fn params(&self) -> BTreeMap<String, ParamInfo> {
+        named_tensors::describe(self, self.config())
+    }
+
+    fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
+        let params = self.params().into_iter();
+        params.map(|(name, info)| (name, info.shape)).collect()
+    }
+
+    fn tunes(&self, name: &str) -> bool {
+        self.method.tunes(name, self.config())
+    }
+
+    fn group_of(&self, wanted: impl Fn(&str, &ParamInfo) -> bool) -> ParamGroup {
+        let params = self.params().into_iter();
+        let ids = params
+            .filter(|(name, info)| wanted(name, info))
+            .map(|(_, info)| info.id);
+        ParamGroup::from_ids(ids.collect())
+    }
+}
+
+/// Whether weight decay applies to a parameter.
+fn decays(name: &str, info: &ParamInfo) -> bool {
+    let embedding = matches!(name, "pos_embed" | "cls_token" | "dist_token" | "reg_token");
+    info.shape.len() > 1 && !name.ends_with("bias") && !embedding
+}
+
+/// Compares shapes by name.
+fn fitting(
+    expected: &BTreeMap<String, Vec<usize>>,
+    found: &BTreeMap<String, Vec<usize>>,
+    origin: &str,
+) -> Result<(), CoreError> {
+    match TensorMismatch::between(expected, found) {
+        None => Ok(()),
+        Some(mismatch) => Err(CoreError::Tensors {
+            origin: origin.to_owned(),
+            mismatch,
+        }),
+    }
+}
+
+/// The head that the weights came with, as `head.weight` and `head.bias`.
+fn pretrained_head(backbone: &Backbone) -> Result<BTreeMap<String, HostTensor>, CoreError> {
+    let dim = backbone.config.embed_dim;
+    let one = |name: &str| {
+        let (weight, bias) = (format!("{name}.weight"), format!("{name}.bias"));
+        let Some(tensor) = backbone
+            .tensors
+            .get(&weight)
+            .filter(|tensor| matches!(tensor.shape[..], [_, width] if width == dim))
+        else {
+            let expected = BTreeMap::from([(weight, vec![backbone.num_classes, dim])]);
+            fitting(&expected, &BTreeMap::new(), &backbone.source)?;
+            unreachable!("a head was expected and none found");
+        };
+        let classes = tensor.shape[0];
+        let bias = backbone.tensors.get(&bias).cloned();
+        Ok((
+            tensor.clone(),
+            bias.unwrap_or_else(|| HostTensor::full([classes], 0.0)),
+        ))
+    };
+    let (weight, bias) = match backbone.config.distilled {
+        false => one("head")?,
+        true => mean_of_heads(one("head")?, one("head_dist")?),
+    };
+    Ok(BTreeMap::from([
+        ("head.weight".to_owned(), weight),
+        ("head.bias".to_owned(), bias),
+    ]))
+}
+
+/// The mean of a head on the class token and one on the distillation token, as one head on both.
+fn mean_of_heads(class: (HostTensor, HostTensor), distilled: (HostTensor, HostTensor)) -> (HostTensor, HostTensor) {
+    let [classes, dim] = [class.0.shape[0], class.0.shape[1]];
+    let rows = class.0.data.chunks_exact(dim).zip(distilled.0.data.chunks_exact(dim));
+    let weight = rows
+        .flat_map(|(a, b)| a.iter().chain(b).map(|x| 0.5 * x))
+        .collect();
+    let bias = class.1.data.iter().zip(&distilled.1.data).map(|(a, b)| 0.5 * (a + b));
+    (
+        HostTensor::new([classes, 2 * dim], weight),
+        HostTensor::new([classes], bias.collect()),
+    )
+}

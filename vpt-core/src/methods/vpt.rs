@@ -1,0 +1,6 @@
+//! Visual prompt tuning, shallow and deep (Jia et al. 2022, arXiv 2203.12119).
+
+/// Whether the parameter is learned beside the head: prompts and their projection.
+pub(super) fn tunes(name: &str) -> bool {
+    name == "prompts" || name.starts_with("prompt_proj.")
+}

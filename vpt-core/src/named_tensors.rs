@@ -1,0 +1,281 @@
+//! The one place that knows how a module's parameters are called and laid out in files.
+//!
+//! Files use timm's names and torch's layout. Field names follow timm, so a name is the parameter's path
+//! without the `backbone.` in front; linear weights are `[in, out]` in the module and `[out, in]` in files,
+//! and the patch projection is a matrix in the module and a convolution kernel in files.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::tensor::{Gradients, Tensor};
+
+use crate::HostTensor;
+use crate::init::name_id;
+use crate::vit::VitConfig;
+
+/// The patch projection, the one 4-dimensional tensor.
+const PATCH_PROJECTION: &str = "patch_embed.proj.weight";
+
+/// What is known of a parameter without reading its values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParamInfo {
+    /// Its identity in the module and the optimiser.
+    pub id: ParamId,
+    /// Its shape in files.
+    pub shape: Vec<usize>,
+}
+
+/// Name and description of every parameter of `module`.
+pub fn describe<M: Module>(module: &M, vit: &VitConfig) -> BTreeMap<String, ParamInfo> {
+    let mut visitor = Describe {
+        path: Path::default(),
+        vit,
+        found: BTreeMap::new(),
+    };
+    module.visit(&mut visitor);
+    visitor.found
+}
+
+/// The values of the parameters whose name `wanted` accepts, in file layout.
+///
+/// # Panics
+/// When the device cannot deliver its own tensors.
+pub fn read<M: Module>(
+    module: &M,
+    vit: &VitConfig,
+    wanted: impl Fn(&str) -> bool,
+) -> BTreeMap<String, HostTensor> {
+    let mut visitor = Read {
+        path: Path::default(),
+        vit,
+        wanted,
+        gradients: None,
+        found: BTreeMap::new(),
+    };
+    module.visit(&mut visitor);
+    visitor.found
+}
+
+/// The gradients of all parameters that have one, in file layout.
+///
+/// # Panics
+/// When the device cannot deliver its own tensors.
+pub fn read_gradients<M: Module>(
+    module: &M,
+    vit: &VitConfig,
+    gradients: &Gradients,
+) -> BTreeMap<String, HostTensor> {
+    let mut visitor = Read {
+        path: Path::default(),
+        vit,
+        wanted: |_: &str| true,
+        gradients: Some(gradients),
+        found: BTreeMap::new(),
+    };
+    module.visit(&mut visitor);
+    visitor.found
+}
+
+/// Replaces the value of every parameter that `source` has a tensor for.
+///
+/// Each replaced parameter gets an identity derived from its name, so that optimiser records match
+/// in another process. Whether it requires a gradient is left as it was.
+///
+/// # Panics
+/// When a tensor has another number of values than its parameter (callers compare shapes first).
+pub fn load<'a, M: Module>(module: M, source: impl Fn(&str) -> Option<&'a HostTensor>) -> M {
+    module.map(&mut Load {
+        path: Path::default(),
+        source,
+    })
+}
+
+/// Sets for every parameter whether it requires a gradient.
+pub fn set_tuned<M: Module>(module: M, tuned: impl Fn(&str) -> bool) -> M {
+    module.map(&mut SetTuned {
+        path: Path::default(),
+        tuned,
+    })
+}
+
+/// Where a traversal is in the module tree.
+#[derive(Default)]
+struct Path(Vec<String>);
+
+impl Path {
+    fn enter(&mut self, name: &str) {
+        self.0.push(name.to_owned());
+    }
+
+    fn exit(&mut self) {
+        self.0.pop();
+    }
+
+    /// The name in files.
+    fn name(&self) -> String {
+        let path = self.0.join(".");
+        match path.strip_prefix("tuner.Prompts.") {
+            Some("tokens") => "prompts".to_owned(),
+            Some(rest) => format!("prompt_{rest}"),
+            None => path.strip_prefix("backbone.").unwrap_or(&path).to_owned(),
+        }
+    }
+}
+
+/// Whether a parameter is the weight of a linear layer.
+fn is_linear_weight(name: &str, rank: usize) -> bool {
+    rank == 2 && name.ends_with(".weight")
+}
+
+/// The shape in files of a parameter whose shape in the module is `shape`.
+fn file_shape(name: &str, shape: &[usize], vit: &VitConfig) -> Vec<usize> {
+    match shape {
+        &[_, output] if name == PATCH_PROJECTION => {
+            vec![output, vit.in_chans, vit.patch_size[0], vit.patch_size[1]]
+        }
+        &[input, output] if is_linear_weight(name, 2) => vec![output, input],
+        _ => shape.to_vec(),
+    }
+}
+
+/// A row-major `[rows, columns]` matrix transposed.
+fn transposed(data: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    (0..columns)
+        .flat_map(|column| (0..rows).map(move |row| data[row * columns + column]))
+        .collect()
+}
+
+struct Describe<'a> {
+    path: Path,
+    vit: &'a VitConfig,
+    found: BTreeMap<String, ParamInfo>,
+}
+
+impl ModuleVisitor for Describe<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const R: usize>(&mut self, param: &Param<Tensor<R>>) {
+        let name = self.path.name();
+        let shape = file_shape(&name, &param.lazy_shape().dims::<R>(), self.vit);
+        self.found.insert(name, ParamInfo { id: param.id, shape });
+    }
+}
+
+struct Read<'a, F> {
+    path: Path,
+    vit: &'a VitConfig,
+    wanted: F,
+    /// Where to read gradients instead of values.
+    gradients: Option<&'a Gradients>,
+    found: BTreeMap<String, HostTensor>,
+}
+
+impl<F: Fn(&str) -> bool> ModuleVisitor for Read<'_, F> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const R: usize>(&mut self, param: &Param<Tensor<R>>) {
+        let name = self.path.name();
+        if !(self.wanted)(&name) {
+            return;
+        }
+        let value = match self.gradients {
+            None => Some(param.val()),
+            Some(gradients) => param.val().grad(gradients),
+        };
+        let Some(value) = value else {
+            return;
+        };
+        let mut tensor = HostTensor::from_tensor(&value).expect("a device delivers its own tensors");
+        if is_linear_weight(&name, R) {
+            tensor.data = transposed(&tensor.data, tensor.shape[0], tensor.shape[1]);
+        }
+        tensor.shape = file_shape(&name, &tensor.shape, self.vit);
+        self.found.insert(name, tensor);
+    }
+}
+
+struct Load<F> {
+    path: Path,
+    source: F,
+}
+
+impl<'a, F: Fn(&str) -> Option<&'a HostTensor>> ModuleMapper for Load<F> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const R: usize>(&mut self, param: Param<Tensor<R>>) -> Param<Tensor<R>> {
+        let name = self.path.name();
+        let Some(tensor) = (self.source)(&name) else {
+            return param;
+        };
+        let shape = param.lazy_shape().dims::<R>().to_vec();
+        let data = match is_linear_weight(&name, R) {
+            true => transposed(&tensor.data, shape[1], shape[0]),
+            false => tensor.data.clone(),
+        };
+        let device = param.lazy_device();
+        let value = HostTensor::new(shape, data).to_tensor(&device);
+        param.transform_for_load(value, ParamId::from(name_id(&name)))
+    }
+}
+
+struct SetTuned<F> {
+    path: Path,
+    tuned: F,
+}
+
+impl<F: Fn(&str) -> bool> ModuleMapper for SetTuned<F> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const R: usize>(&mut self, param: Param<Tensor<R>>) -> Param<Tensor<R>> {
+        let tuned = (self.tuned)(&self.path.name());
+        param.set_require_grad(tuned)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_from_paths() {
+        let name = |path: &[&str]| Path(path.iter().map(|part| (*part).to_owned()).collect()).name();
+        assert_eq!(
+            name(&["backbone", "blocks", "3", "attn", "qkv", "weight"]),
+            "blocks.3.attn.qkv.weight"
+        );
+        assert_eq!(name(&["tuner", "Prompts", "tokens"]), "prompts");
+        assert_eq!(name(&["tuner", "Prompts", "proj", "bias"]), "prompt_proj.bias");
+        assert_eq!(name(&["head", "weight"]), "head.weight");
+    }
+
+    #[test]
+    fn transposing_twice_is_the_identity() {
+        let data: Vec<f32> = (0..6u8).map(f32::from).collect();
+        assert_eq!(transposed(&data, 2, 3), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
+        assert_eq!(transposed(&transposed(&data, 2, 3), 3, 2), data);
+    }
+}

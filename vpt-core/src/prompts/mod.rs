@@ -1,0 +1,10 @@
+//! Visual prompts: learned tokens beside the tokens of the image.
+
+mod config;
+mod from_patches;
+mod tokens;
+
+pub use config::{PromptConfig, PromptDepth, PromptInit, PromptPool};
+pub use from_patches::PatchSampler;
+pub(crate) use from_patches::patches_of;
+pub use tokens::{Noise, PromptForm, Prompts};

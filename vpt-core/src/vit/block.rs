@@ -1,0 +1,83 @@
+//! One transformer block.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, s};
+
+use super::{Attention, DropPath, LayerNorm, LayerScale, Mlp, VitConfig};
+
+/// What a block is given beside its tokens.
+#[derive(Debug, Clone, Default)]
+pub struct BlockOptions {
+    /// Prompts `[1 or batch, P, D]` that take part as keys and values only; their outputs are not computed.
+    pub prompts: Option<Tensor<3>>,
+    /// Compute only the first rows of the output (past keys and values).
+    pub rows: Option<usize>,
+    /// Factors `[batch, 1, 1]` of the two residual branches, see [`DropPath::sample`].
+    pub drop_path: [Option<Tensor<3>>; 2],
+}
+
+/// Pre-norm transformer block, timm's `Block`.
+#[derive(Module, Debug)]
+pub struct Block {
+    /// Before the attention.
+    pub norm1: LayerNorm,
+    /// Self-attention.
+    pub attn: Attention,
+    /// Scale of the attention branch.
+    pub ls1: Option<LayerScale>,
+    /// Before the MLP.
+    pub norm2: LayerNorm,
+    /// Feed-forward half.
+    pub mlp: Mlp,
+    /// Scale of the MLP branch.
+    pub ls2: Option<LayerScale>,
+    /// Stochastic depth of both branches.
+    pub drop_path: DropPath,
+}
+
+impl Block {
+    /// A block whose parameters are to be loaded; `drop_path` is its probability of dropping a branch.
+    pub fn new(config: &VitConfig, drop_path: f64, device: &Device) -> Self {
+        let norm = || LayerNorm::new(config.embed_dim, config.norm_eps, device);
+        let scale = || {
+            config
+                .init_values
+                .map(|_| LayerScale::new(config.embed_dim, device))
+        };
+        Self {
+            norm1: norm(),
+            attn: Attention::new(config, device),
+            ls1: scale(),
+            norm2: norm(),
+            mlp: Mlp::new(config, device),
+            ls2: scale(),
+            drop_path: DropPath::new(drop_path),
+        }
+    }
+
+    /// `[batch, tokens, D] → [batch, rows, D]`; all rows unless [`BlockOptions::rows`] limits them.
+    pub fn forward(&self, x: Tensor<3>, options: BlockOptions) -> Tensor<3> {
+        let BlockOptions {
+            prompts,
+            rows,
+            drop_path: [drop_attn, drop_mlp],
+        } = options;
+        let prompts = prompts.map(|prompts| self.norm1.forward(prompts));
+        let attended = self.attn.forward(self.norm1.forward(x.clone()), prompts, rows);
+        let x = match rows {
+            Some(rows) => x.slice(s![.., ..rows]),
+            None => x,
+        };
+        let x = x + DropPath::forward(scaled(self.ls1.as_ref(), attended), drop_attn);
+        let fed = self.mlp.forward(self.norm2.forward(x.clone()));
+        x + DropPath::forward(scaled(self.ls2.as_ref(), fed), drop_mlp)
+    }
+}
+
+/// The branch after its LayerScale, if it has one.
+fn scaled(scale: Option<&LayerScale>, branch: Tensor<3>) -> Tensor<3> {
+    match scale {
+        Some(scale) => scale.forward(branch),
+        None => branch,
+    }
+}

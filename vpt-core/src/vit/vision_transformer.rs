@@ -1,0 +1,300 @@
+//! The Vision Transformer.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor, TensorData, s};
+use rand_pcg::Pcg64;
+
+use super::{
+    Block, BlockOptions, GlobalPool, LayerNorm, PatchEmbed, PosEmbedResampling, Readout, VitConfig,
+    placeholder,
+};
+use crate::CoreError;
+
+/// A Vision Transformer without head, timm's `VisionTransformer`.
+///
+/// Tokens are `[class token, distillation token, registers, patches]`, as far as the model has them.
+/// Field names are timm's, so a parameter's path is its name in a timm state dict.
+#[derive(Module, Debug)]
+pub struct VisionTransformer {
+    /// Image to patch tokens.
+    pub patch_embed: PatchEmbed,
+    /// Class token `[1, 1, D]`.
+    pub cls_token: Option<Param<Tensor<3>>>,
+    /// Distillation token `[1, 1, D]` (DeiT).
+    pub dist_token: Option<Param<Tensor<3>>>,
+    /// Register tokens `[1, R, D]`.
+    pub reg_token: Option<Param<Tensor<3>>>,
+    /// Position embedding `[1, rows, D]` of the image size the weights were trained for.
+    pub pos_embed: Param<Tensor<3>>,
+    /// Before the first block (CLIP).
+    pub norm_pre: Option<LayerNorm>,
+    /// The blocks.
+    pub blocks: Vec<Block>,
+    /// After the last block.
+    pub norm: Option<LayerNorm>,
+    /// After the pooling.
+    pub fc_norm: Option<LayerNorm>,
+    /// `[patches, trained patches]`, none at the trained image size.
+    resampling: Option<Tensor<2>>,
+    #[module(skip)]
+    config: VitConfig,
+    image_size: [usize; 2],
+}
+
+impl VisionTransformer {
+    /// A model for images of `image_size` (`[height, width]`) whose parameters are to be loaded.
+    ///
+    /// # Errors
+    /// [`CoreError::ImageSize`] when patches do not tile the image, [`CoreError::Setting`] when the
+    /// configuration contradicts itself.
+    pub fn new(config: &VitConfig, image_size: [usize; 2], device: &Device) -> Result<Self, CoreError> {
+        check(config)?;
+        let patch = config.patch_size;
+        if (0..2).any(|axis| image_size[axis] == 0 || !image_size[axis].is_multiple_of(patch[axis])) {
+            return Err(CoreError::ImageSize {
+                size: image_size,
+                patch,
+            });
+        }
+        let dim = config.embed_dim;
+        let norm = |wanted: bool| wanted.then(|| LayerNorm::new(dim, config.norm_eps, device));
+        let token = |count: usize| (count > 0).then(|| placeholder([1, count, dim], device));
+        Ok(Self {
+            patch_embed: PatchEmbed::new(config, device),
+            cls_token: token(config.class_token.into()),
+            dist_token: token(config.distilled.into()),
+            reg_token: token(config.reg_tokens),
+            pos_embed: placeholder([1, config.num_pos_embed_tokens(), dim], device),
+            norm_pre: norm(config.pre_norm),
+            blocks: (0..config.depth)
+                .map(|i| Block::new(config, drop_path_rate(config, i), device))
+                .collect(),
+            norm: norm(config.final_norm),
+            fc_norm: norm(config.fc_norm),
+            resampling: resampling(config.grid_size(), config.grid_for(image_size), device),
+            config: config.clone(),
+            image_size,
+        })
+    }
+
+    /// The hyper-parameters.
+    pub fn config(&self) -> &VitConfig {
+        &self.config
+    }
+
+    /// Image size `[height, width]` that this model takes.
+    pub fn image_size(&self) -> [usize; 2] {
+        self.image_size
+    }
+
+    /// Tokens of one image, prefix included.
+    pub fn num_tokens(&self) -> usize {
+        let [rows, columns] = self.config.grid_for(self.image_size);
+        self.config.num_prefix_tokens() + rows * columns
+    }
+
+    /// What timm's head reads: the class token, or the mean over the patches.
+    pub fn readout(&self) -> Readout {
+        match self.config.global_pool {
+            GlobalPool::Token => Readout::First(1),
+            GlobalPool::Avg => Readout::Mean(self.config.num_prefix_tokens()..self.num_tokens()),
+        }
+    }
+
+    /// Image to tokens with position embedding: `[batch, channels, height, width] → [batch, tokens, D]`.
+    pub fn embed(&self, pixels: Tensor<4>) -> Tensor<3> {
+        let patches = self.patch_embed.forward(pixels);
+        let [batch, _, dim] = patches.dims();
+        let (prefix_positions, patch_positions) = self.positions();
+        let patches = patches + patch_positions;
+        let prefix = match (self.prefix(), prefix_positions) {
+            (None, _) => return patches,
+            (Some(prefix), None) => prefix,
+            (Some(prefix), Some(positions)) => prefix + positions,
+        };
+        let count = prefix.dims()[1];
+        Tensor::cat(vec![prefix.expand([batch, count, dim]), patches], 1)
+    }
+
+    /// The normalisation before the blocks, if the model has one.
+    pub fn normalise_input(&self, tokens: Tensor<3>) -> Tensor<3> {
+        apply(self.norm_pre.as_ref(), tokens)
+    }
+
+    /// The tokens that enter the first block.
+    pub fn tokens(&self, pixels: Tensor<4>) -> Tensor<3> {
+        self.normalise_input(self.embed(pixels))
+    }
+
+    /// Runs the blocks `[batch, tokens, D] → [batch, rows, D]`; the last computes only the rows that
+    /// `readout` needs. `observe` sees the output of each block.
+    pub fn forward_blocks(
+        &self,
+        mut tokens: Tensor<3>,
+        readout: &Readout,
+        drop_path: &DropPathFactors,
+        observe: &mut dyn FnMut(usize, &Tensor<3>),
+    ) -> Tensor<3> {
+        for (i, block) in self.blocks.iter().enumerate() {
+            let options = BlockOptions {
+                prompts: None,
+                rows: self.rows_after(i, readout),
+                drop_path: drop_path.of(i),
+            };
+            tokens = block.forward(tokens, options);
+            observe(i, &tokens);
+        }
+        tokens
+    }
+
+    /// How many leading rows block `i` has to compute for `readout`; none for all.
+    pub fn rows_after(&self, i: usize, readout: &Readout) -> Option<usize> {
+        match i + 1 == self.blocks.len() {
+            true => readout.rows(),
+            false => None,
+        }
+    }
+
+    /// All tokens after the final norm, timm's `forward_features`: `[batch, channels, height, width] →
+    /// [batch, tokens, D]`.
+    pub fn forward_features(&self, pixels: Tensor<4>) -> Tensor<3> {
+        let all = Readout::Mean(0..self.num_tokens());
+        let tokens = self.forward_blocks(self.tokens(pixels), &all, &DropPathFactors::none(), &mut |_, _| {});
+        self.normalise_output(tokens)
+    }
+
+    /// The final norm, if the model has one.
+    pub fn normalise_output(&self, tokens: Tensor<3>) -> Tensor<3> {
+        apply(self.norm.as_ref(), tokens)
+    }
+
+    /// From the last block's tokens to what the head reads: final norm, pooling, `fc_norm`.
+    /// `[batch, tokens, D] → [batch, width · D]`.
+    pub fn pool(&self, tokens: Tensor<3>, readout: &Readout) -> Tensor<2> {
+        let [batch, _, dim] = tokens.dims();
+        let pooled = match readout {
+            Readout::First(count) => {
+                let read = self.normalise_output(tokens.slice(s![.., ..*count]));
+                read.reshape([batch, count * dim])
+            }
+            Readout::Mean(range) => {
+                let normed = self.normalise_output(tokens);
+                normed.slice(s![.., range.clone()]).mean_dim(1).reshape([batch, dim])
+            }
+        };
+        match &self.fc_norm {
+            Some(norm) => norm.forward(pooled),
+            None => pooled,
+        }
+    }
+
+    /// Draws the stochastic-depth factors of one training step.
+    pub fn sample_drop_path(&self, batch: usize, rng: &mut Pcg64) -> DropPathFactors {
+        let device = self.pos_embed.lazy_device();
+        let draw = |block: &Block, rng: &mut Pcg64| {
+            let attn = block.drop_path.sample(batch, rng, &device);
+            let mlp = block.drop_path.sample(batch, rng, &device);
+            [attn, mlp]
+        };
+        DropPathFactors(self.blocks.iter().map(|block| draw(block, rng)).collect())
+    }
+
+    /// Class token, distillation token and registers, `[1, prefix, D]`.
+    fn prefix(&self) -> Option<Tensor<3>> {
+        let tokens: Vec<_> = [&self.cls_token, &self.dist_token, &self.reg_token]
+            .into_iter()
+            .flatten()
+            .map(Param::val)
+            .collect();
+        (!tokens.is_empty()).then(|| Tensor::cat(tokens, 1))
+    }
+
+    /// Position embeddings of the prefix (none when it has none) and of the patches at this image size.
+    fn positions(&self) -> (Option<Tensor<3>>, Tensor<3>) {
+        let embedded = self.config.num_embedded_prefix_tokens();
+        let positions = self.pos_embed.val();
+        let (prefix, patches) = match embedded {
+            0 => (None, positions),
+            _ => (
+                Some(positions.clone().slice(s![.., ..embedded])),
+                positions.slice(s![.., embedded..]),
+            ),
+        };
+        let patches = match &self.resampling {
+            None => patches,
+            Some(matrix) => matrix.clone().unsqueeze::<3>().matmul(patches),
+        };
+        (prefix, patches)
+    }
+}
+
+/// Stochastic-depth factors of one training step, per block; see [`VisionTransformer::sample_drop_path`].
+#[derive(Debug, Clone, Default)]
+pub struct DropPathFactors(Vec<[Option<Tensor<3>>; 2]>);
+
+impl DropPathFactors {
+    /// No branch is dropped.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// The factors of block `i`.
+    pub fn of(&self, i: usize) -> [Option<Tensor<3>>; 2] {
+        self.0.get(i).cloned().unwrap_or_default()
+    }
+}
+
+/// `norm(x)` where there is a norm.
+fn apply(norm: Option<&LayerNorm>, x: Tensor<3>) -> Tensor<3> {
+    match norm {
+        Some(norm) => norm.forward(x),
+        None => x,
+    }
+}
+
+/// The drop probability of block `i`, growing linearly to `drop_path` at the last.
+fn drop_path_rate(config: &VitConfig, i: usize) -> f64 {
+    match config.depth {
+        1 => config.drop_path,
+        depth => config.drop_path * i as f64 / (depth - 1) as f64,
+    }
+}
+
+/// The matrix from trained to actual patch positions, none when they are the same.
+fn resampling(trained: [usize; 2], actual: [usize; 2], device: &Device) -> Option<Tensor<2>> {
+    (trained != actual).then(|| {
+        let matrix = PosEmbedResampling::BicubicAntialias.matrix(trained, actual);
+        let data: Vec<f32> = matrix.iter().map(|&weight| weight as f32).collect();
+        let shape = [actual[0] * actual[1], trained[0] * trained[1]];
+        Tensor::from_data(TensorData::new(data, shape), device)
+    })
+}
+
+/// Rejects configurations that no model can have.
+fn check(config: &VitConfig) -> Result<(), CoreError> {
+    let fail = |name: &str, value: String, expected: &str| Err(CoreError::setting(name, value, expected));
+    match config {
+        VitConfig { depth: 0, .. } => fail("depth", "0".into(), "at least one block"),
+        VitConfig { embed_dim: 0, .. } => fail("embed_dim", "0".into(), "a positive width"),
+        VitConfig { patch_size: [0, _] | [_, 0], .. } => {
+            fail("patch_size", format!("{:?}", config.patch_size), "two positive sizes")
+        }
+        _ if config.num_heads == 0 || !config.embed_dim.is_multiple_of(config.num_heads) => fail(
+            "num_heads",
+            config.num_heads.to_string(),
+            &format!("a divisor of embed_dim, {}", config.embed_dim),
+        ),
+        _ if config.grid_size().contains(&0) => fail(
+            "img_size",
+            format!("{:?}", config.img_size),
+            &format!("at least one patch of {:?}", config.patch_size),
+        ),
+        _ if config.global_pool == GlobalPool::Token && !config.class_token => {
+            fail("global_pool", "token".into(), "avg, for a model without class token")
+        }
+        _ if !(0.0..1.0).contains(&config.drop_path) => {
+            fail("drop_path", config.drop_path.to_string(), "a probability below 1")
+        }
+        _ => Ok(()),
+    }
+}

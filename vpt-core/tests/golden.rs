@@ -1,0 +1,43 @@
+//! The golden suite on the CPU backend.
+
+mod suite;
+
+use burn::tensor::Device;
+use suite::MODELS;
+
+#[test]
+fn model_outputs_equal_timm() {
+    let found = MODELS
+        .iter()
+        .filter(|(name, _)| suite::model_outputs(name, &Device::flex()))
+        .count();
+    assert!(found >= 3, "the fixtures of three models are part of the repository");
+}
+
+#[test]
+fn other_image_sizes_equal_timm() {
+    let mut found = 0;
+    for (name, sizes) in MODELS {
+        for size in sizes {
+            found += usize::from(suite::image_sizes(name, size, &Device::flex()));
+        }
+    }
+    assert!(
+        found >= 2,
+        "the fixtures of two image sizes are part of the repository"
+    );
+}
+
+#[test]
+fn prompts_equal_the_official_form() {
+    let found = suite::prompt_cases()
+        .into_iter()
+        .filter(|case| suite::prompt_case(*case, &Device::flex()))
+        .count();
+    assert!(found >= 12, "the fixtures of twelve cases are part of the repository");
+}
+
+#[test]
+fn gradients_of_full_fine_tuning_equal_torch() {
+    suite::finetune_gradients(&Device::flex());
+}

@@ -1,0 +1,53 @@
+//! The golden suite on WGPU, on whatever adapter there is; a software one (lavapipe) serves.
+//!
+//! A binary of its own, since a driver may take the process down. Without an adapter the tests print
+//! that they are skipped; with `VPT_REQUIRE_WGPU=1` they fail instead.
+
+#![cfg(feature = "wgpu")]
+
+mod suite;
+
+use std::sync::OnceLock;
+
+use burn::tensor::Device;
+use suite::MODELS;
+
+/// The adapter, initialised once.
+fn device() -> Option<&'static Device> {
+    static DEVICE: OnceLock<Option<Device>> = OnceLock::new();
+    let device = DEVICE.get_or_init(|| match Device::wgpu_options().init() {
+        Ok(device) => Some(device),
+        Err(error) => {
+            let required = std::env::var("VPT_REQUIRE_WGPU").is_ok_and(|value| value == "1");
+            assert!(!required, "VPT_REQUIRE_WGPU is set and there is no adapter: {error:?}");
+            println!("skipped: no WGPU adapter ({error:?})");
+            None
+        }
+    });
+    device.as_ref()
+}
+
+#[test]
+fn model_outputs_equal_timm() {
+    let Some(device) = device() else { return };
+    for (name, sizes) in MODELS {
+        suite::model_outputs(name, device);
+        for size in sizes {
+            suite::image_sizes(name, size, device);
+        }
+    }
+}
+
+#[test]
+fn prompts_equal_the_official_form() {
+    let Some(device) = device() else { return };
+    for case in suite::prompt_cases() {
+        suite::prompt_case(case, device);
+    }
+}
+
+#[test]
+fn gradients_of_full_fine_tuning_equal_torch() {
+    let Some(device) = device() else { return };
+    suite::finetune_gradients(device);
+}
