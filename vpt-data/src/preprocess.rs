@@ -1,7 +1,7 @@
 //! From a decoded picture to what a backbone was trained on.
 
-use crate::DataError;
-use crate::resize::{Interpolation, Region, resize_window};
+use crate::resize::{Region, resize_window};
+use crate::{DataError, Interpolation};
 use image::{RgbImage, imageops};
 use serde::{Deserialize, Serialize};
 use std::fmt;

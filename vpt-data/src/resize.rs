@@ -9,102 +9,14 @@
 //! Only the wanted window of the result is computed, and source rows are consumed one by one, so neither an
 //! extreme aspect ratio nor a centre crop costs memory or time for pixels nobody reads.
 
+use crate::Interpolation;
 use image::RgbImage;
-use serde::{Deserialize, Serialize};
-use std::f64::consts::PI;
-use std::fmt;
 use std::ops::Range;
-use std::str::FromStr;
 
 /// Fractional bits of a weight: 8 bits of pixel and 2 bits of overshoot fill up the other 10 of an `i32`.
 const PRECISION_BITS: u32 = 32 - 8 - 2;
 
 const HALF: i32 = 1 << (PRECISION_BITS - 1);
-
-/// How pixels in between are found, by Pillow's names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Interpolation {
-    /// Linear between neighbours.
-    Bilinear,
-    /// Cubic convolution with a = -0.5, the choice of most backbones.
-    #[default]
-    Bicubic,
-    /// Windowed sinc over three neighbours.
-    #[serde(alias = "lanczos3")]
-    Lanczos,
-    /// The closest pixel, for masks.
-    Nearest,
-}
-
-impl Interpolation {
-    const ALL: [Self; 4] = [Self::Bilinear, Self::Bicubic, Self::Lanczos, Self::Nearest];
-
-    /// `bilinear`, `bicubic`, `lanczos` or `nearest`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Bilinear => "bilinear",
-            Self::Bicubic => "bicubic",
-            Self::Lanczos => "lanczos",
-            Self::Nearest => "nearest",
-        }
-    }
-
-    /// The filter and how far it reaches, in source pixels at scale 1; none where a pixel is just picked.
-    fn filter(self) -> Option<(f64, fn(f64) -> f64)> {
-        match self {
-            Self::Bilinear => Some((1.0, triangle)),
-            Self::Bicubic => Some((2.0, cubic)),
-            Self::Lanczos => Some((3.0, lanczos)),
-            Self::Nearest => None,
-        }
-    }
-}
-
-impl fmt::Display for Interpolation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for Interpolation {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|one| one.name() == text)
-            .ok_or_else(|| {
-                format!(
-                    "unknown interpolation `{text}`, expected `bilinear`, `bicubic`, `lanczos` or `nearest`"
-                )
-            })
-    }
-}
-
-fn triangle(x: f64) -> f64 {
-    (1.0 - x.abs()).max(0.0)
-}
-
-fn cubic(x: f64) -> f64 {
-    const A: f64 = -0.5;
-    match x.abs() {
-        x if x < 1.0 => ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0,
-        x if x < 2.0 => (((x - 5.0) * x + 8.0) * x - 4.0) * A,
-        _ => 0.0,
-    }
-}
-
-fn lanczos(x: f64) -> f64 {
-    fn sinc(x: f64) -> f64 {
-        if x == 0.0 { 1.0 } else { (x * PI).sin() / (x * PI) }
-    }
-    if (-3.0..3.0).contains(&x) {
-        sinc(x) * sinc(x / 3.0)
-    } else {
-        0.0
-    }
-}
 
 /// A rectangle of whole pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -457,13 +369,5 @@ mod tests {
         );
         assert_eq!(resize(&RgbImage::new(0, 0), 3, 2, Interpolation::Nearest), black);
         assert_eq!(resize(&image, 0, 5, Interpolation::Bicubic).dimensions(), (0, 5));
-    }
-
-    #[test]
-    fn names() {
-        for one in Interpolation::ALL {
-            assert_eq!(one.to_string().parse(), Ok(one));
-        }
-        assert!("cubic".parse::<Interpolation>().unwrap_err().contains("`cubic`"));
     }
 }
