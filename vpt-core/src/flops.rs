@@ -4,8 +4,8 @@ use crate::VitConfig;
 
 /// Multiply-adds of one image's forward pass, counted from the architecture.
 ///
-/// Counted are the products of matrices (patch embedding, projections, attention, MLP); element-wise work, the
-/// norms and the head are well below one percent. One multiply-add is two floating-point operations.
+/// Counted are the products of matrices (patch embedding, projections, attention, MLP); element-wise work,
+/// the norms and the head are well below one percent. One multiply-add is two floating-point operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct ForwardMacs {
     /// The bare backbone.
@@ -16,13 +16,14 @@ pub struct ForwardMacs {
     pub prompts_kv: u64,
     /// Keys and values of deep prompts: once for a batch, not for each image (once and for all when serving).
     pub prompts_kv_per_batch: u64,
-    /// What is saved in the last block when the head reads the class token alone: the other tokens end there as
-    /// keys and values.
+    /// What is saved in the last block when the head reads the class token alone: the other tokens end there
+    /// as keys and values.
     pub last_block_saving: u64,
 }
 
 impl ForwardMacs {
-    /// Counts for images of `[height, width]` pixels with `prompts` prompt tokens in every block (0 for none).
+    /// Counts for images of `[height, width]` pixels with `prompts` prompt tokens in every block (0 for
+    /// none).
     pub fn of(config: &VitConfig, image_size: [usize; 2], prompts: usize) -> Self {
         let [rows, columns] = config.grid_for(image_size);
         let patches = (rows * columns) as u64;

@@ -18,7 +18,8 @@ impl HostTensor {
     /// A tensor of `shape` with the values `data`, row-major.
     ///
     /// # Panics
-    /// When the number of values is not the product of `shape` (a programming error: readers check files first).
+    /// When the number of values is not the product of `shape` (a programming error: readers check files
+    /// first).
     pub fn new(shape: impl Into<Vec<usize>>, data: Vec<f32>) -> Self {
         let shape = shape.into();
         assert_eq!(

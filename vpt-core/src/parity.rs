@@ -1,7 +1,7 @@
 //! [`check`]: does a device compute what the CPU computes?
 //!
-//! GPU drivers and kernel compilers do have bugs that change numbers silently, so users can repeat this on their
-//! own machine with `vpt inspect device --check`.
+//! GPU drivers and kernel compilers do have bugs that change numbers silently, so users can repeat this on
+//! their own machine with `vpt inspect device --check`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;

@@ -56,8 +56,8 @@ fn task() -> Vec<u8> {
         .expect("finite values")
 }
 
-/// The bytes with some replaced, and cut where `cut` says. Every second change lands in the first `header` bytes,
-/// which decide how the rest is read.
+/// The bytes with some replaced, and cut where `cut` says. Every second change lands in the first `header`
+/// bytes, which decide how the rest is read.
 fn damaged(mut bytes: Vec<u8>, changes: &[(Index, u8)], cut: Option<Index>, header: usize) -> Vec<u8> {
     for (i, (at, value)) in changes.iter().enumerate() {
         let reach = if i % 2 == 0 {

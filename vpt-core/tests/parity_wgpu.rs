@@ -1,8 +1,8 @@
-//! The check behind `vpt inspect device --check`, on whatever WGPU adapter there is; a software one (lavapipe)
-//! serves.
+//! The check behind `vpt inspect device --check`, on whatever WGPU adapter there is; a software one
+//! (lavapipe) serves.
 //!
-//! A binary of its own, since a driver may take the process down. Without an adapter the test prints that it is
-//! skipped; with `VPT_REQUIRE_WGPU=1` it fails instead.
+//! A binary of its own, since a driver may take the process down. Without an adapter the test prints that it
+//! is skipped; with `VPT_REQUIRE_WGPU=1` it fails instead.
 
 #![cfg(feature = "wgpu")]
 

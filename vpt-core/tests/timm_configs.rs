@@ -1,5 +1,5 @@
-//! What timm resolves a config.json to, and what we do. `fixtures/timm_resolved.json` has the `config.json` and the
-//! `resolved` hyper-parameters of every golden model, written by timm 1.0.20.
+//! What timm resolves a config.json to, and what we do. `fixtures/timm_resolved.json` has the `config.json`
+//! and the `resolved` hyper-parameters of every golden model, written by timm 1.0.20.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

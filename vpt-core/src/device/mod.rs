@@ -1,8 +1,8 @@
 //! Choosing the device to compute on.
 //!
-//! There is always a CPU. A GPU is a run-time choice of one binary: WGPU (Vulkan, Metal, Direct3D 12) with the
-//! feature `wgpu`, CUDA with the feature `cuda`. A driver can crash the whole process at first use, so a program
-//! may have each GPU tried in a child process first, see [`set_child_probe`].
+//! There is always a CPU. A GPU is a run-time choice of one binary: WGPU (Vulkan, Metal, Direct3D 12) with
+//! the feature `wgpu`, CUDA with the feature `cuda`. A driver can crash the whole process at first use, so a
+//! program may have each GPU tried in a child process first, see [`set_child_probe`].
 
 #[cfg(feature = "wgpu")]
 mod adapters;
@@ -77,18 +77,19 @@ pub fn adapters() -> Vec<DeviceSummary> {
 
 /// Finds and opens the device that `choice` means.
 ///
-/// `auto` takes the best real GPU that survives its trial run (see [`probe_in_child`]) and falls back to the CPU
-/// with a note; every other choice is taken at its word.
+/// `auto` takes the best real GPU that survives its trial run (see [`probe_in_child`]) and falls back to the
+/// CPU with a note; every other choice is taken at its word.
 ///
 /// # Errors
-/// [`CoreError::DeviceNotBuilt`], [`CoreError::NoAdapter`] or [`CoreError::DeviceFailed`]; none for `auto` and
-/// `cpu`.
+/// [`CoreError::DeviceNotBuilt`], [`CoreError::NoAdapter`] or [`CoreError::DeviceFailed`]; none for `auto`
+/// and `cpu`.
 pub fn select(choice: &DeviceChoice) -> Result<SelectedDevice, CoreError> {
     match choice {
         DeviceChoice::Cpu => Ok(SelectedDevice::cpu()),
-        DeviceChoice::Auto => Ok(probe_in_child(choice)
+        DeviceChoice::Auto if cfg!(feature = "wgpu") => Ok(probe_in_child(choice)
             .and_then(|()| open(choice))
             .unwrap_or_else(fall_back)),
+        DeviceChoice::Auto => Ok(fall_back(not_built(choice, "wgpu"))),
         _ => {
             exists(choice)?;
             probe_in_child(choice)?;
@@ -126,14 +127,22 @@ pub fn set_threads(threads: usize) -> Result<(), CoreError> {
         .map_err(|_| CoreError::setting("threads", threads, "to be set before the first computation"))
 }
 
-/// Whether there is what `choice` names; CUDA cannot say before it is tried.
+/// Whether this build and this machine have what `choice` names; CUDA cannot say before it is tried.
 fn exists(choice: &DeviceChoice) -> Result<(), CoreError> {
     match choice {
-        DeviceChoice::Cuda(_) => Ok(()),
+        DeviceChoice::Cuda(_) if cfg!(feature = "cuda") => Ok(()),
+        DeviceChoice::Cuda(_) => Err(not_built(choice, "cuda")),
         #[cfg(feature = "wgpu")]
         _ => adapters::find(choice).map(drop),
         #[cfg(not(feature = "wgpu"))]
-        _ => Ok(()),
+        _ => Err(not_built(choice, "wgpu")),
+    }
+}
+
+fn not_built(choice: &DeviceChoice, feature: &'static str) -> CoreError {
+    CoreError::DeviceNotBuilt {
+        choice: choice.to_string(),
+        feature,
     }
 }
 
@@ -160,10 +169,7 @@ fn open_adapter(choice: &DeviceChoice) -> Result<SelectedDevice, CoreError> {
 
 #[cfg(not(feature = "wgpu"))]
 fn open_adapter(choice: &DeviceChoice) -> Result<SelectedDevice, CoreError> {
-    Err(CoreError::DeviceNotBuilt {
-        choice: choice.to_string(),
-        feature: "wgpu",
-    })
+    Err(not_built(choice, "wgpu"))
 }
 
 /// CUDA has no fallible way in: without a driver, the first use panics. The trial run finds out.
@@ -180,10 +186,7 @@ fn open_cuda(index: usize) -> Result<SelectedDevice, CoreError> {
 
 #[cfg(not(feature = "cuda"))]
 fn open_cuda(index: usize) -> Result<SelectedDevice, CoreError> {
-    Err(CoreError::DeviceNotBuilt {
-        choice: DeviceChoice::Cuda(index).to_string(),
-        feature: "cuda",
-    })
+    Err(not_built(&DeviceChoice::Cuda(index), "cuda"))
 }
 
 #[cfg(test)]
@@ -232,6 +235,7 @@ mod tests {
         );
     }
 
+    #[cfg(feature = "wgpu")]
     #[test]
     fn an_adapter_that_is_not_there_is_an_error_with_a_hint() {
         let error = select(&DeviceChoice::Gpu(99)).unwrap_err();

@@ -23,11 +23,12 @@ const CHILD: &str = "VPT_DEVICE_PROBE";
 
 static ENABLED: AtomicBool = AtomicBool::new(false);
 
-/// Whether [`select()`](super::select()) may start this program again as `PROGRAM __probe-device DEVICE` to try a device.
+/// Whether [`select()`](super::select()) may start this program again, as `PROGRAM __probe-device DEVICE`, to
+/// try a device.
 ///
-/// Off by default: only a program that answers [`PROBE_COMMAND`] with [`probe`] may switch it on. It must end with
-/// exit code 0 when the device passes, else with another code and the error on stderr. The environment variable `VPT_DEVICE_PROBE=0` switches it off again, for a parent that
-/// has already tried the device.
+/// Off by default: only a program that answers [`PROBE_COMMAND`] with [`probe`] may switch it on. It must end
+/// with exit code 0 when the device passes, else with another code and the error on stderr. The environment
+/// variable `VPT_DEVICE_PROBE=0` switches it off again, for a parent that has already tried the device.
 pub fn set_child_probe(enabled: bool) {
     ENABLED.store(enabled, Ordering::Relaxed);
 }
@@ -59,8 +60,8 @@ pub fn probe_in_child(choice: &DeviceChoice) -> Result<(), CoreError> {
 /// Computes a small product, an activation and their gradients on the device and compares them with the CPU.
 ///
 /// # Errors
-/// [`CoreError::DeviceFailed`] when numbers differ, and the errors of [`select()`](super::select()), for `auto` too
-/// when there is no real GPU. A driver may also crash or hang: run it in a child process.
+/// [`CoreError::DeviceFailed`] when numbers differ, and the errors of [`select()`](super::select()), for
+/// `auto` too when there is no real GPU. A driver may also crash or hang: run it in a child process.
 pub fn probe(choice: &DeviceChoice) -> Result<(), CoreError> {
     let selected = open(choice)?;
     let expected = trial(&Device::flex())?;
@@ -141,27 +142,20 @@ fn wait(mut child: Child, limit: Duration) -> Result<(), String> {
     if status.success() {
         return Ok(());
     }
-    let said = reader.join().unwrap_or_default();
-    let last = said
-        .lines()
-        .rfind(|line| !line.trim().is_empty())
-        .unwrap_or_default();
-    Err(format!(
-        "{}{}{last}",
-        ending(status),
-        if last.is_empty() { "" } else { ": " }
-    ))
+    Err(ending(status, &reader.join().unwrap_or_default()))
 }
 
-/// How a child ended, in words.
-fn ending(status: ExitStatus) -> String {
+/// How a child ended, in words: its own last ones (but for a hint) if it had any.
+fn ending(status: ExitStatus, stderr: &str) -> String {
     #[cfg(unix)]
     if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
         return format!("it crashed with signal {signal}");
     }
-    match status.code() {
-        Some(code) => format!("it ended with code {code}"),
-        None => "it crashed".to_owned(),
+    let said = |line: &&str| !line.trim().is_empty() && !line.starts_with("hint:");
+    match (stderr.lines().rfind(said), status.code()) {
+        (Some(line), _) => line.strip_prefix("error: ").unwrap_or(line).to_owned(),
+        (None, Some(code)) => format!("it ended with code {code}"),
+        (None, None) => "it crashed".to_owned(),
     }
 }
 
@@ -191,10 +185,9 @@ mod tests {
             wait(child, Duration::from_millis(limit))
         };
         assert_eq!(run("exit 0", 20_000), Ok(()));
-        assert_eq!(
-            run("echo first >&2; echo no driver >&2; exit 3", 20_000),
-            Err("it ended with code 3: no driver".into())
-        );
+        assert_eq!(run("exit 3", 20_000), Err("it ended with code 3".into()));
+        let script = "echo chatter >&2; echo 'error: no driver' >&2; echo 'hint: get one' >&2; exit 1";
+        assert_eq!(run(script, 20_000), Err("no driver".into()));
         assert_eq!(
             run("kill -SEGV $$", 20_000),
             Err("it crashed with signal 11".into())

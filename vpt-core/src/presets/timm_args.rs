@@ -1,4 +1,5 @@
-//! [`TimmArgs`]: the arguments of timm's `VisionTransformer`, as presets imply and config.json overrides them.
+//! [`TimmArgs`]: the arguments of timm's `VisionTransformer`, as presets imply and config.json overrides
+//! them.
 
 use serde_json::{Map, Value, json};
 
@@ -6,8 +7,8 @@ use crate::{Activation, GlobalPool, VitConfig};
 
 /// Arguments of `timm.models.vision_transformer.VisionTransformer` (and of DeiT's distilled variant).
 ///
-/// They differ from [`VitConfig`] in that some properties follow from others there: the final norm moves behind
-/// the pooling with average pooling, and a norm before the blocks takes the bias from the patches.
+/// They differ from [`VitConfig`] in that some properties follow from others there: the final norm moves
+/// behind the pooling with average pooling, and a norm before the blocks takes the bias from the patches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TimmArgs {
     /// Image height and width in pixels.

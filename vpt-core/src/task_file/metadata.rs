@@ -32,7 +32,8 @@ pub struct TaskMetadata {
     pub preprocess: Preprocess,
     /// How logits become decisions.
     pub calibration: Calibration,
-    /// What was measured on the validation split, by metric; values that are not finite are left out of files.
+    /// What was measured on the validation split, by metric; values that are not finite are left out of
+    /// files.
     pub metrics: BTreeMap<String, f64>,
     /// Where it comes from.
     pub training: TrainingInfo,

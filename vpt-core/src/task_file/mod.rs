@@ -1,8 +1,8 @@
 //! [`TaskFile`]: what a task learned, complete and small enough to send around.
 //!
-//! A safetensors file with the learned tensors (`prompts` `[L, P, d]`, `prompt_proj.*`, `head.weight` `[C, D]`,
-//! `head.bias`; other methods add their own under timm's names) and one metadata entry `vpt`, a JSON document
-//! with everything needed to use them: classes, preprocessing, method, and the hash of the backbone.
+//! A safetensors file with the learned tensors (`prompts` `[L, P, d]`, `prompt_proj.*`, `head.weight`
+//! `[C, D]`, `head.bias`; other methods add their own under timm's names) and one metadata entry `vpt`, a JSON
+//! document with all that is needed to use them: classes, preprocessing, method, and the backbone's hash.
 
 mod metadata;
 
@@ -55,8 +55,8 @@ impl TaskFile {
     /// Reads a file.
     ///
     /// # Errors
-    /// [`CoreError::Io`], [`CoreError::Safetensors`], [`CoreError::NotTaskFile`] for another safetensors file,
-    /// [`CoreError::TaskFormat`], and [`CoreError::Key`] for a document that is not as it must be.
+    /// [`CoreError::Io`], [`CoreError::Safetensors`], [`CoreError::NotTaskFile`] for another safetensors
+    /// file, [`CoreError::TaskFormat`], and [`CoreError::Key`] for a document that is not as it must be.
     pub fn load(path: &Path) -> Result<Self, CoreError> {
         Self::parse(path, &FileBytes::open(path)?)
     }
@@ -143,8 +143,8 @@ impl TaskFile {
     /// Puts the task onto the backbone that it was trained on.
     ///
     /// # Errors
-    /// [`CoreError::OtherBackbone`] for another backbone; [`CoreError::Tensors`] and [`CoreError::Setting`] when
-    /// the tensors are not those of the method.
+    /// [`CoreError::OtherBackbone`] for another backbone; [`CoreError::Tensors`] and [`CoreError::Setting`]
+    /// when the tensors are not those of the method.
     pub fn apply(&self, backbone: &Backbone, device: &Device) -> Result<Classifier, CoreError> {
         let TaskMetadata {
             backbone: trained_on,

@@ -20,7 +20,8 @@ pub const BUILTIN: &str = "demo";
 static BUILTIN_WEIGHTS: &[u8] = include_bytes!("../../assets/demo/model.safetensors");
 static BUILTIN_CONFIG: &str = include_str!("../../assets/demo/config.json");
 
-/// A backbone as a file holds it: hyper-parameters, preprocessing and tensors under timm's names, on the host.
+/// A backbone as a file holds it: hyper-parameters, preprocessing and tensors under timm's names, on the
+/// host.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Backbone {
     /// timm's name of the architecture.
@@ -40,8 +41,9 @@ pub struct Backbone {
 }
 
 impl Backbone {
-    /// Loads weights: `demo` (part of this crate), a folder with `model.safetensors` and `config.json`, or one
-    /// `.safetensors` file with `config.json` beside it. The config is timm's, see [`ModelConfig::parse`].
+    /// Loads weights: `demo` (part of this crate), a folder with `model.safetensors` and `config.json`, or
+    /// one `.safetensors` file with `config.json` beside it. The config is timm's, see
+    /// [`ModelConfig::parse`].
     ///
     /// # Errors
     /// [`CoreError::ModelNotFound`], [`CoreError::UnsupportedContainer`], [`CoreError::Io`],

@@ -9,8 +9,9 @@ use crate::HostTensor;
 
 /// SHA-256, in lower-case hexadecimal, of all tensors but those of the classifier (`head.*`, `head_dist.*`).
 ///
-/// The tensors are taken in the order of their timm names; each adds its name, its number of axes, the axes (as
-/// little-endian 64-bit integers, the name preceded by its length) and its float32 values in little-endian bytes.
+/// The tensors are taken in the order of their timm names; each adds its name, its number of axes, the axes
+/// (as little-endian 64-bit integers, the name preceded by its length) and its float32 values in
+/// little-endian bytes.
 pub fn canonical_sha256(tensors: &BTreeMap<String, HostTensor>) -> String {
     let mut hasher = Sha256::new();
     for (name, tensor) in tensors.iter().filter(|(name, _)| !is_classifier(name)) {

@@ -30,9 +30,9 @@ pub(crate) type Shapes = BTreeMap<String, Vec<usize>>;
 impl ModelConfig {
     /// Reads the text of `path`. What it leaves open is inferred from the `found` tensors where they tell.
     ///
-    /// The keys are timm's: `architecture` (implies the hyper-parameters), `model_args` (overrides them; our own
-    /// addition is `norm_eps`), `global_pool`, `num_classes` and `pretrained_cfg` (`input_size`, `mean`, `std`,
-    /// `interpolation`, `crop_pct`, `crop_mode`).
+    /// The keys are timm's: `architecture` (implies the hyper-parameters), `model_args` (overrides them; our
+    /// own addition is `norm_eps`), `global_pool`, `num_classes` and `pretrained_cfg` (`input_size`, `mean`,
+    /// `std`, `interpolation`, `crop_pct`, `crop_mode`).
     ///
     /// # Errors
     /// [`CoreError::Key`], [`CoreError::UnknownArchitecture`] or [`CoreError::ImageSize`].
@@ -134,7 +134,8 @@ fn input_size(pretrained: &Object<'_>) -> Result<Option<[usize; 2]>, CoreError> 
     })
 }
 
-/// Preprocessing from `pretrained_cfg`; only mean and std have no default, for a wrong guess there goes unnoticed.
+/// Preprocessing from `pretrained_cfg`; only mean and std have no default, for a wrong guess there goes
+/// unnoticed.
 fn preprocess(pretrained: &Object<'_>, img_size: [usize; 2]) -> Result<Preprocess, CoreError> {
     let interpolation = match pretrained.string("interpolation")? {
         Some(name) => name.parse::<Interpolation>().map_err(|_| {

@@ -34,8 +34,8 @@ pub(super) fn infer_architecture(top: &Object<'_>, found: &Shapes) -> Result<(St
     Ok((closest_preset(&args).name.to_owned(), args))
 }
 
-/// Hyper-parameters that the shapes tell; heads of 64 values and CLIP's epsilon behind a norm before the blocks
-/// are the conventions of all families.
+/// Hyper-parameters that the shapes tell; heads of 64 values and CLIP's epsilon behind a norm before the
+/// blocks are the conventions of all families.
 fn infer_args(found: &Shapes) -> Option<TimmArgs> {
     let &[embed_dim, in_chans, patch_height, patch_width] = found.get("patch_embed.proj.weight")?.as_slice()
     else {
@@ -100,7 +100,8 @@ mod tests {
         for preset in PRESETS {
             let args = preset.timm_args();
             let config = args.resolve();
-            // Where shapes cannot tell: the activation, the initial LayerScale, heads of other than 64 values.
+            // Where shapes cannot tell: the activation, the initial LayerScale, heads of other than 64
+            // values.
             let expected = VitConfig {
                 act: Activation::Gelu,
                 init_values: config.init_values.map(|_| 1e-5),

@@ -22,7 +22,8 @@ pub(crate) struct Slot {
     pub init: Init,
 }
 
-/// Every tensor of the model that `config` describes with a classifier for `num_classes` (none for 0), by name.
+/// Every tensor of the model that `config` describes with a classifier for `num_classes` (none for 0), by
+/// name.
 ///
 /// Initial values are those of timm's `init_weights_vit_timm` (and PyTorch's for the patch convolution).
 pub(crate) fn layout(config: &VitConfig, num_classes: usize) -> BTreeMap<String, Slot> {
@@ -137,7 +138,8 @@ mod tests {
         shapes.values().map(|shape| shape.iter().product::<usize>()).sum()
     }
 
-    /// Counts from timm's `results/model_metadata-in1k.csv` and model cards (parameters in millions, two digits).
+    /// Counts from timm's `results/model_metadata-in1k.csv` and model cards (parameters in millions, two
+    /// digits).
     #[test]
     fn parameter_counts_are_those_of_timm() {
         assert_eq!(params("vit_base_patch16_224", 1000), 86_567_656);

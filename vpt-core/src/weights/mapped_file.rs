@@ -35,11 +35,11 @@ impl FileBytes {
             file.read_to_end(&mut bytes).map_err(failed)?;
             return Ok(Self::Read(bytes));
         }
-        // SAFETY: the map is private to this process and only read. Weights are written by renaming a finished
-        // file into place (`vpt_data::atomic`), which never changes the bytes behind an existing map. A program
-        // that truncates the file in place while it is being read would end this process with SIGBUS, as it
-        // would any reader of a mapped file; it cannot make us read outside the map. The bytes are only ever
-        // interpreted as numbers that are valid for every bit pattern.
+        // SAFETY: the map is private to this process and only read. Weights are written by renaming a
+        // finished file into place (`vpt_data::atomic`), which never changes the bytes behind an existing
+        // map. A program that truncates the file in place while it is being read would end this process with
+        // SIGBUS, as it would any reader of a mapped file; it cannot make us read outside the map. The bytes
+        // are only ever interpreted as numbers that are valid for every bit pattern.
         unsafe { Mmap::map(&file) }.map(Self::Mapped).map_err(failed)
     }
 }

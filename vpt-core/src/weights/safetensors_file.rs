@@ -1,8 +1,8 @@
 //! [`SafetensorsFile`]: named float tensors and string metadata in the safetensors format.
 //!
 //! Files come from anywhere, so nothing in them is trusted: the header is bounded by the file, shapes are
-//! checked against the bytes that are really there, and what is allocated is at most the file's own size again
-//! (twice for 16-bit floats, which are widened).
+//! checked against the bytes that are really there, and what is allocated is at most the file's own size
+//! again (twice for 16-bit floats, which are widened).
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -40,8 +40,8 @@ impl SafetensorsFile {
     ///
     /// # Errors
     /// [`CoreError::Io`] when it cannot be read, [`CoreError::Safetensors`] when it is not a well-formed
-    /// safetensors file or holds a tensor of another type than float32, float16 or bfloat16, or a value that is
-    /// not finite.
+    /// safetensors file or holds a tensor of another type than float32, float16 or bfloat16, or a value that
+    /// is not finite.
     pub fn read(path: &Path) -> Result<Self, CoreError> {
         Self::parse(path, &FileBytes::open(path)?)
     }
