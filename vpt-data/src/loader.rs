@@ -225,22 +225,18 @@ impl Iterator for Epoch {
             self.left = 0;
             return Some(Err(failure));
         }
-        match self.receiver.as_ref()?.recv() {
-            Ok(batch) => {
-                if batch.is_err() {
-                    self.left = 0;
-                }
-                Some(batch)
-            }
+        let Ok(batch) = self.receiver.as_ref()?.recv() else {
             // The producer ends early only by a panic, which is a bug that must not pass as the end of the data.
-            Err(_) => {
-                self.left = 0;
-                match self.producer.take()?.join() {
-                    Err(panic) => resume_unwind(panic),
-                    Ok(()) => None,
-                }
-            }
+            self.left = 0;
+            return match self.producer.take()?.join() {
+                Err(panic) => resume_unwind(panic),
+                Ok(()) => None,
+            };
+        };
+        if batch.is_err() {
+            self.left = 0;
         }
+        Some(batch)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -302,18 +298,16 @@ impl Source {
     /// One picture, `[3, height, width]`.
     fn picture(&self, epoch: usize, index: usize) -> Result<Vec<f32>, DataError> {
         let path = &self.samples[index].path;
-        match self.augment.as_ref().filter(|augment| !augment.keeps_pictures()) {
-            Some(augment) => {
-                let image = self.cache.get(index, || decode(path))?;
-                let mut rng = rng(self.seed, &[AUGMENT, epoch as u64, index as u64]);
-                Ok(augment.apply(&image, &self.preprocess, &mut rng))
-            }
-            None => {
-                let cropped = self
-                    .cache
-                    .get(index, || Ok(self.preprocess.crop(&decode(path)?)))?;
-                Ok(self.preprocess.normalise(&cropped))
-            }
+        let augment = self.augment.as_ref().filter(|augment| !augment.keeps_pictures());
+        if let Some(augment) = augment {
+            let image = self.cache.get(index, || decode(path))?;
+            let mut rng = rng(self.seed, &[AUGMENT, epoch as u64, index as u64]);
+            Ok(augment.apply(&image, &self.preprocess, &mut rng))
+        } else {
+            let cropped = self
+                .cache
+                .get(index, || Ok(self.preprocess.crop(&decode(path)?)))?;
+            Ok(self.preprocess.normalise(&cropped))
         }
     }
 }

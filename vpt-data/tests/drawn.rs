@@ -1,5 +1,7 @@
 //! The drawn data sets open as data sets, are the same each time and are described.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use vpt_data::{DataError, Split, decode, fundus, scenes};
 

@@ -1,5 +1,7 @@
 //! The loader: same batches for any number of threads and any start, errors in order, no thread left behind.
 
+#![allow(clippy::unwrap_used)]
+
 use image::{Rgb, RgbImage};
 use std::collections::BTreeSet;
 use std::fs;

@@ -211,9 +211,10 @@ impl AugmentConfig {
         let fill = preprocess
             .mean
             .map(|mean| (mean * 255.0).round().clamp(0.0, 255.0) as u8);
-        let mut picture = match self.crops() {
-            true => crop::random_resized_crop(image, preprocess, self.rrc_scale, self.rrc_ratio, rng),
-            false => preprocess.crop(image),
+        let mut picture = if self.crops() {
+            crop::random_resized_crop(image, preprocess, self.rrc_scale, self.rrc_ratio, rng)
+        } else {
+            preprocess.crop(image)
         };
         if chance(rng, self.hflip) {
             imageops::flip_horizontal_in_place(&mut picture);

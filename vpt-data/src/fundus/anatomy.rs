@@ -72,34 +72,22 @@ impl Vessels {
             for side in [-1.0, 1.0] {
                 // The temporal arcade: leaves towards the pole, then sweeps around the macula.
                 let lift = rng.random_range(0.42..0.62);
-                grow(
-                    eye,
-                    Shoot::arcade(eye, side, lift, radius * width, rng),
-                    rng,
-                    tree,
-                );
+                Shoot::arcade(eye, side, lift, radius * width, rng).grow(eye, rng, tree);
                 let nasal = side * rng.random_range(0.5..1.0);
-                grow(
-                    eye,
-                    Shoot::straight(eye, nasal, radius * width * 0.7, 0.6, rng),
-                    rng,
-                    tree,
-                );
+                Shoot::straight(eye, nasal, radius * width * 0.7, 0.6, rng).grow(eye, rng, tree);
             }
             for _ in 0..rng.random_range(1..4) {
                 let towards = PI + rng.random_range(-0.7..0.7);
-                grow(
-                    eye,
-                    Shoot::straight(eye, towards, radius * width * 0.35, 0.35, rng),
-                    rng,
-                    tree,
-                );
+                Shoot::straight(eye, towards, radius * width * 0.35, 0.35, rng).grow(eye, rng, tree);
             }
         }
         let [arteries, veins] = trees;
         Self { arteries, veins }
     }
 }
+
+/// Length of a piece of vessel.
+const STEP: f32 = 0.025;
 
 /// A vessel that is about to grow.
 struct Shoot {
@@ -143,51 +131,47 @@ impl Shoot {
             generations: 2,
         }
     }
-}
 
-const STEP: f32 = 0.025;
-
-/// Walks a shoot to its end and recursively grows its branches.
-fn grow(eye: &Eye, shoot: Shoot, rng: &mut Pcg64, pieces: &mut Vec<VesselPiece>) {
-    let Shoot {
-        mut from,
-        mut heading,
-        radius,
-        length,
-        bend,
-        generations,
-    } = shoot;
-    let mut wiggle = 0.0_f32;
-    let mut until_branch = rng.random_range(0.12..0.3);
-    let mut thickness = radius;
-    let steps = (length / STEP) as usize;
-    for step in 0..steps {
-        wiggle = wiggle * 0.8 + rng.random_range(-1.6..1.6);
-        heading += (bend + wiggle) * STEP;
-        let to = [from[0] + heading.cos() * STEP, from[1] + heading.sin() * STEP];
-        // The fovea has no vessels, and nothing is seen far outside the field.
-        if distance(to, eye.fovea) < 0.13 || to[0].hypot(to[1]) > 1.1 {
-            return;
+    /// Walks to its end and grows its branches on the way.
+    fn grow(&self, eye: &Eye, rng: &mut Pcg64, pieces: &mut Vec<VesselPiece>) {
+        let (mut from, mut heading, mut thickness) = (self.from, self.heading, self.radius);
+        let mut wiggle = 0.0_f32;
+        let mut until_branch = rng.random_range(0.12..0.3);
+        let steps = (self.length / STEP) as usize;
+        for step in 1..=steps {
+            wiggle = wiggle * 0.8 + rng.random_range(-1.6..1.6);
+            heading += (self.bend + wiggle) * STEP;
+            let to = [from[0] + heading.cos() * STEP, from[1] + heading.sin() * STEP];
+            // The fovea has no vessels, and nothing is seen far outside the field.
+            if distance(to, eye.fovea) < 0.13 || to[0].hypot(to[1]) > 1.1 {
+                return;
+            }
+            let next = self.radius * (1.0 - 0.65 * step as f32 / steps as f32);
+            pieces.push(VesselPiece {
+                ends: [from, to],
+                radii: [thickness, next],
+            });
+            (from, thickness) = (to, next);
+            until_branch -= STEP;
+            if self.generations > 0 && until_branch < 0.0 && thickness > 0.003 {
+                until_branch = rng.random_range(0.14..0.35);
+                let left = self.length - step as f32 * STEP;
+                self.branch(from, heading, thickness, left, rng)
+                    .grow(eye, rng, pieces);
+            }
         }
-        let next = radius * (1.0 - 0.65 * (step + 1) as f32 / steps as f32);
-        pieces.push(VesselPiece {
-            ends: [from, to],
-            radii: [thickness, next],
-        });
-        (from, thickness) = (to, next);
-        until_branch -= STEP;
-        if generations > 0 && until_branch < 0.0 && thickness > 0.003 {
-            until_branch = rng.random_range(0.14..0.35);
-            let side = if rng.random_bool(0.5) { 1.0 } else { -1.0 };
-            let branch = Shoot {
-                from,
-                heading: heading + side * rng.random_range(0.4..0.95),
-                radius: thickness * rng.random_range(0.5..0.75),
-                length: (length - step as f32 * STEP) * rng.random_range(0.35..0.7),
-                bend: -side * rng.random_range(-0.3..1.2),
-                generations: generations - 1,
-            };
-            grow(eye, branch, rng, pieces);
+    }
+
+    /// A thinner vessel that leaves to a random side.
+    fn branch(&self, from: Point, heading: f32, thickness: f32, left: f32, rng: &mut Pcg64) -> Self {
+        let side = if rng.random_bool(0.5) { 1.0 } else { -1.0 };
+        Self {
+            from,
+            heading: heading + side * rng.random_range(0.4..0.95),
+            radius: thickness * rng.random_range(0.5..0.75),
+            length: left * rng.random_range(0.35..0.7),
+            bend: -side * rng.random_range(-0.3..1.2),
+            generations: self.generations - 1,
         }
     }
 }

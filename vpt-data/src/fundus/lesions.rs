@@ -33,17 +33,14 @@ fn attempt(eye: &Eye, grade: Grade, rng: &mut Pcg64) -> Vec<Lesion> {
         }
         Grade::Severe => {
             microaneurysms(eye, 1..7, rng, &mut lesions);
-            match rng.random_range(0..10) {
-                0..6 => {
-                    haemorrhages(eye, 4, rng.random_range(5..10), rng, &mut lesions);
-                    if rng.random_bool(0.4) {
-                        exudates(eye, false, rng, &mut lesions);
-                    }
+            if rng.random_bool(0.6) {
+                haemorrhages(eye, 4, rng.random_range(5..10), rng, &mut lesions);
+                if rng.random_bool(0.4) {
+                    exudates(eye, false, rng, &mut lesions);
                 }
-                _ => {
-                    not_yet_severe(eye, rng, &mut lesions);
-                    exudates(eye, true, rng, &mut lesions);
-                }
+            } else {
+                not_yet_severe(eye, rng, &mut lesions);
+                exudates(eye, true, rng, &mut lesions);
             }
         }
     }
@@ -130,15 +127,16 @@ fn exudates(eye: &Eye, in_macula: bool, rng: &mut Pcg64, lesions: &mut Vec<Lesio
     let start = rng.random_range(0.0..TAU);
     let number = rng.random_range(4..10);
     for i in 0..number {
-        let (angle, reach) = match ring {
-            true => (
+        let (angle, reach) = if ring {
+            (
                 start + i as f32 / number as f32 * 4.5,
                 spread * rng.random_range(0.75..1.1),
-            ),
-            false => (
+            )
+        } else {
+            (
                 rng.random_range(0.0..TAU),
                 spread * rng.random_range(0.0_f32..1.0).sqrt(),
-            ),
+            )
         };
         let centre = [middle[0] + angle.cos() * reach, middle[1] + angle.sin() * reach];
         lesions.push(Lesion {
