@@ -6,6 +6,7 @@ use crate::{DataError, Format, Split, decode};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 /// One labelled image.
@@ -210,7 +211,11 @@ impl Dataset {
                 hash.update((sample.label as u64).to_le_bytes());
             }
         }
-        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        let mut hexadecimal = String::new();
+        for byte in hash.finalize() {
+            let _ = write!(hexadecimal, "{byte:02x}"); // into a string: cannot fail
+        }
+        Ok(hexadecimal)
     }
 
     /// The same images with the classes in another order.

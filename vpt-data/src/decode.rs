@@ -202,12 +202,10 @@ fn jpeg_ends(bytes: &[u8]) -> bool {
                 in_scan = code == START_OF_SCAN;
             }
             // Image data; or stray bytes between segments, which decoders skip too.
-            _ if in_scan => {
-                at += bytes[at..]
-                    .iter()
-                    .position(|&byte| byte == 0xff)
-                    .unwrap_or(bytes.len())
-            }
+            _ if in_scan => match bytes[at..].iter().position(|&byte| byte == 0xff) {
+                Some(skip) => at += skip,
+                None => return false,
+            },
             _ => at += 1,
         }
     }

@@ -35,12 +35,21 @@ impl Interpolation {
         }
     }
 
-    /// The filter and how far it reaches, in source pixels at scale 1; none where a pixel is just picked.
-    pub(crate) fn filter(self) -> Option<(f64, fn(f64) -> f64)> {
+    /// How neighbours are weighed; none where a pixel is just picked.
+    pub(crate) fn filter(self) -> Option<Filter> {
         match self {
-            Self::Bilinear => Some((1.0, triangle)),
-            Self::Bicubic => Some((2.0, cubic)),
-            Self::Lanczos => Some((3.0, lanczos)),
+            Self::Bilinear => Some(Filter {
+                reach: 1.0,
+                weight: triangle,
+            }),
+            Self::Bicubic => Some(Filter {
+                reach: 2.0,
+                weight: cubic,
+            }),
+            Self::Lanczos => Some(Filter {
+                reach: 3.0,
+                weight: lanczos,
+            }),
             Self::Nearest => None,
         }
     }
@@ -65,6 +74,15 @@ impl FromStr for Interpolation {
                 )
             })
     }
+}
+
+/// A resampling filter.
+#[derive(Clone, Copy)]
+pub(crate) struct Filter {
+    /// How far it reaches to both sides, in source pixels at scale 1.
+    pub reach: f64,
+    /// The weight of a source pixel at a distance.
+    pub weight: fn(f64) -> f64,
 }
 
 fn triangle(x: f64) -> f64 {
@@ -105,9 +123,9 @@ mod tests {
 
     #[test]
     fn filters_are_one_at_the_centre_and_nothing_at_their_reach() {
-        for (reach, filter) in Interpolation::ALL.into_iter().filter_map(Interpolation::filter) {
-            assert_eq!((filter(0.0), filter(reach)), (1.0, 0.0));
-            assert!((filter(0.3) - filter(-0.3)).abs() < 1e-15);
+        for Filter { reach, weight } in Interpolation::ALL.into_iter().filter_map(Interpolation::filter) {
+            assert_eq!((weight(0.0), weight(reach)), (1.0, 0.0));
+            assert!((weight(0.3) - weight(-0.3)).abs() < 1e-15);
         }
     }
 }

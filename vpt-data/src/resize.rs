@@ -10,6 +10,7 @@
 //! extreme aspect ratio nor a centre crop costs memory or time for pixels nobody reads.
 
 use crate::Interpolation;
+use crate::interpolation::Filter;
 use image::RgbImage;
 use std::ops::Range;
 
@@ -103,9 +104,9 @@ pub(crate) fn resize_window(
             &nearest(source.height, full[1], rows),
             &mut output,
         ),
-        Some((reach, filter)) => {
-            let horizontal = Kernel::new(source.width, full[0], columns, reach, filter);
-            let vertical = Kernel::new(source.height, full[1], rows, reach, filter);
+        Some(filter) => {
+            let horizontal = Kernel::new(source.width, full[0], columns, filter);
+            let vertical = Kernel::new(source.height, full[1], rows, filter);
             convolve(&source, full, &horizontal, &vertical, &mut output);
         }
     }
@@ -141,10 +142,10 @@ struct Kernel {
 
 impl Kernel {
     /// `precompute_coeffs` and `normalize_coeffs_8bpc` of Pillow, for `window` of `output` positions.
-    fn new(input: u32, output: u64, window: Range<u64>, reach: f64, filter: fn(f64) -> f64) -> Self {
+    fn new(input: u32, output: u64, window: Range<u64>, filter: Filter) -> Self {
         let scale = f64::from(input) / output as f64;
         let filter_scale = scale.max(1.0);
-        let support = reach * filter_scale;
+        let support = filter.reach * filter_scale;
         let mut kernel = Self {
             reads: vec![],
             weights: vec![],
@@ -157,7 +158,9 @@ impl Kernel {
             let first = (centre - support + 0.5) as usize;
             let end = ((centre + support + 0.5) as usize).min(input as usize);
             raw.clear();
-            raw.extend((first..end).map(|at| filter((at as f64 - centre + 0.5) * (1.0 / filter_scale))));
+            raw.extend(
+                (first..end).map(|at| (filter.weight)((at as f64 - centre + 0.5) * (1.0 / filter_scale))),
+            );
             let sum: f64 = raw.iter().sum();
             kernel.starts.push(kernel.weights.len());
             kernel.weights.extend(
@@ -225,7 +228,7 @@ fn convolve(source: &Source, full: [u64; 2], horizontal: &Kernel, vertical: &Ker
         output.copy_from_slice(&rows);
     } else {
         let rows = vertical_pass(vertical, line_len, |y, line| {
-            resample_row(source.row(y), 0, horizontal, line)
+            resample_row(source.row(y), 0, horizontal, line);
         });
         output.copy_from_slice(&rows);
     }

@@ -15,7 +15,7 @@ impl DataError {
                 _ => "give the folder that holds the class folders".into(),
             },
             Self::Permission { .. } => "ask its owner for read access, or copy it to a folder of yours".into(),
-            Self::Io { .. } => return None,
+            Self::Io { .. } | Self::InvalidValue { .. } => return None,
             Self::Write { .. } => "is the disk full, or the folder read-only?".into(),
             Self::Threads { .. } => "raise the limit on threads (`ulimit -u`), or ask for fewer workers".into(),
             Self::FolderInUse { .. } => "give another folder, or remove this one".into(),
@@ -45,7 +45,6 @@ impl DataError {
             }
             Self::BadImage { .. } | Self::ImageTooLarge { .. } => "replace or remove the file".into(),
             Self::BadImages { .. } => "replace or remove these files, or go on without them with --skip-bad-images".into(),
-            Self::InvalidValue { .. } => return None,
             Self::TaskSpec { .. } => "the files in `datasets/` are examples".into(),
             Self::UnknownTask { known, .. } if known.is_empty() => "give the path of a .toml file instead".into(),
             Self::UnknownTask { known, .. } => format!("known tasks: {}; or give the path of a .toml file", known.join(", ")),

@@ -305,12 +305,10 @@ impl Listing {
                     Ok(name) => folders.push(Folder { name, path }),
                     Err(_) => return Err(DataError::NotUtf8 { path }),
                 },
-                Ok(_) if is_image(&path) => images.push(path),
-                Ok(_) => {}
-                // A link to nowhere that is named like an image is an unreadable image, to be listed with the others.
-                Err(_) if is_image(&path) => images.push(path),
+                // Also a link to nowhere: an unreadable image, to be listed with the others.
+                _ if is_image(&path) => images.push(path),
                 Err(source) if path.extension().is_none() => return Err(DataError::io(path, source)),
-                Err(_) => {}
+                _ => {}
             }
         }
         folders.sort_by(|a, b| natural(&a.name, &b.name));

@@ -26,9 +26,10 @@ impl Folder {
             sum.wrapping_mul(31).wrapping_add(u32::from(byte))
         });
         let picture = RgbImage::from_pixel(4, 3, Rgb([sum as u8, (sum >> 8) as u8, (sum >> 16) as u8]));
-        match vpt_data::formats::is_image(&path) {
-            true => picture.save_with_format(&path, image::ImageFormat::Png).unwrap(),
-            false => fs::write(&path, "text").unwrap(),
+        if vpt_data::formats::is_image(&path) {
+            picture.save_with_format(&path, image::ImageFormat::Png).unwrap();
+        } else {
+            fs::write(&path, "text").unwrap();
         }
         path
     }
