@@ -7,7 +7,7 @@ mod timm_args;
 pub use timm_args::TimmArgs;
 pub(crate) use timm_args::{MOST, pair, pool_name};
 
-use crate::weights::nearest;
+use crate::weights::{BUILTIN, ModelConfig, nearest};
 use crate::{Activation, CoreError, GlobalPool, VitConfig};
 
 /// A named architecture.
@@ -234,8 +234,11 @@ impl Preset {
     }
 }
 
-/// The architecture called `name`, with its head left out of account.
+/// The architecture called `name`, one of [`PRESETS`] or that of the built-in weights.
 pub fn preset(name: &str) -> Option<VitConfig> {
+    if name == BUILTIN {
+        return ModelConfig::builtin().ok().map(|model| model.config);
+    }
     Preset::find(name).ok().map(|preset| preset.timm_args().resolve())
 }
 
@@ -284,6 +287,7 @@ mod tests {
             "architecture `vit_bse_patch16_224` is not known, did you mean `vit_base_patch16_224`"
         );
         assert!(preset("resnet50").is_none());
+        assert!(preset(BUILTIN).is_some());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use vpt_data::{CropMode, Interpolation, Preprocess};
 
 use super::config_json::{ModelConfig, Shapes};
@@ -94,7 +95,7 @@ impl Backbone {
     /// Preprocessing is that of AugReg weights: mean and deviation 0.5, crop 0.9.
     pub fn random(config: VitConfig, num_classes: usize, seed: u64) -> Self {
         let tensors: BTreeMap<_, _> = layout(&config, num_classes)
-            .into_iter()
+            .into_par_iter()
             .map(|(name, slot)| {
                 let mut rng = init::rng_of(seed, &name);
                 let tensor = match slot.init {

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use sha2::{Digest, Sha256};
 
 use crate::HostTensor;
+use crate::host_tensor::f32_bytes;
 
 /// SHA-256, in lower-case hexadecimal, of all tensors but those of the classifier (`head.*`, `head_dist.*`).
 ///
@@ -22,8 +23,7 @@ pub fn canonical_sha256(tensors: &BTreeMap<String, HostTensor>) -> String {
             hasher.update((axis as u64).to_le_bytes());
         }
         for chunk in tensor.data.chunks(4096) {
-            let bytes: Vec<u8> = chunk.iter().flat_map(|x| x.to_le_bytes()).collect();
-            hasher.update(bytes);
+            hasher.update(f32_bytes(chunk));
         }
     }
     let mut text = String::with_capacity(64);
