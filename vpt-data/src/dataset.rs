@@ -1,5 +1,6 @@
 //! A data set: images, their classes and which split each belongs to.
 
+use crate::error::counted;
 use crate::formats::{Found, Images};
 use crate::partition::{few, relative, stratified};
 use crate::{DataError, Format, Split, decode};
@@ -151,9 +152,10 @@ impl Dataset {
             notes,
         };
         if !dataset.skipped.is_empty() {
-            dataset
-                .notes
-                .push(format!("skipped {} unreadable images", dataset.skipped.len()));
+            dataset.notes.push(format!(
+                "skipped {}",
+                counted(dataset.skipped.len(), "unreadable image")
+            ));
         }
         match images {
             Images::Unsplit(samples) => dataset.divide(samples, options)?,
@@ -286,9 +288,9 @@ impl Dataset {
         } = *options;
         let parts = stratified(train, &self.classes, &self.root, val_fraction, 0.0, seed)?;
         self.notes.push(format!(
-            "no `val` folder: {} % of `train`, {} images, taken as validation by seed {seed}",
+            "no `val` folder: {} % of `train`, {}, taken as validation by seed {seed}",
             percent(&[val_fraction]),
-            parts.val.len(),
+            counted(parts.val.len(), "image"),
         ));
         (self.train, self.val) = (parts.train, parts.val);
         Ok(())
@@ -297,9 +299,9 @@ impl Dataset {
     fn take_shots(&mut self, shots: usize, seed: u64) {
         for (class, count) in self.classes.iter().zip(self.class_counts(Split::Train)) {
             if count < shots {
-                self.notes.push(format!(
-                    "class `{class}` has {count} training images, fewer than {shots} shots"
-                ));
+                let images = counted(count, "training image");
+                self.notes
+                    .push(format!("class `{class}` has {images}, fewer than {shots} shots"));
             }
         }
         let train = std::mem::take(&mut self.train);

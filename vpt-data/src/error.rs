@@ -87,7 +87,7 @@ pub enum DataError {
         dir: PathBuf,
     },
     /// There are images, but not in folders named after their classes.
-    #[error("`{}` has {images} images but no class folders", dir.display())]
+    #[error("`{}` has {} but no class folders", dir.display(), counted(*images, "image"))]
     NoClassFolders {
         /// The folder.
         dir: PathBuf,
@@ -131,7 +131,7 @@ pub enum DataError {
         dir: PathBuf,
     },
     /// Without its unreadable images a class has none left to learn from.
-    #[error("none of the {unreadable} training images of class `{class}` can be read")]
+    #[error("no training image of class `{class}` can be read ({unreadable} tried)")]
     UnreadableClass {
         /// The class.
         class: String,
@@ -169,7 +169,7 @@ pub enum DataError {
         found: Vec<String>,
     },
     /// A class cannot give every split an image.
-    #[error("class `{class}` has {images} images, too few to be split into {}", splits.join(", "))]
+    #[error("class `{class}` has {}, too few to be split into {}", counted(*images, "image"), splits.join(", "))]
     ClassTooSmall {
         /// The class.
         class: String,
@@ -229,7 +229,7 @@ pub enum DataError {
         message: String,
     },
     /// No task of this name.
-    #[error("no task `{name}` in {}", Folders(searched))]
+    #[error("no task `{name}`{}", Folders(searched))]
     UnknownTask {
         /// The name.
         name: String,
@@ -312,6 +312,11 @@ fn too_large(width: u32, height: u32, limit: u64, edge: u32) -> String {
     format!("{width} x {height} pixels, the limit is {million} million and {edge} along an edge")
 }
 
+/// `1 image`, `2 images`.
+pub(crate) fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Shows the first unreadable images, one a line.
 struct Listed<'a>(&'a [BadImage]);
 
@@ -337,20 +342,20 @@ impl Display for Quoted<'_> {
     }
 }
 
-/// Shows folders in one line.
+/// ` in` and the folders in one line; nothing without folders.
 struct Folders<'a>(&'a [PathBuf]);
 
 impl Display for Folders<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
-            return f.write_str("no folder at all");
+            return Ok(());
         }
         let names: Vec<_> = self
             .0
             .iter()
             .map(|folder| format!("`{}`", folder.display()))
             .collect();
-        f.write_str(&names.join(", "))
+        write!(f, " in {}", names.join(", "))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Files, images, labels, splits, preprocessing and augmentation for `vpt`.
 //!
 //! This crate turns a folder of pictures into numbers a Vision Transformer reads, and knows nothing of
-//! models or tensors libraries. The road of an image:
+//! models or tensor libraries. The road of an image:
 //!
 //! [`Dataset::open`] finds the files and their classes → [`decode()`] makes 8-bit RGB of any of them →
 //! [`Preprocess`] resizes, crops and normalises as Pillow, torchvision and timm do.

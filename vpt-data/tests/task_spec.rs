@@ -185,7 +185,7 @@ fn tasks_are_found_by_name_or_path() {
         "known tasks: one, two; or give the path of a .toml file"
     );
     let error = TaskSpec::find("three", &[]).unwrap_err();
-    assert_eq!(error.to_string(), "no task `three` in no folder at all");
+    assert_eq!(error.to_string(), "no task `three`");
     assert!(TaskSpec::find("../one", &folders[1..]).is_err());
     let error = TaskSpec::find("absent.toml", &folders).unwrap_err();
     assert_eq!(error.to_string(), "`absent.toml` does not exist");

@@ -7,6 +7,7 @@
 //! ```
 
 use super::{Found, Images, is_image};
+use crate::error::counted;
 use crate::{DataError, Sample, Split};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -50,10 +51,8 @@ fn read_unsplit(root: &Path, listing: Listing) -> Result<Found, DataError> {
 fn read_split(root: &Path, listing: Listing) -> Result<Found, DataError> {
     let mut notes = vec![];
     if !listing.images.is_empty() {
-        notes.push(format!(
-            "ignored {} images beside the split folders",
-            listing.images.len()
-        ));
+        let images = counted(listing.images.len(), "image");
+        notes.push(format!("ignored {images} beside the split folders"));
     }
     let mut folders = BTreeMap::new();
     for folder in listing.folders {
@@ -116,8 +115,9 @@ fn read_held_out(
         notes.push(match listing.images.len() {
             0 => format!("ignored `{}`, which is empty", folder.name),
             n => format!(
-                "ignored `{}`: its {n} images are not in class folders, so they have no labels",
-                folder.name
+                "ignored `{}`: {} without class folders, so without labels",
+                folder.name,
+                counted(n, "image")
             ),
         });
         return Ok(None);
@@ -214,9 +214,9 @@ fn class_folders(
 /// Finds the images of each folder; an empty one is an error.
 fn with_images(dir: &Path, listing: Listing, notes: &mut Vec<String>) -> Result<Vec<ClassFolder>, DataError> {
     if !listing.images.is_empty() {
+        let images = counted(listing.images.len(), "image");
         notes.push(format!(
-            "ignored {} images beside the class folders in `{}`",
-            listing.images.len(),
+            "ignored {images} beside the class folders in `{}`",
             dir.display()
         ));
     }

@@ -44,7 +44,7 @@ fn images_without_class_folders() {
     assert!(hint.contains("into a folder named after the class"));
     assert_eq!(
         Folder::with(["train/1.png", "val/a/2.jpg"]).error().0,
-        "`ROOT/train` has 1 images but no class folders"
+        "`ROOT/train` has 1 image but no class folders"
     );
 }
 
@@ -121,7 +121,7 @@ fn a_class_too_small_to_be_split() {
     let folder = Folder::with([images("train/a", 9), images("train/b", 1), images("test/a", 1)].concat());
     assert_eq!(
         folder.error().0,
-        "class `b` has 1 images, too few to be split into train, val"
+        "class `b` has 1 image, too few to be split into train, val"
     );
 }
 
@@ -193,7 +193,7 @@ fn a_class_without_a_readable_image() {
         .open_with(|options| options.skip_bad_images = true)
         .unwrap_err();
     let (message, hint) = folder.explain(&error);
-    assert_eq!(message, "none of the 2 training images of class `b` can be read");
+    assert_eq!(message, "no training image of class `b` can be read (2 tried)");
     assert_eq!(hint, "replace its images or remove the class");
 }
 

@@ -190,10 +190,10 @@ fn what_is_left_aside_is_said() {
     assert_eq!(
         notes,
         [
-            "ignored 1 images beside the split folders",
+            "ignored 1 image beside the split folders",
             "ignored the folder `labels` beside the split folders",
-            "ignored 1 images beside the class folders in `ROOT/train`",
-            "ignored `test`: its 2 images are not in class folders, so they have no labels",
+            "ignored 1 image beside the class folders in `ROOT/train`",
+            "ignored `test`: 2 images without class folders, so without labels",
             "no `test` folder: nothing is held out for the final report"
         ]
     );
@@ -216,7 +216,7 @@ fn shots_are_taken_from_train_only() {
     assert!(few.train.iter().all(|sample| all.train.contains(sample)));
     assert_eq!(
         few.notes.last().unwrap(),
-        "class `c` has 1 training images, fewer than 5 shots"
+        "class `c` has 1 training image, fewer than 5 shots"
     );
     assert_eq!(folder.open_with(|options| options.shots = Some(5)).unwrap(), few);
 }
