@@ -103,7 +103,8 @@ pub enum CoreError {
 
     /// A task file applied to weights that it was not made on.
     #[error(
-        "the task was trained on the backbone {expected_source} with sha256 {expected}, but {found_source} has sha256 {found}"
+        "the task was trained on the backbone `{expected_source}` with sha256 {expected}, \
+         but `{found_source}` has sha256 {found}"
     )]
     OtherBackbone {
         /// Hash that the task file carries.
@@ -208,27 +209,34 @@ impl CoreError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Io { source, .. } => match source.kind() {
-                io::ErrorKind::PermissionDenied => Some("check the permissions of the file and its folder".into()),
-                io::ErrorKind::StorageFull => Some("free some disk space or write elsewhere with `--output`".into()),
+                io::ErrorKind::NotFound => Some("check the path".into()),
+                io::ErrorKind::PermissionDenied => {
+                    Some("check the permissions of the file and its folder".into())
+                }
+                io::ErrorKind::StorageFull => Some("free some disk space, or write elsewhere".into()),
+                io::ErrorKind::ReadOnlyFilesystem => Some("write elsewhere, this disk is read-only".into()),
                 _ => None,
             },
             Self::ModelNotFound { .. } => Some(
-                "give `demo`, a folder with model.safetensors and config.json, or one .safetensors file with config.json beside it"
+                "give `demo`, a folder with model.safetensors and config.json, or one .safetensors file with \
+                 config.json beside it"
                     .into(),
             ),
             Self::UnsupportedContainer { remedy, .. } => Some(remedy.clone()),
-            Self::Key { .. } | Self::Setting { .. } | Self::Device { .. } => None,
+            Self::Key { .. } => Some("correct the value, or take the file again from where it came".into()),
+            Self::Setting { .. } => Some("`--help` tells what each option allows".into()),
+            Self::Device { .. } => Some("`--device cpu` always works".into()),
             Self::Safetensors { .. } => Some("the file may be truncated: download or copy it again".into()),
-            Self::UnknownArchitecture { .. } => Some("`vpt list models` shows the known architectures".into()),
+            Self::UnknownArchitecture { .. } => Some("`vpt list models` shows the known ones".into()),
             Self::Tensors { .. } => Some(
                 "check that `architecture` and `model_args` in config.json describe these weights".into(),
             ),
             Self::NotTaskFile { .. } => Some(
-                "a task file is what `vpt train` writes as best.safetensors; for model weights use `--model`".into(),
+                "a task file is what `vpt train` writes as best.safetensors; weights go to `--model`".into(),
             ),
             Self::TaskFormat { .. } => Some("update vpt, or train the task again with this build".into()),
             Self::OtherBackbone { expected_source, .. } => Some(format!(
-                "give the weights that the task was trained on with `--model` (then: {expected_source})"
+                "give the weights that the task was trained on with `--model` (then at `{expected_source}`)"
             )),
             Self::ImageSize { size, patch } => {
                 let fitting = |i: usize| (size[i] / patch[i]).max(1) * patch[i];
@@ -238,13 +246,13 @@ impl CoreError {
                 Some("one of auto, cpu, gpu, gpu:N, vulkan, metal, dx12, cuda, cuda:N".into())
             }
             Self::DeviceNotBuilt { feature, .. } => {
-                Some(format!("build with `cargo build --release --features {feature}`, or use `--device auto`"))
+                Some(format!("build with `--features {feature}`, or use `--device auto`"))
             }
             Self::NoAdapter { .. } => Some(
                 "`vpt inspect device` lists the adapters; `--device cpu` always works".into(),
             ),
             Self::DeviceFailed { .. } => Some(
-                "use `--device cpu`, or update the driver and check it with `vpt inspect device --check`".into(),
+                "use `--device cpu`, or update the driver and try `vpt inspect device --check`".into(),
             ),
         }
     }

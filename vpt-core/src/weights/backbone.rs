@@ -242,7 +242,8 @@ fn find_weights(spec: &str) -> Result<PathBuf, CoreError> {
         .or_else(|| spec.strip_prefix("hf_hub:"))
     {
         let remedy = format!(
-            "fetch it into a folder, for example `hf download {id} model.safetensors config.json --local-dir DIR`, and give DIR"
+            "fetch it into a folder, for example `hf download {id} model.safetensors config.json \
+             --local-dir DIR`, and give DIR"
         );
         return unsupported(
             "an id of the Hugging Face hub, which this build does not download from",
@@ -263,8 +264,8 @@ fn find_weights(spec: &str) -> Result<PathBuf, CoreError> {
         }
         return missing("neither a built-in model nor a folder nor a file has this name");
     }
-    let convert = "convert it once with timm in Python: `timm.models._hub.save_for_hf(timm.create_model(NAME, \
-                   checkpoint_path=FILE), DIR, safe_serialization=True)`, then give DIR";
+    let convert = "convert it once with timm in Python: `timm.models._hub.save_for_hf(\
+                   timm.create_model(NAME, checkpoint_path=FILE), DIR, safe_serialization=True)`, then give DIR";
     let extension = path
         .extension()
         .and_then(|extension| extension.to_str())

@@ -307,7 +307,8 @@ mod tests {
         );
         assert_eq!(
             text(|d| d["model_args"] = json!({"qk_norm": true})),
-            "`m/config.json`: `model_args.qk_norm`: expected an argument of timm's plain `VisionTransformer`, found true"
+            "`m/config.json`: `model_args.qk_norm`: expected an argument of timm's plain `VisionTransformer`, \
+             found true"
         );
         assert!(text(|d| d["model_args"] = json!({"img_size": 33})).contains("33x33"));
         assert!(text(|d| d["architecture"] = json!("resnet50")).contains("`resnet50` is not known"));
