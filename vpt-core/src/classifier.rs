@@ -9,8 +9,9 @@ use rand_pcg::Pcg64;
 
 use crate::methods::MethodConfig;
 use crate::named_tensors::{self, ParamInfo};
-use crate::prompts::{Noise, PatchSampler, PromptForm, Prompts, patches_of};
-use crate::vit::{DropPathFactors, Readout, VisionTransformer, VitConfig, linear};
+use crate::pretrained_head::pretrained_head;
+use crate::prompts::{Noise, PromptForm, Prompts};
+use crate::vit::{Readout, VisionTransformer, VitConfig, linear};
 use crate::weights::{Backbone, TensorMismatch, canonical_sha256, is_classifier};
 use crate::{CoreError, HostTensor, init};
 
@@ -77,7 +78,7 @@ impl Classifier {
         if let Some(prompts) = &method.prompts {
             added.extend(Prompts::initial_tensors(prompts, vit, seed));
         }
-        Self::build(backbone, method, None, image_size, added, device)
+        Self::build(backbone, method, None, image_size, &added, device)
     }
 
     /// The backbone with the head it was pretrained with. Distilled models read class and distillation
@@ -97,7 +98,7 @@ impl Classifier {
             &MethodConfig::linear(),
             readout,
             image_size,
-            head,
+            &head,
             device,
         )
     }
@@ -109,7 +110,7 @@ impl Classifier {
         method: &MethodConfig,
         readout: Option<Readout>,
         image_size: [usize; 2],
-        added: BTreeMap<String, HostTensor>,
+        added: &BTreeMap<String, HostTensor>,
         device: &Device,
     ) -> Result<Self, CoreError> {
         let vit = VisionTransformer::new(&backbone.config, image_size, device)?;
@@ -219,67 +220,6 @@ impl Classifier {
             prompts,
             drop_path: self.backbone.sample_drop_path(batch, rng),
         }
-    }
-
-    /// Replaces the prompts by patch tokens of the task's own images (`batches` of pixels
-    /// `[batch, 3, height, width]` on the model's device), see [`PatchSampler`]. Other methods are unchanged.
-    ///
-    /// # Errors
-    /// [`CoreError::Setting`] for projected prompts or when there is no batch, [`CoreError::Device`].
-    pub fn init_prompts_from(
-        self,
-        batches: impl IntoIterator<Item = Tensor<4>>,
-        seed: u64,
-    ) -> Result<Self, CoreError> {
-        let Some(Tuner::Prompts(prompts)) = &self.tuner else {
-            return Ok(self);
-        };
-        let config = prompts.config().clone();
-        if let Some(width) = config.project_dim {
-            let expected = "none with prompts drawn from patches";
-            return Err(CoreError::setting("prompt-project-dim", width, expected));
-        }
-        let vit = self.backbone.valid();
-        let (prefix, end) = (vit.config().num_prefix_tokens(), vit.num_tokens());
-        let prompted = config.prompted_blocks(vit.blocks.len());
-        let mut sampler = PatchSampler::new(
-            prompted.len(),
-            config.num_tokens,
-            vit.config().embed_dim,
-            init::rng_of(seed, "prompts from patches"),
-        );
-        let mut failure = None;
-        for pixels in batches {
-            let picks = sampler.begin_batch(pixels.dims()[0], end - prefix);
-            if picks.iter().all(Option::is_none) {
-                continue;
-            }
-            let mut entering = |block: usize, tokens: &Tensor<3>| {
-                if prompted.contains(&block) && failure.is_none() {
-                    let patches = patches_of(tokens, prefix, end);
-                    failure = sampler
-                        .observe(block - prompted.start, &patches, &picks)
-                        .err();
-                }
-            };
-            let tokens = vit.tokens(pixels.without_autodiff());
-            entering(0, &tokens);
-            let all = Readout::Mean(0..end);
-            vit.forward_blocks(tokens, &all, &DropPathFactors::none(), &mut |i, tokens| {
-                entering(i + 1, tokens);
-            });
-        }
-        match failure {
-            Some(error) => return Err(error),
-            None if sampler.is_empty() => {
-                return Err(CoreError::setting("prompt-init", "patches", "at least one image"));
-            }
-            None => {}
-        }
-        let tokens = sampler.finish(config.shared);
-        Ok(named_tensors::load(self, |name| {
-            (name == "prompts").then_some(&tokens)
-        }))
     }
 
     /// The method.
@@ -401,49 +341,4 @@ fn fitting(
             mismatch,
         }),
     }
-}
-
-/// The head that the weights came with, as `head.weight` and `head.bias`.
-fn pretrained_head(backbone: &Backbone) -> Result<BTreeMap<String, HostTensor>, CoreError> {
-    let dim = backbone.config.embed_dim;
-    let one = |name: &str| {
-        let (weight, bias) = (format!("{name}.weight"), format!("{name}.bias"));
-        let Some(tensor) = backbone
-            .tensors
-            .get(&weight)
-            .filter(|tensor| matches!(tensor.shape[..], [_, width] if width == dim))
-        else {
-            let expected = BTreeMap::from([(weight, vec![backbone.num_classes, dim])]);
-            fitting(&expected, &BTreeMap::new(), &backbone.source)?;
-            unreachable!("a head was expected and none found");
-        };
-        let classes = tensor.shape[0];
-        let bias = backbone.tensors.get(&bias).cloned();
-        Ok((
-            tensor.clone(),
-            bias.unwrap_or_else(|| HostTensor::full([classes], 0.0)),
-        ))
-    };
-    let (weight, bias) = match backbone.config.distilled {
-        false => one("head")?,
-        true => mean_of_heads(one("head")?, one("head_dist")?),
-    };
-    Ok(BTreeMap::from([
-        ("head.weight".to_owned(), weight),
-        ("head.bias".to_owned(), bias),
-    ]))
-}
-
-/// The mean of a head on the class token and one on the distillation token, as one head on both.
-fn mean_of_heads(class: (HostTensor, HostTensor), distilled: (HostTensor, HostTensor)) -> (HostTensor, HostTensor) {
-    let [classes, dim] = [class.0.shape[0], class.0.shape[1]];
-    let rows = class.0.data.chunks_exact(dim).zip(distilled.0.data.chunks_exact(dim));
-    let weight = rows
-        .flat_map(|(a, b)| a.iter().chain(b).map(|x| 0.5 * x))
-        .collect();
-    let bias = class.1.data.iter().zip(&distilled.1.data).map(|(a, b)| 0.5 * (a + b));
-    (
-        HostTensor::new([classes, 2 * dim], weight),
-        HostTensor::new([classes], bias.collect()),
-    )
 }

@@ -54,11 +54,7 @@ mod tests {
     fn normal_has_its_moments() {
         let values = normal([200, 100], 0.02, &mut rng_of(3, "head.weight")).data;
         let mean = values.iter().map(|&x| f64::from(x)).sum::<f64>() / 20_000.0;
-        let variance = values
-            .iter()
-            .map(|&x| (f64::from(x) - mean).powi(2))
-            .sum::<f64>()
-            / 20_000.0;
+        let variance = values.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / 20_000.0;
         assert!(mean.abs() < 0.0006, "{mean}");
         assert!((variance.sqrt() - 0.02).abs() < 0.0005, "{variance}");
     }

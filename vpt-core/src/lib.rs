@@ -11,6 +11,7 @@ pub mod methods;
 pub mod named_tensors;
 pub mod parity;
 pub mod presets;
+mod pretrained_head;
 pub mod prompts;
 pub mod task_file;
 pub mod vit;

@@ -129,11 +129,11 @@ fn is_linear_weight(name: &str, rank: usize) -> bool {
 
 /// The shape in files of a parameter whose shape in the module is `shape`.
 fn file_shape(name: &str, shape: &[usize], vit: &VitConfig) -> Vec<usize> {
-    match shape {
-        &[_, output] if name == PATCH_PROJECTION => {
+    match *shape {
+        [_, output] if name == PATCH_PROJECTION => {
             vec![output, vit.in_chans, vit.patch_size[0], vit.patch_size[1]]
         }
-        &[input, output] if is_linear_weight(name, 2) => vec![output, input],
+        [input, output] if is_linear_weight(name, 2) => vec![output, input],
         _ => shape.to_vec(),
     }
 }
@@ -226,9 +226,10 @@ impl<'a, F: Fn(&str) -> Option<&'a HostTensor>> ModuleMapper for Load<F> {
             return param;
         };
         let shape = param.lazy_shape().dims::<R>().to_vec();
-        let data = match is_linear_weight(&name, R) {
-            true => transposed(&tensor.data, shape[1], shape[0]),
-            false => tensor.data.clone(),
+        let data = if is_linear_weight(&name, R) {
+            transposed(&tensor.data, shape[1], shape[0])
+        } else {
+            tensor.data.clone()
         };
         let device = param.lazy_device();
         let value = HostTensor::new(shape, data).to_tensor(&device);

@@ -11,7 +11,10 @@ fn model_outputs_equal_timm() {
         .iter()
         .filter(|(name, _)| suite::model_outputs(name, &Device::flex()))
         .count();
-    assert!(found >= 3, "the fixtures of three models are part of the repository");
+    assert!(
+        found >= 3,
+        "the fixtures of three models are part of the repository"
+    );
 }
 
 #[test]
@@ -34,7 +37,10 @@ fn prompts_equal_the_official_form() {
         .into_iter()
         .filter(|case| suite::prompt_case(*case, &Device::flex()))
         .count();
-    assert!(found >= 12, "the fixtures of twelve cases are part of the repository");
+    assert!(
+        found >= 12,
+        "the fixtures of twelve cases are part of the repository"
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! that they are skipped; with `VPT_REQUIRE_WGPU=1` they fail instead.
 
 #![cfg(feature = "wgpu")]
+#![allow(clippy::print_stdout, reason = "tests say what they skip")]
 
 mod suite;
 
@@ -19,7 +20,10 @@ fn device() -> Option<&'static Device> {
         Ok(device) => Some(device),
         Err(error) => {
             let required = std::env::var("VPT_REQUIRE_WGPU").is_ok_and(|value| value == "1");
-            assert!(!required, "VPT_REQUIRE_WGPU is set and there is no adapter: {error:?}");
+            assert!(
+                !required,
+                "VPT_REQUIRE_WGPU is set and there is no adapter: {error:?}"
+            );
             println!("skipped: no WGPU adapter ({error:?})");
             None
         }

@@ -382,7 +382,10 @@ fn prompts_from_patches_are_tokens_of_the_task() {
     for (block, set) in prompts.data.chunks_exact(3 * 16).enumerate() {
         for prompt in set.chunks_exact(16) {
             let found = entering[block].chunks_exact(16).any(|token| token == prompt);
-            assert!(found, "block {block}: each prompt is one of the tokens that enter it");
+            assert!(
+                found,
+                "block {block}: each prompt is one of the tokens that enter it"
+            );
         }
     }
     let again = build(&method, 0, &device)
@@ -397,7 +400,7 @@ fn impossible_requests_are_errors() {
     let device = Device::flex();
     let linear = MethodConfig::linear();
     let message = |result: Result<Classifier, vpt_core::CoreError>| {
-        result.err().expect("an impossible request").to_string()
+        result.expect_err("an impossible request").to_string()
     };
     let backbone = backbone();
     let odd = Classifier::new(&backbone, &linear, 2, [16, 20], 0, &device);

@@ -2,5 +2,5 @@
 
 /// Whether the parameter is learned: when it is a bias.
 pub(super) fn tunes(name: &str) -> bool {
-    name.ends_with(".bias")
+    name.rsplit('.').next() == Some("bias")
 }

@@ -220,10 +220,7 @@ impl MethodConfig {
                 _ => Err(CoreError::setting(
                     "method",
                     self,
-                    &format!(
-                        "partial-1 to partial-{}, the blocks of the backbone",
-                        vit.depth
-                    ),
+                    &format!("partial-1 to partial-{}, the blocks of the backbone", vit.depth),
                 )),
             },
             (None, None) => Ok(()),
@@ -274,9 +271,15 @@ mod tests {
             assert_eq!(json, format!("\"{kind}\""));
         }
         let partial = MethodConfig::parse("partial-3", &PromptOptions::default()).unwrap();
-        assert_eq!((partial.partial_blocks, partial.to_string()), (3, "partial-3".into()));
+        assert_eq!(
+            (partial.partial_blocks, partial.to_string()),
+            (3, "partial-3".into())
+        );
         for bad in ["vpt", "partial-0", "partial-x", ""] {
-            assert!(MethodConfig::parse(bad, &PromptOptions::default()).is_err(), "{bad}");
+            assert!(
+                MethodConfig::parse(bad, &PromptOptions::default()).is_err(),
+                "{bad}"
+            );
         }
     }
 

@@ -159,17 +159,19 @@ impl PromptConfig {
             PromptDepth::Shallow => 1,
             PromptDepth::Deep => self.deep_layers.unwrap_or(blocks).min(blocks),
         };
-        match self.last {
-            true => blocks - count..blocks,
-            false => 0..count,
+        if self.last {
+            blocks - count..blocks
+        } else {
+            0..count
         }
     }
 
     /// Learned sets of prompts for a backbone of `blocks` blocks.
     pub fn num_sets(&self, blocks: usize) -> usize {
-        match self.shared {
-            true => 1,
-            false => self.prompted_blocks(blocks).len(),
+        if self.shared {
+            1
+        } else {
+            self.prompted_blocks(blocks).len()
         }
     }
 
@@ -238,12 +240,48 @@ mod tests {
         let good = PromptConfig::new(PromptDepth::Deep, 5);
         assert!(good.check(Some(12)).is_ok());
         let bad = [
-            (PromptConfig { num_tokens: 0, ..good.clone() }, "num-tokens"),
-            (PromptConfig { dropout: 1.0, ..good.clone() }, "prompt-dropout"),
-            (PromptConfig { dropout: f64::NAN, ..good.clone() }, "prompt-dropout"),
-            (PromptConfig { deep_layers: Some(13), ..good.clone() }, "prompt-deep-layers"),
-            (PromptConfig { last: true, ..good.clone() }, "prompt-last"),
-            (PromptConfig { shared: true, ..PromptConfig::new(PromptDepth::Shallow, 5) }, "prompt-shared"),
+            (
+                PromptConfig {
+                    num_tokens: 0,
+                    ..good.clone()
+                },
+                "num-tokens",
+            ),
+            (
+                PromptConfig {
+                    dropout: 1.0,
+                    ..good.clone()
+                },
+                "prompt-dropout",
+            ),
+            (
+                PromptConfig {
+                    dropout: f64::NAN,
+                    ..good.clone()
+                },
+                "prompt-dropout",
+            ),
+            (
+                PromptConfig {
+                    deep_layers: Some(13),
+                    ..good.clone()
+                },
+                "prompt-deep-layers",
+            ),
+            (
+                PromptConfig {
+                    last: true,
+                    ..good.clone()
+                },
+                "prompt-last",
+            ),
+            (
+                PromptConfig {
+                    shared: true,
+                    ..PromptConfig::new(PromptDepth::Shallow, 5)
+                },
+                "prompt-shared",
+            ),
         ];
         for (config, name) in bad {
             let message = config.check(Some(12)).unwrap_err().to_string();

@@ -1,11 +1,12 @@
-//! [`PatchSampler`]: initial prompts drawn from the task's own patch tokens.
+//! Initial prompts drawn from the task's own patch tokens.
 
+use burn::module::Module;
 use burn::tensor::{Int, Tensor, TensorData, s};
 use rand::RngExt;
 use rand_pcg::Pcg64;
 
-use crate::HostTensor;
-use crate::CoreError;
+use crate::vit::{DropPathFactors, Readout};
+use crate::{Classifier, CoreError, HostTensor, Tuner, init, named_tensors};
 
 /// Draws patch tokens uniformly from all batches it is shown, per prompted block and slot (reservoir
 /// sampling over batches). Batches of one size make it exactly uniform.
@@ -80,21 +81,79 @@ impl PatchSampler {
     pub fn finish(self, shared: bool) -> HostTensor {
         let shape = self.chosen[0].shape.clone();
         let blocks = self.chosen.len();
-        match shared {
-            false => {
-                let data = self.chosen.into_iter().flat_map(|set| set.data).collect();
-                HostTensor::new([&[blocks], &*shape].concat(), data)
-            }
-            true => {
-                let mean = |i: usize| self.chosen.iter().map(|set| set.data[i]).sum::<f32>() / blocks as f32;
-                let data = (0..shape.iter().product()).map(mean).collect();
-                HostTensor::new([&[1], &*shape].concat(), data)
-            }
+        if shared {
+            let mean = |i: usize| self.chosen.iter().map(|set| set.data[i]).sum::<f32>() / blocks as f32;
+            let data = (0..shape.iter().product()).map(mean).collect();
+            HostTensor::new([&[1], &*shape].concat(), data)
+        } else {
+            let data = self.chosen.into_iter().flat_map(|set| set.data).collect();
+            HostTensor::new([&[blocks], &*shape].concat(), data)
         }
     }
 }
 
+impl Classifier {
+    /// Replaces the prompts by patch tokens of the task's own images (`batches` of pixels
+    /// `[batch, 3, height, width]` on the model's device), see [`PatchSampler`]. Other methods are unchanged.
+    ///
+    /// # Errors
+    /// [`CoreError::Setting`] for projected prompts or when there is no batch, [`CoreError::Device`].
+    pub fn init_prompts_from(
+        self,
+        batches: impl IntoIterator<Item = Tensor<4>>,
+        seed: u64,
+    ) -> Result<Self, CoreError> {
+        let Some(Tuner::Prompts(prompts)) = &self.tuner else {
+            return Ok(self);
+        };
+        let config = prompts.config().clone();
+        if let Some(width) = config.project_dim {
+            let expected = "none with prompts drawn from patches";
+            return Err(CoreError::setting("prompt-project-dim", width, expected));
+        }
+        let vit = self.backbone.valid();
+        let (prefix, end) = (vit.config().num_prefix_tokens(), vit.num_tokens());
+        let prompted = config.prompted_blocks(vit.blocks.len());
+        let mut sampler = PatchSampler::new(
+            prompted.len(),
+            config.num_tokens,
+            vit.config().embed_dim,
+            init::rng_of(seed, "prompts from patches"),
+        );
+        let mut failure = None;
+        for pixels in batches {
+            let picks = sampler.begin_batch(pixels.dims()[0], end - prefix);
+            if picks.iter().all(Option::is_none) {
+                continue;
+            }
+            let mut entering = |block: usize, tokens: &Tensor<3>| {
+                if prompted.contains(&block) && failure.is_none() {
+                    let patches = patches_of(tokens, prefix, end);
+                    failure = sampler.observe(block - prompted.start, &patches, &picks).err();
+                }
+            };
+            let tokens = vit.tokens(pixels.without_autodiff());
+            entering(0, &tokens);
+            let all = Readout::Mean(0..end);
+            vit.forward_blocks(tokens, &all, &DropPathFactors::none(), &mut |i, tokens| {
+                entering(i + 1, tokens);
+            });
+        }
+        match failure {
+            Some(error) => return Err(error),
+            None if sampler.is_empty() => {
+                return Err(CoreError::setting("prompt-init", "patches", "at least one image"));
+            }
+            None => {}
+        }
+        let tokens = sampler.finish(config.shared);
+        Ok(named_tensors::load(self, |name| {
+            (name == "prompts").then_some(&tokens)
+        }))
+    }
+}
+
 /// The patches of `[batch, tokens, D]`: tokens `prefix..end`.
-pub(crate) fn patches_of(tokens: &Tensor<3>, prefix: usize, end: usize) -> Tensor<3> {
+fn patches_of(tokens: &Tensor<3>, prefix: usize, end: usize) -> Tensor<3> {
     tokens.clone().slice(s![.., prefix..end])
 }

@@ -6,5 +6,4 @@ mod tokens;
 
 pub use config::{PromptConfig, PromptDepth, PromptInit, PromptPool};
 pub use from_patches::PatchSampler;
-pub(crate) use from_patches::patches_of;
 pub use tokens::{Noise, PromptForm, Prompts};

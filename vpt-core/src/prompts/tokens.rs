@@ -99,7 +99,12 @@ impl Prompts {
     }
 
     /// Dropout factors `[prompted blocks, batch, P, D]` of one training step; none without dropout.
-    pub fn sample_dropout(&self, vit: &VisionTransformer, batch: usize, rng: &mut Pcg64) -> Option<Tensor<4>> {
+    pub fn sample_dropout(
+        &self,
+        vit: &VisionTransformer,
+        batch: usize,
+        rng: &mut Pcg64,
+    ) -> Option<Tensor<4>> {
         let PromptConfig {
             dropout, num_tokens, ..
         } = self.config;
@@ -174,9 +179,10 @@ impl Prompts {
 
     /// The prompts of the `index`-th prompted block: `[1, P, D]`, or `[batch, P, D]` under dropout.
     fn entering(&self, sets: &Tensor<3>, index: usize, dropout: Option<&Tensor<4>>) -> Tensor<3> {
-        let set = match self.config.shared {
-            true => sets.clone(),
-            false => sets.clone().slice(s![index..=index]),
+        let set = if self.config.shared {
+            sets.clone()
+        } else {
+            sets.clone().slice(s![index..=index])
         };
         match dropout {
             Some(factors) => set * factors.clone().slice(s![index..=index]).squeeze_dim::<3>(0),

@@ -131,9 +131,10 @@ impl VitConfig {
 
     /// Prefix tokens that own a row of `pos_embed`.
     pub fn num_embedded_prefix_tokens(&self) -> usize {
-        match self.no_embed_class {
-            true => 0,
-            false => self.num_prefix_tokens(),
+        if self.no_embed_class {
+            0
+        } else {
+            self.num_prefix_tokens()
         }
     }
 

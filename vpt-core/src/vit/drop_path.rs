@@ -41,10 +41,7 @@ impl DropPath {
 pub(crate) fn inverted_dropout(count: usize, prob: f64, rng: &mut Pcg64) -> Vec<f32> {
     let kept = (1.0 / (1.0 - prob)) as f32;
     (0..count)
-        .map(|_| match rng.random::<f64>() < prob {
-            true => 0.0,
-            false => kept,
-        })
+        .map(|_| if rng.random::<f64>() < prob { 0.0 } else { kept })
         .collect()
 }
 

@@ -109,16 +109,20 @@ fn antialiased(row: &mut [f64], i: usize, new: usize, support: f64, filter: impl
         *weight = filter((j as f64 - centre + 0.5) / stretch);
     }
     let sum: f64 = row.iter().sum();
-    row.iter_mut().for_each(|weight| *weight /= sum);
+    for weight in row {
+        *weight /= sum;
+    }
 }
 
 /// Keys' cubic convolution kernel.
 fn cubic(x: f64, a: f64) -> f64 {
     let x = x.abs();
-    match x {
-        _ if x < 1.0 => ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0,
-        _ if x < 2.0 => ((a * x - 5.0 * a) * x + 8.0 * a) * x - 4.0 * a,
-        _ => 0.0,
+    if x < 1.0 {
+        ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0
+    } else if x < 2.0 {
+        ((a * x - 5.0 * a) * x + 8.0 * a) * x - 4.0 * a
+    } else {
+        0.0
     }
 }
 

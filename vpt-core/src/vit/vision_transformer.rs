@@ -149,9 +149,10 @@ impl VisionTransformer {
 
     /// How many leading rows block `i` has to compute for `readout`; none for all.
     pub fn rows_after(&self, i: usize, readout: &Readout) -> Option<usize> {
-        match i + 1 == self.blocks.len() {
-            true => readout.rows(),
-            false => None,
+        if i + 1 == self.blocks.len() {
+            readout.rows()
+        } else {
+            None
         }
     }
 
@@ -159,7 +160,12 @@ impl VisionTransformer {
     /// [batch, tokens, D]`.
     pub fn forward_features(&self, pixels: Tensor<4>) -> Tensor<3> {
         let all = Readout::Mean(0..self.num_tokens());
-        let tokens = self.forward_blocks(self.tokens(pixels), &all, &DropPathFactors::none(), &mut |_, _| {});
+        let tokens = self.forward_blocks(
+            self.tokens(pixels),
+            &all,
+            &DropPathFactors::none(),
+            &mut |_, _| {},
+        );
         self.normalise_output(tokens)
     }
 
@@ -179,7 +185,10 @@ impl VisionTransformer {
             }
             Readout::Mean(range) => {
                 let normed = self.normalise_output(tokens);
-                normed.slice(s![.., range.clone()]).mean_dim(1).reshape([batch, dim])
+                normed
+                    .slice(s![.., range.clone()])
+                    .mean_dim(1)
+                    .reshape([batch, dim])
             }
         };
         match &self.fc_norm {
@@ -276,9 +285,14 @@ fn check(config: &VitConfig) -> Result<(), CoreError> {
     match config {
         VitConfig { depth: 0, .. } => fail("depth", "0".into(), "at least one block"),
         VitConfig { embed_dim: 0, .. } => fail("embed_dim", "0".into(), "a positive width"),
-        VitConfig { patch_size: [0, _] | [_, 0], .. } => {
-            fail("patch_size", format!("{:?}", config.patch_size), "two positive sizes")
-        }
+        VitConfig {
+            patch_size: [0, _] | [_, 0],
+            ..
+        } => fail(
+            "patch_size",
+            format!("{:?}", config.patch_size),
+            "two positive sizes",
+        ),
         _ if config.num_heads == 0 || !config.embed_dim.is_multiple_of(config.num_heads) => fail(
             "num_heads",
             config.num_heads.to_string(),
@@ -289,9 +303,11 @@ fn check(config: &VitConfig) -> Result<(), CoreError> {
             format!("{:?}", config.img_size),
             &format!("at least one patch of {:?}", config.patch_size),
         ),
-        _ if config.global_pool == GlobalPool::Token && !config.class_token => {
-            fail("global_pool", "token".into(), "avg, for a model without class token")
-        }
+        _ if config.global_pool == GlobalPool::Token && !config.class_token => fail(
+            "global_pool",
+            "token".into(),
+            "avg, for a model without class token",
+        ),
         _ if !(0.0..1.0).contains(&config.drop_path) => {
             fail("drop_path", config.drop_path.to_string(), "a probability below 1")
         }

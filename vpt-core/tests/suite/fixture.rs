@@ -10,10 +10,13 @@ use vpt_core::HostTensor;
 /// A golden file or folder, in the repository or beside it.
 pub fn find(path: &str) -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    [root.join("tests/fixtures/golden"), root.join("../../shared/golden")]
-        .into_iter()
-        .map(|folder| folder.join(path))
-        .find(|path| path.exists())
+    [
+        root.join("tests/fixtures/golden"),
+        root.join("../../shared/golden"),
+    ]
+    .into_iter()
+    .map(|folder| folder.join(path))
+    .find(|path| path.exists())
 }
 
 /// Says that a fixture is absent.
@@ -129,7 +132,11 @@ impl Comparison {
         let mut worst = 0f32;
         for (a, e) in actual.data.iter().zip(&expected.data) {
             let difference = (a - e).abs();
-            worst = worst.max(if difference.is_nan() { f32::INFINITY } else { difference });
+            worst = worst.max(if difference.is_nan() {
+                f32::INFINITY
+            } else {
+                difference
+            });
             over += usize::from(difference.is_nan() || difference > tolerance(*e));
         }
         self.worst = self.worst.max(worst);
@@ -143,7 +150,10 @@ impl Comparison {
 
     /// Prints the largest difference; panics when anything was out of tolerance.
     pub fn finish(self) {
-        println!("{}: {} tensors, max abs diff {:.2e}", self.title, self.count, self.worst);
+        println!(
+            "{}: {} tensors, max abs diff {:.2e}",
+            self.title, self.count, self.worst
+        );
         assert!(
             self.failures.is_empty(),
             "{}:\n  {}",

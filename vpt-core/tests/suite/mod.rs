@@ -2,7 +2,15 @@
 //!
 //! Fixtures are read from `tests/fixtures/golden`; larger ones from `../shared/golden`, where that exists.
 
-#![allow(dead_code, reason = "each test binary uses its part of the suite")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test binary uses its part of the suite"
+)]
+#![allow(
+    clippy::print_stdout,
+    reason = "tests say what they skip and how close they came"
+)]
 
 mod fixture;
 mod models;

@@ -24,13 +24,16 @@ pub fn backbone(name: &str) -> Option<Backbone> {
 
 /// Every intermediate output of a model at its own image size. Whether the fixture was there.
 pub fn model_outputs(name: &str, device: &Device) -> bool {
-    let (Some(backbone), Some(io)) = (backbone(name), Fixture::open(&format!("models/{name}/io.safetensors")))
-    else {
+    let (Some(backbone), Some(io)) = (
+        backbone(name),
+        Fixture::open(&format!("models/{name}/io.safetensors")),
+    ) else {
         skip(&format!("models/{name}"));
         return false;
     };
     let pixels = io.get("pixels").to_tensor::<4>(device);
-    let model = Classifier::with_pretrained_head(&backbone, backbone.config.img_size, device).expect("it fits");
+    let model =
+        Classifier::with_pretrained_head(&backbone, backbone.config.img_size, device).expect("it fits");
     let vit = &model.backbone;
     let mut check = Comparison::new(name);
     let mut close = |what: &str, actual: &HostTensor| {

@@ -147,9 +147,10 @@ fn method_of(name: &str, golden: &Fixture, depth: usize) -> MethodConfig {
     let Some(first) = golden.find("input.prompt_embeddings") else {
         return MethodConfig::linear();
     };
-    let prompt_depth = match name.starts_with("shallow") {
-        true => PromptDepth::Shallow,
-        false => PromptDepth::Deep,
+    let prompt_depth = if name.starts_with("shallow") {
+        PromptDepth::Shallow
+    } else {
+        PromptDepth::Deep
     };
     let sets = 1 + golden
         .find("input.deep_prompt_embeddings")
