@@ -359,6 +359,35 @@ fn training_noise_is_a_function_of_its_generator() {
 }
 
 #[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    let vit = VitConfig {
+        img_size: [64, 64],
+        patch_size: [8, 8],
+        embed_dim: 96,
+        num_heads: 3,
+        depth: 2,
+        ..VitConfig::default()
+    };
+    let backbone = Backbone::random(vit, 0, 5);
+    let device = Device::flex().autodiff();
+    for method in [MethodConfig::vpt(deep(10)), MethodConfig::new(MethodKind::Full)] {
+        let gradients = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            pool.expect("threads").install(|| {
+                let model =
+                    Classifier::new(&backbone, &method, CLASSES, [64, 64], 1, &device).expect("it fits");
+                let mut rng = init::rng_of(1, "pixels");
+                let pixels = init::normal([BATCH, 3, 64, 64], 1.0, &mut rng).to_tensor(&device);
+                let gradients = loss(model.forward(pixels)).backward();
+                named_tensors::read_gradients(&model, model.config(), &gradients)
+            })
+        };
+        let one = gradients(1);
+        assert!(one == gradients(2) && one == gradients(5), "{method}");
+    }
+}
+
+#[test]
 fn prompts_from_patches_are_tokens_of_the_task() {
     let device = Device::flex();
     let method = MethodConfig::vpt(PromptConfig {
