@@ -1,0 +1,131 @@
+//! [`Banner`]: what is about to be trained, in a few lines.
+
+use vpt_core::Backbone;
+use vpt_core::device::SelectedDevice;
+use vpt_data::{Dataset, Split};
+use vpt_eval::report::format;
+use vpt_train::{ClassWeights, Opt, TrainConfig};
+
+use crate::output::Output;
+use crate::tables;
+
+/// Classes that are counted one by one.
+const CLASSES_SHOWN: usize = 8;
+
+/// How many times larger a class may be than another before the user is told.
+const IMBALANCE: usize = 4;
+
+/// What a run is made of.
+pub struct Banner {
+    device: String,
+    data: String,
+    per_class: String,
+    backbone: String,
+    method: String,
+    training: String,
+    imbalance: Option<String>,
+}
+
+impl Banner {
+    /// Collects what there is to say.
+    pub fn new(
+        config: &TrainConfig,
+        dataset: &Dataset,
+        backbone: &Backbone,
+        device: &SelectedDevice,
+    ) -> Self {
+        let [train, val, test] = Split::ALL.map(|split| dataset.split(split).len());
+        let counts = dataset.class_counts(Split::Train);
+        let [height, width] = config.image_size.unwrap_or(backbone.preprocess.input_size);
+        let prompts = config
+            .method
+            .prompts
+            .as_ref()
+            .map_or(String::new(), |p| format!(", {} tokens", p.num_tokens));
+        Self {
+            device: device.name.clone(),
+            data: format!(
+                "{}: {} classes, {train} train, {val} val, {test} test images",
+                dataset.name,
+                dataset.classes.len()
+            ),
+            per_class: per_class(&dataset.classes, &counts),
+            backbone: format!(
+                "{} ({}), {height} x {width} pixels",
+                config.model, backbone.architecture
+            ),
+            method: format!("{}{prompts}", config.method),
+            training: format!(
+                "{} epochs of {} images, batch {}, {} at {:e}",
+                config.epochs,
+                train,
+                config.batch_size * config.grad_accum_steps,
+                opt(config.opt),
+                config.lr
+            ),
+            imbalance: imbalance(config, &dataset.classes, &counts),
+        }
+    }
+
+    /// The lines, for a model of so many parameters.
+    pub fn text(&self, tuned: usize, total: usize) -> String {
+        let share = format::percent(100.0 * tuned as f64 / total.max(1) as f64);
+        let (tuned, total) = (format::count(tuned), format::count(total));
+        tables::pairs(&[
+            ("device", self.device.clone()),
+            ("data", self.data.clone()),
+            ("", self.per_class.clone()),
+            ("backbone", self.backbone.clone()),
+            (
+                "method",
+                format!("{}: tunes {tuned} of {total} parameters ({share})", self.method),
+            ),
+            ("training", self.training.clone()),
+        ])
+    }
+
+    /// Prints the lines, and what the user should know about the data.
+    pub fn print(&self, output: Output, (tuned, total): (usize, usize)) {
+        output.info(self.text(tuned, total));
+        if let Some(warning) = &self.imbalance {
+            output.warn(warning);
+        }
+    }
+}
+
+fn opt(opt: Opt) -> &'static str {
+    match opt {
+        Opt::AdamW => "AdamW",
+        Opt::Sgd => "SGD",
+    }
+}
+
+fn per_class(classes: &[String], counts: &[usize]) -> String {
+    let shown = classes
+        .iter()
+        .zip(counts)
+        .take(CLASSES_SHOWN)
+        .map(|(class, count)| format!("{class} {count}"));
+    let mut shown = shown.collect::<Vec<_>>().join(", ");
+    if classes.len() > CLASSES_SHOWN {
+        let (least, most) = (
+            counts.iter().min().unwrap_or(&0),
+            counts.iter().max().unwrap_or(&0),
+        );
+        shown += &format!(", … ({least} to {most} train images a class)");
+    }
+    shown
+}
+
+fn imbalance(config: &TrainConfig, classes: &[String], counts: &[usize]) -> Option<String> {
+    let least = (0..counts.len()).min_by_key(|&class| counts[class])?;
+    let most = (0..counts.len()).max_by_key(|&class| counts[class])?;
+    let uneven =
+        counts[most] >= IMBALANCE * counts[least].max(1) && config.class_weights == ClassWeights::None;
+    uneven.then(|| {
+        format!(
+            "class `{}` has {} training images, class `{}` {}: consider `--class-weights balanced` and `--eval-metric balanced_accuracy`",
+            classes[most], counts[most], classes[least], counts[least]
+        )
+    })
+}

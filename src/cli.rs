@@ -1,0 +1,134 @@
+//! The command line: global flags, the commands, and groups of flags that several commands share.
+
+pub mod layer;
+pub mod training;
+pub mod values;
+
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand};
+
+use vpt_core::device::DeviceChoice;
+
+use crate::commands;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const EXAMPLES: &str = "\
+Examples:
+  vpt demo                                        draw a sample task, train, evaluate, compare
+  vpt train --data-dir my_images                  learn prompts for a folder of class folders
+  vpt eval runs/train/my_images                   metrics on the test split, with intervals
+  vpt compare --data-dir my_images --seeds 3      prompts against full fine-tuning
+  vpt predict runs/train/my_images photo.jpg      classify images
+
+Exit codes: 0 ok, 1 failed, 2 usage, 3 a `--fail-under` bound not reached, 130 interrupted.";
+
+/// Adapt a frozen Vision Transformer to your own images by learning a handful of prompt tokens.
+#[derive(Debug, Parser)]
+#[command(
+    name = "vpt",
+    version,
+    styles = STYLES,
+    max_term_width = 110,
+    after_help = EXAMPLES,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    infer_long_args = false
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: GlobalArgs,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalArgs {
+    /// Where to compute: auto, cpu, gpu[:N], vulkan, metal, dx12 or cuda[:N]
+    #[arg(
+        long,
+        global = true,
+        env = "VPT_DEVICE",
+        hide_env_values = true,
+        default_value = "auto",
+        value_name = "DEVICE", value_parser = values::device)]
+    pub device: DeviceChoice,
+
+    /// Print results as one JSON document on stdout
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// Say nothing but results, warnings and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Say more; twice says everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Never reach for the network
+    #[arg(long, global = true, env = "VPT_OFFLINE", hide_env_values = true)]
+    pub offline: bool,
+
+    /// Where downloads are kept
+    #[arg(
+        long,
+        global = true,
+        env = "VPT_CACHE_DIR",
+        hide_env_values = true,
+        value_name = "DIR"
+    )]
+    pub cache_dir: Option<PathBuf>,
+
+    /// CPU threads to use [default: all]
+    #[arg(long, global = true, value_name = "N", value_parser = values::count)]
+    pub threads: Option<usize>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Train(commands::train::TrainArgs),
+    Eval(commands::eval::EvalArgs),
+    Compare(commands::compare::CompareArgs),
+    Predict(commands::predict::PredictArgs),
+    Features(commands::features::FeaturesArgs),
+    Inspect(commands::inspect::InspectArgs),
+    Bench(commands::bench::BenchArgs),
+    List(commands::list::ListArgs),
+    Demo(commands::demo::DemoArgs),
+    Completions(commands::completions::CompletionsArgs),
+    #[command(name = "__probe-device", hide = true)]
+    ProbeDevice(commands::probe::ProbeArgs),
+}
+
+/// Which images to learn from or to measure on.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Data")]
+pub struct DataArgs {
+    /// Folder with `train/ val/ test/` of class folders, or one folder of class folders
+    #[arg(long, visible_alias = "data", value_name = "DIR", conflicts_with = "task")]
+    pub data_dir: Option<PathBuf>,
+
+    /// A task by name (`vpt list tasks`) or its TOML file
+    #[arg(long, value_name = "NAME|FILE")]
+    pub task: Option<String>,
+
+    /// Go on without images that cannot be read
+    #[arg(long)]
+    pub skip_bad_images: bool,
+
+    /// Threads that decode images [default: all]
+    #[arg(short = 'j', long, value_name = "N", value_parser = values::count)]
+    pub workers: Option<usize>,
+}

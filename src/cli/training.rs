@@ -1,0 +1,322 @@
+//! Flags that shape a training run, shared by `vpt train` and `vpt compare`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use toml::Value;
+
+use super::layer::Layer;
+use super::values;
+
+/// How the training images are chosen.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Data")]
+pub struct SamplingArgs {
+    /// Use only K training images of each class
+    #[arg(long, value_name = "K", value_parser = values::count)]
+    pub shots: Option<usize>,
+
+    /// Share of images for validation, where the data has no such split
+    #[arg(long, value_name = "F", value_parser = values::rate)]
+    pub val_fraction: Option<f64>,
+
+    /// Share of images for the test, where the data has no splits
+    #[arg(long, value_name = "F", value_parser = values::rate)]
+    pub test_fraction: Option<f64>,
+
+    /// Seed of the splits and of `--shots`, apart from that of the training
+    #[arg(long, value_name = "SEED", value_parser = values::seed)]
+    pub split_seed: Option<u64>,
+
+    /// Memory for decoded images in MiB; 0 decodes every image in every epoch
+    #[arg(long, value_name = "MIB")]
+    pub cache_mb: Option<usize>,
+}
+
+/// What is fine-tuned.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Model")]
+pub struct ModelArgs {
+    /// Backbone: `demo` (built in), a folder with model.safetensors and config.json, or one weight file [default: demo]
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
+
+    /// Image size: pixels, or height x width [default: that of the backbone]
+    #[arg(long, visible_alias = "imgsz", value_name = "SIZE", value_parser = values::image_size)]
+    pub img_size: Option<[usize; 2]>,
+
+    /// Start from random weights instead of those of the backbone
+    #[arg(long)]
+    pub no_pretrained: bool,
+
+    /// Start from the prompts (and the head, where the classes agree) of this task file
+    #[arg(long, value_name = "TASKFILE")]
+    pub init_from: Option<PathBuf>,
+}
+
+/// How the prompts look (for `vpt-deep` and `vpt-shallow`).
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Prompts")]
+pub struct PromptArgs {
+    /// Prompt tokens in each block
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub num_tokens: Option<usize>,
+
+    /// Dropout on the prompts while training
+    #[arg(long, value_name = "P", value_parser = values::rate)]
+    pub prompt_dropout: Option<f64>,
+
+    /// Learn prompts of this width and project them to the width of the backbone
+    #[arg(long, visible_alias = "prompt-dim", value_name = "DIM", value_parser = values::count)]
+    pub prompt_project_dim: Option<usize>,
+
+    /// Prompt only this many blocks: the first ones, or with `--prompt-last` the last ones
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub prompt_deep_layers: Option<usize>,
+
+    /// Prompt the last `--prompt-deep-layers` blocks instead of the first ones
+    #[arg(long)]
+    pub prompt_last: bool,
+
+    /// One set of prompts shared by all blocks
+    #[arg(long)]
+    pub prompt_shared: bool,
+
+    /// How prompts start: as in the paper, or as patches of the training images
+    #[arg(long, value_name = "INIT", value_parser = ["uniform", "patches"])]
+    pub prompt_init: Option<String>,
+
+    /// What the head reads: the backbone's pooling, or a mean over image tokens, prompts or both
+    #[arg(long, value_name = "POOL", value_parser = ["original", "image", "prompt", "image-prompt"])]
+    pub prompt_pool: Option<String>,
+}
+
+/// How the parameters are fitted.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Optimisation (defaults depend on the method)")]
+pub struct OptimArgs {
+    /// Passes over the training images
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub epochs: Option<usize>,
+
+    /// Images in a batch
+    #[arg(short, long, visible_alias = "batch", value_name = "N", value_parser = values::count)]
+    pub batch_size: Option<usize>,
+
+    /// Optimiser
+    #[arg(long, value_name = "OPT", value_parser = ["adamw", "sgd"])]
+    pub opt: Option<String>,
+
+    /// Peak learning rate
+    #[arg(long, value_name = "LR", value_parser = values::positive)]
+    pub lr: Option<f64>,
+
+    /// Peak learning rate of the head
+    #[arg(long, value_name = "LR", value_parser = values::positive)]
+    pub head_lr: Option<f64>,
+
+    /// Momentum of SGD
+    #[arg(long, value_name = "F", value_parser = values::rate)]
+    pub momentum: Option<f64>,
+
+    /// Weight decay; never on biases and norms
+    #[arg(long, value_name = "F", value_parser = values::non_negative)]
+    pub weight_decay: Option<f64>,
+
+    /// Epochs over which the learning rate rises
+    #[arg(long, value_name = "N", value_parser = values::non_negative)]
+    pub warmup_epochs: Option<f64>,
+
+    /// Learning rate after the warm-up
+    #[arg(long, value_name = "SCHED", value_parser = ["cosine", "constant"])]
+    pub sched: Option<String>,
+
+    /// Batches whose gradients make one step
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub grad_accum_steps: Option<usize>,
+
+    /// Limit of the gradient's norm
+    #[arg(long, value_name = "NORM", value_parser = values::positive)]
+    pub clip_grad: Option<f64>,
+
+    /// Label smoothing
+    #[arg(long, value_name = "F", value_parser = values::rate)]
+    pub smoothing: Option<f64>,
+
+    /// Weights of the classes in the loss
+    #[arg(long, value_name = "WEIGHTS", value_parser = ["none", "balanced"])]
+    pub class_weights: Option<String>,
+
+    /// Stop after this many epochs without a new best
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub patience: Option<usize>,
+
+    /// Validation metric that chooses the best epoch (`vpt list metrics`) [default: top1]
+    #[arg(long, value_name = "METRIC", value_parser = values::metric)]
+    pub eval_metric: Option<String>,
+}
+
+/// How training images are changed before the model sees them.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Augmentation")]
+pub struct AugmentArgs {
+    /// Train on the images exactly as evaluation sees them
+    #[arg(long)]
+    pub no_aug: bool,
+
+    /// Area of the random resized crop, as a share of the image
+    #[arg(long, visible_alias = "scale", value_name = "LOW,HIGH", value_parser = values::range, conflicts_with = "no_aug")]
+    pub rrc_scale: Option<[f64; 2]>,
+
+    /// Aspect ratio of the random resized crop
+    #[arg(long, visible_alias = "ratio", value_name = "LOW,HIGH", value_parser = values::range, conflicts_with = "no_aug")]
+    pub rrc_ratio: Option<[f64; 2]>,
+
+    /// Chance of a left-right flip
+    #[arg(long, visible_alias = "fliplr", value_name = "P", value_parser = values::fraction, conflicts_with = "no_aug")]
+    pub hflip: Option<f64>,
+
+    /// Chance of an upside-down flip
+    #[arg(long, visible_alias = "flipud", value_name = "P", value_parser = values::fraction, conflicts_with = "no_aug")]
+    pub vflip: Option<f64>,
+
+    /// Largest rotation either way, in degrees
+    #[arg(long, visible_alias = "degrees", value_name = "DEGREES", value_parser = values::degrees, conflicts_with = "no_aug")]
+    pub rotation: Option<f64>,
+
+    /// Strength of brightness, contrast and saturation changes
+    #[arg(long, value_name = "F", value_parser = values::fraction, conflicts_with = "no_aug")]
+    pub color_jitter: Option<f64>,
+
+    /// RandAugment: operations for an image and their magnitude (0 to 10)
+    #[arg(long, value_name = "N,M", value_parser = values::rand_augment, conflicts_with = "no_aug")]
+    pub rand_augment: Option<(usize, f64)>,
+
+    /// Chance of erasing a random rectangle
+    #[arg(long, visible_alias = "reprob", value_name = "P", value_parser = values::fraction, conflicts_with = "no_aug")]
+    pub random_erasing: Option<f64>,
+
+    /// Mixup alpha; 0 is off
+    #[arg(long, value_name = "ALPHA", value_parser = values::non_negative, conflicts_with = "no_aug")]
+    pub mixup: Option<f64>,
+
+    /// CutMix alpha; 0 is off
+    #[arg(long, value_name = "ALPHA", value_parser = values::non_negative, conflicts_with = "no_aug")]
+    pub cutmix: Option<f64>,
+
+    /// Feed the training images in the same order in every epoch
+    #[arg(long)]
+    pub no_shuffle: bool,
+}
+
+/// All of the above.
+#[derive(Args, Clone, Debug, Default)]
+pub struct TrainingArgs {
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    #[command(flatten)]
+    pub prompts: PromptArgs,
+
+    #[command(flatten)]
+    pub optim: OptimArgs,
+
+    #[command(flatten)]
+    pub augment: AugmentArgs,
+}
+
+impl TrainingArgs {
+    /// What was given, as a layer of settings.
+    pub fn layer(&self) -> Layer {
+        let mut layer = Layer::default();
+        self.sampling.add_to(&mut layer);
+        self.model.add_to(&mut layer);
+        self.prompts.add_to(&mut layer);
+        self.optim.add_to(&mut layer);
+        self.augment.add_to(&mut layer);
+        layer
+    }
+}
+
+impl SamplingArgs {
+    fn add_to(&self, layer: &mut Layer) {
+        layer.count("shots", self.shots);
+        layer.set("val_fraction", self.val_fraction);
+        layer.set("test_fraction", self.test_fraction);
+        layer.set("split_seed", self.split_seed.map(|seed| seed as i64));
+        layer.count("cache_mb", self.cache_mb);
+    }
+}
+
+impl ModelArgs {
+    fn add_to(&self, layer: &mut Layer) {
+        layer.set("model", self.model.clone());
+        layer.set(
+            "image_size",
+            self.img_size
+                .map(|size| size.map(|side| Value::Integer(side as i64)).to_vec()),
+        );
+        layer.set("pretrained", self.no_pretrained.then_some(false));
+        layer.set(
+            "init_from",
+            self.init_from
+                .as_ref()
+                .map(|path| path.to_string_lossy().into_owned()),
+        );
+    }
+}
+
+impl PromptArgs {
+    fn add_to(&self, layer: &mut Layer) {
+        layer.count("method.num_tokens", self.num_tokens);
+        layer.set("method.dropout", self.prompt_dropout);
+        layer.count("method.project_dim", self.prompt_project_dim);
+        layer.count("method.deep_layers", self.prompt_deep_layers);
+        layer.switch("method.last", self.prompt_last);
+        layer.switch("method.shared", self.prompt_shared);
+        layer.set("method.init", self.prompt_init.clone());
+        layer.set("method.pool", self.prompt_pool.clone());
+    }
+}
+
+impl OptimArgs {
+    fn add_to(&self, layer: &mut Layer) {
+        layer.count("epochs", self.epochs);
+        layer.count("batch_size", self.batch_size);
+        layer.set("opt", self.opt.clone());
+        layer.set("lr", self.lr);
+        layer.set("head_lr", self.head_lr);
+        layer.set("momentum", self.momentum);
+        layer.set("weight_decay", self.weight_decay);
+        layer.set("warmup_epochs", self.warmup_epochs);
+        layer.set("sched", self.sched.clone());
+        layer.count("grad_accum_steps", self.grad_accum_steps);
+        layer.set("clip_grad", self.clip_grad);
+        layer.set("smoothing", self.smoothing);
+        layer.set("class_weights", self.class_weights.clone());
+        layer.count("patience", self.patience);
+        layer.set("eval_metric", self.eval_metric.clone());
+    }
+}
+
+impl AugmentArgs {
+    fn add_to(&self, layer: &mut Layer) {
+        layer.set("augment", self.no_aug.then(|| "none".to_owned()));
+        layer.pair("augment.rrc_scale", self.rrc_scale);
+        layer.pair("augment.rrc_ratio", self.rrc_ratio);
+        layer.set("augment.hflip", self.hflip);
+        layer.set("augment.vflip", self.vflip);
+        layer.set("augment.rotation", self.rotation);
+        layer.set("augment.color_jitter", self.color_jitter);
+        let rand_augment =
+            |(operations, magnitude)| vec![Value::Integer(operations as i64), Value::Float(magnitude)];
+        layer.set("augment.rand_augment", self.rand_augment.map(rand_augment));
+        layer.set("augment.random_erasing", self.random_erasing);
+        layer.set("augment.mixup", self.mixup);
+        layer.set("augment.cutmix", self.cutmix);
+        layer.set("shuffle", self.no_shuffle.then_some(false));
+    }
+}

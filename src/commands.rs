@@ -1,0 +1,13 @@
+//! One file a command: its flags and what it does.
+
+pub mod bench;
+pub mod compare;
+pub mod completions;
+pub mod demo;
+pub mod eval;
+pub mod features;
+pub mod inspect;
+pub mod list;
+pub mod predict;
+pub mod probe;
+pub mod train;

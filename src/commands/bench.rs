@@ -1,0 +1,204 @@
+//! `vpt bench`: how fast this machine trains and predicts.
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use vpt_core::{Backbone, MethodConfig, PromptOptions, preset};
+use vpt_eval::report::format;
+use vpt_train::bench::{Bench, Speed, matmul_peak};
+
+use crate::cli::values;
+use crate::exit::Exit;
+use crate::session::Session;
+use crate::tables;
+
+const EXAMPLES: &str = "\
+Examples:
+  vpt bench
+  vpt bench --method vpt-deep --num-tokens 50 --batch 16 --mode train
+  vpt bench --model weights/vit_base --json
+
+Prints images a second, peak memory and achieved arithmetic next to what the machine's matrix product reaches.";
+
+/// Measure speed and memory
+#[derive(Args, Clone, Debug)]
+#[command(after_help = EXAMPLES, allow_negative_numbers = true)]
+pub struct BenchArgs {
+    /// Backbone: `demo` (built in), an architecture with random weights, a folder, or one weight file
+    #[arg(long, value_name = "MODEL", default_value = "demo")]
+    pub model: String,
+
+    /// Tuning method (`vpt list methods`)
+    #[arg(long, value_name = "METHOD", value_parser = values::method, default_value = "vpt-deep")]
+    pub method: String,
+
+    /// Prompt tokens in each block
+    #[arg(long, value_name = "N", default_value = "10", value_parser = values::count)]
+    pub num_tokens: usize,
+
+    /// Image size: pixels, or height x width [default: that of the backbone]
+    #[arg(long, visible_alias = "imgsz", value_name = "SIZE", value_parser = values::image_size)]
+    pub img_size: Option<[usize; 2]>,
+
+    /// Images in a batch
+    #[arg(short, long, visible_alias = "batch", value_name = "N", default_value = "32", value_parser = values::count)]
+    pub batch_size: usize,
+
+    /// What to measure [default: both]
+    #[arg(long, value_name = "MODE")]
+    pub mode: Option<Mode>,
+
+    /// Timed steps
+    #[arg(long, value_name = "N", default_value = "10", value_parser = values::count)]
+    pub steps: usize,
+}
+
+/// What `vpt bench` measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// Forward, backward and the optimiser's step
+    Train,
+    /// Forward only
+    Infer,
+}
+
+/// Sides of the matrices whose product shows what the device can reach.
+const CPU_MATRIX: usize = 1024;
+const GPU_MATRIX: usize = 4096;
+
+/// What was measured, and on what.
+#[derive(Serialize)]
+struct Report {
+    schema: &'static str,
+    vpt_version: &'static str,
+    device: String,
+    threads: usize,
+    model: String,
+    method: String,
+    num_tokens: usize,
+    image_size: [usize; 2],
+    batch_size: usize,
+    steps: usize,
+    tuned_params: usize,
+    total_params: usize,
+    matmul_gflop_per_second: f64,
+    train: Option<Speed>,
+    infer: Option<Speed>,
+}
+
+/// Measures the matrix product, then inference, then training, each in the order of its memory.
+pub fn run(args: &BenchArgs, session: &Session) -> Result<Exit> {
+    let output = session.output;
+    let backbone = args.backbone()?;
+    let options = PromptOptions {
+        num_tokens: args.num_tokens,
+        ..PromptOptions::default()
+    };
+    let method = MethodConfig::parse(&args.method, &options)?;
+    let image_size = args.img_size.unwrap_or(backbone.preprocess.input_size);
+    let device = session.device()?;
+    let bench = Bench::new(
+        &backbone,
+        &method,
+        image_size,
+        args.batch_size,
+        args.steps,
+        &device.device,
+    )?;
+    output.info(format!("measuring {} on {}", args.model, device.name));
+    let peak = matmul_peak(
+        &device.device,
+        if device.is_cpu { CPU_MATRIX } else { GPU_MATRIX },
+    )?;
+    let wants = |mode| args.mode.is_none_or(|only| only == mode);
+    let infer = wants(Mode::Infer).then(|| bench.infer()).transpose()?;
+    let train = wants(Mode::Train).then(|| bench.train()).transpose()?;
+    let (tuned_params, total_params) = bench.parameters();
+    let report = Report {
+        schema: "vpt-bench/1",
+        vpt_version: env!("CARGO_PKG_VERSION"),
+        device: device.name,
+        threads: session.threads(),
+        model: args.model.clone(),
+        method: method.to_string(),
+        num_tokens: method.prompts.map_or(0, |prompts| prompts.num_tokens),
+        image_size,
+        batch_size: args.batch_size,
+        steps: args.steps,
+        tuned_params,
+        total_params,
+        matmul_gflop_per_second: peak,
+        train,
+        infer,
+    };
+    output.json(&report)?;
+    output.result(report.text())?;
+    Ok(Exit::Success)
+}
+
+impl BenchArgs {
+    /// Weights, or random ones for the name of an architecture: the speed is the same.
+    fn backbone(&self) -> Result<Backbone> {
+        Ok(match preset(&self.model) {
+            Some(config) => Backbone::random(config, 0, 0),
+            None => Backbone::load(&self.model)?,
+        })
+    }
+}
+
+impl Report {
+    fn text(&self) -> String {
+        let [height, width] = self.image_size;
+        let prompts = if self.num_tokens > 0 {
+            format!(", {} tokens", self.num_tokens)
+        } else {
+            String::new()
+        };
+        let head = tables::pairs(&[
+            ("device", format!("{}, {} CPU threads", self.device, self.threads)),
+            (
+                "model",
+                format!(
+                    "{}, {height} x {width} pixels, batch {}",
+                    self.model, self.batch_size
+                ),
+            ),
+            ("method", format!("{}{prompts}", self.method)),
+            (
+                "matrix product",
+                format!("{:.0} GFLOP/s", self.matmul_gflop_per_second),
+            ),
+        ]);
+        let rows = [("train", &self.train), ("infer", &self.infer)];
+        let rows = rows
+            .into_iter()
+            .filter_map(|(mode, speed)| Some(self.row(mode, speed.as_ref()?)));
+        let titles = [
+            "mode",
+            "images/s",
+            "ms/step",
+            "GFLOP/image",
+            "GFLOP/s",
+            "of the product",
+            "peak memory",
+        ];
+        format!("{head}\n\n{}", tables::plain(&titles, rows))
+    }
+
+    fn row(&self, mode: &str, speed: &Speed) -> Vec<String> {
+        vec![
+            mode.to_owned(),
+            format::rate(speed.images_per_second),
+            format!("{:.1}", speed.seconds_per_step * 1e3),
+            format!("{:.2}", speed.gflop_per_image),
+            format!("{:.0}", speed.gflop_per_second),
+            format!(
+                "{:.0} %",
+                100.0 * speed.gflop_per_second / self.matmul_gflop_per_second
+            ),
+            speed
+                .peak_memory_bytes
+                .map_or(format::UNKNOWN.to_owned(), format::bytes),
+        ]
+    }
+}

@@ -1,0 +1,337 @@
+//! `vpt compare`: methods × seeds on the same images, with paired statistics.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use vpt_core::device::DeviceChoice;
+use vpt_data::atomic;
+use vpt_eval::report::{comparison_html, comparison_markdown, format};
+use vpt_eval::{Bootstrap, Comparison, RunSummary};
+use vpt_train::TrainConfig;
+
+use crate::child::Child;
+use crate::cli::DataArgs;
+use crate::cli::layer::Layer;
+use crate::cli::training::TrainingArgs;
+use crate::cli::values::{self, Seeds, Setting};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::planned_run::{Found, PlannedRun};
+use crate::session::Session;
+use crate::settings::Settings;
+use crate::{interrupt, progress, shell, tables};
+
+const EXAMPLES: &str = "\
+Examples:
+  vpt compare --data-dir my_images
+  vpt compare --data-dir my_images --methods vpt-deep,linear,full --seeds 5 --epochs 20
+  vpt compare --data-dir my_images --set vpt-deep.lr=0.02 --set full.lr=1e-4
+  vpt compare --task fundus --seeds 7,8 --baseline linear
+
+Each method is trained with each seed in a process of its own and reads the test split once. Runs that are
+already there with the same settings, data, backbone and version are reused.";
+
+/// Compare methods on the same images, over several seeds
+#[derive(Args, Clone, Debug)]
+#[command(after_help = EXAMPLES, allow_negative_numbers = true)]
+pub struct CompareArgs {
+    /// Methods, separated by commas (`vpt list methods`)
+    #[arg(
+        long,
+        value_name = "METHODS",
+        value_delimiter = ',',
+        default_value = "vpt-deep,vpt-shallow,linear,full"
+    )]
+    pub methods: Vec<String>,
+
+    /// How many seeds, or which ones: `3` or `0,1,7`
+    #[arg(long, value_name = "N|LIST", default_value = "3", value_parser = values::seeds)]
+    pub seeds: Seeds,
+
+    /// Method that the others are measured against [default: full, or else the last one]
+    #[arg(long, value_name = "METHOD", value_parser = values::method)]
+    pub baseline: Option<String>,
+
+    /// A setting for all methods, or for one: `lr=0.01`, `vpt-deep.lr=0.01`; may be given several times
+    #[arg(long, value_name = "[METHOD.]KEY=VALUE", value_parser = values::setting)]
+    pub set: Vec<Setting>,
+
+    /// Confidence level of the intervals
+    #[arg(long, value_name = "LEVEL", default_value = "0.95", value_parser = values::level)]
+    pub ci: f64,
+
+    #[command(flatten)]
+    pub data: DataArgs,
+
+    #[command(flatten)]
+    pub training: TrainingArgs,
+
+    /// Settings in TOML, by the names in a run's args.toml
+    #[arg(short, long, value_name = "FILE", help_heading = "Run")]
+    pub config: Option<PathBuf>,
+
+    /// Folder that holds runs
+    #[arg(
+        long,
+        visible_alias = "project",
+        value_name = "DIR",
+        default_value = "runs",
+        help_heading = "Run"
+    )]
+    pub output: PathBuf,
+
+    /// Name of the comparison [default: that of the data]
+    #[arg(long, visible_alias = "name", value_name = "NAME", help_heading = "Run")]
+    pub experiment: Option<String>,
+}
+
+/// Trains what is missing, then compares.
+pub fn run(args: &CompareArgs, session: &Session) -> Result<Exit> {
+    let output = session.output;
+    let baseline = args.baseline()?;
+    let (plans, name) = args.plans()?;
+    let folders = Folders::new(&args.output, args.experiment.as_deref().unwrap_or(&name));
+    interrupt::handle(output, "stopping after this step; Ctrl-C again stops at once")?;
+
+    let device = device_of_children(session)?;
+    let mut runs = Vec::new();
+    let mut failures = Vec::new();
+    for (index, plan) in plans.iter().enumerate() {
+        let label = format!(
+            "[{}/{}] {} seed {}",
+            index + 1,
+            plans.len(),
+            plan.config.method,
+            plan.config.seed
+        );
+        match folders.complete(plan, &label, &device, session)? {
+            Ended::Finished(folder) => runs.push(folders.summary(&folder)?),
+            Ended::Failed(reason) => {
+                output.error(format!("{label}: {reason}"));
+                failures.push(format!(
+                    "No result of {} with seed {}: {reason}.",
+                    plan.config.method, plan.config.seed
+                ));
+            }
+            Ended::Interrupted => {
+                output.hint("the same command goes on from there");
+                return Ok(Exit::Interrupted);
+            }
+        }
+    }
+    if runs.is_empty() {
+        return Err(Failure::new("no run succeeded").into());
+    }
+    let metric = &plans[0].config.eval_metric;
+    let bootstrap = Bootstrap {
+        level: args.ci,
+        ..Bootstrap::default()
+    };
+    let mut comparison = Comparison::with_metric(&runs, &baseline, metric, &bootstrap)?;
+    comparison.commands = vec![command()];
+    comparison.notes.extend(failures.iter().cloned());
+    folders.write(&comparison)?;
+    output.json(&comparison)?;
+    output.result(tables::comparison(&comparison))?;
+    output.result(format!("\n{}", folders.listing()))?;
+    Ok(if failures.is_empty() {
+        Exit::Success
+    } else {
+        Exit::Failure
+    })
+}
+
+impl CompareArgs {
+    /// The method that the others are measured against.
+    fn baseline(&self) -> Result<String> {
+        let last = self.methods.last().cloned().unwrap_or_default();
+        let has = |name: &str| self.methods.iter().any(|method| method == name);
+        match &self.baseline {
+            Some(baseline) if has(baseline) => Ok(baseline.clone()),
+            Some(baseline) => Err(Failure::usage(format!(
+                "the baseline `{baseline}` is not among the methods"
+            ))
+            .hint(format!(
+                "add it: `--methods {},{baseline}`",
+                self.methods.join(",")
+            ))
+            .into()),
+            None if has("full") => Ok("full".to_owned()),
+            None => Ok(last),
+        }
+    }
+
+    /// All runs, seed by seed, and the name of the data.
+    fn plans(&self) -> Result<(Vec<PlannedRun>, String)> {
+        let settings = Settings::read(&self.data, self.config.as_deref())?;
+        let first = self.config_of(&settings, &self.methods[0], self.seeds.0[0])?;
+        let dataset = first.open_dataset()?;
+        let data_fingerprint = dataset.fingerprint()?;
+        let mut plans = Vec::new();
+        for &seed in &self.seeds.0 {
+            for method in &self.methods {
+                let config = self.config_of(&settings, method, seed)?;
+                if config.open_options() != first.open_options()
+                    || config.data_dir != first.data_dir
+                    || config.classes != first.classes
+                {
+                    return Err(Failure::usage(format!(
+                        "`{method}` would not see the same images as the others"
+                    ))
+                    .hint("leave settings of the data to the flags for all methods")
+                    .into());
+                }
+                let backbone_sha256 = config.load_backbone()?.sha256;
+                plans.push(PlannedRun {
+                    config,
+                    backbone_sha256,
+                    data_fingerprint: data_fingerprint.clone(),
+                });
+            }
+        }
+        Ok((plans, dataset.name))
+    }
+
+    /// Flags, then `--set` for all methods, then `--set` for this one.
+    fn config_of(&self, settings: &Settings, method: &str, seed: u64) -> Result<TrainConfig> {
+        let (mut all, mut one) = (Layer::default(), Layer::default());
+        for Setting { key, value } in &self.set {
+            match self
+                .methods
+                .iter()
+                .find_map(|name| Some((name, key.strip_prefix(name)?.strip_prefix('.')?)))
+            {
+                None => all.written(key, value),
+                Some((name, key)) if name == method => one.written(key, value),
+                Some(_) => {}
+            }
+        }
+        one.set("method.name", Some(method.to_owned()));
+        one.set("seed", Some(seed as i64));
+        settings.with([self.training.layer(), all, one])
+    }
+}
+
+/// How one run of the comparison ended.
+enum Ended {
+    Finished(PathBuf),
+    Failed(String),
+    Interrupted,
+}
+
+/// `runs/compare/<name>`, and `runs/train` where a finished run may serve as well.
+struct Folders {
+    comparison: PathBuf,
+    trained: PathBuf,
+}
+
+impl Folders {
+    fn new(output: &Path, name: &str) -> Self {
+        Self {
+            comparison: output.join("compare").join(name),
+            trained: output.join("train"),
+        }
+    }
+
+    /// Finds a run, or trains it in a process of its own: its peak memory is then its own, and a crash is no one else's.
+    fn complete(&self, plan: &PlannedRun, label: &str, device: &str, session: &Session) -> Result<Ended> {
+        let output = session.output;
+        let folder = match plan.find(&self.comparison, &self.trained) {
+            Found::Finished(folder) => {
+                output.info(format!("{label}: finished already in {}", folder.display()));
+                return Ok(Ended::Finished(folder));
+            }
+            Found::Begun(folder) => folder,
+            Found::Nothing(folder) => {
+                plan.prepare(&folder)?;
+                folder
+            }
+        };
+        let bar = progress::spinner(output, label);
+        let started = Instant::now();
+        let words = [
+            "train",
+            "--resume",
+            &folder.to_string_lossy(),
+            "--json",
+            "--stop-with-stdin",
+            "--device",
+            device,
+        ];
+        let child = Child::run(&words.map(str::to_owned), |line| {
+            bar.set_message(line.trim().to_owned())
+        })?;
+        bar.finish_and_clear();
+        Ok(match child.code {
+            Some(0) => {
+                output.info(format!(
+                    "{label}: {}",
+                    format::duration(started.elapsed().as_secs_f64())
+                ));
+                Ended::Finished(folder)
+            }
+            _ if interrupt::requested() => Ended::Interrupted,
+            Some(130) => Ended::Interrupted,
+            _ => Ended::Failed(child.reason()),
+        })
+    }
+
+    /// A finished run, with its folder as links in the comparison's folder shall name it.
+    fn summary(&self, folder: &Path) -> Result<RunSummary> {
+        let name = folder.file_name().map(Path::new).unwrap_or(folder);
+        let run_dir = match folder.starts_with(&self.comparison) {
+            true => name.to_owned(),
+            false => Path::new("../../train").join(name),
+        };
+        Ok(RunSummary {
+            run_dir,
+            ..RunSummary::load(folder)?
+        })
+    }
+
+    fn write(&self, comparison: &Comparison) -> Result<()> {
+        comparison.save(&self.comparison.join("comparison.json"))?;
+        for (name, text) in [
+            ("comparison.md", comparison_markdown(comparison)),
+            ("comparison.html", comparison_html(comparison)),
+        ] {
+            let path = self.comparison.join(name);
+            atomic::write_bytes(&path, text.as_bytes())
+                .with_context(|| format!("cannot write `{}`", path.display()))?;
+        }
+        Ok(())
+    }
+
+    fn listing(&self) -> String {
+        let path = |name: &str| self.comparison.join(name).display().to_string();
+        tables::pairs(&[
+            ("page", path("comparison.html")),
+            ("markdown", path("comparison.md")),
+            ("numbers", path("comparison.json")),
+        ])
+    }
+}
+
+/// The device is tried once, here, and not again by each child.
+fn device_of_children(session: &Session) -> Result<String> {
+    let choice = if session.device()?.is_cpu {
+        DeviceChoice::Cpu
+    } else {
+        session.choice
+    };
+    Ok(choice.to_string())
+}
+
+/// The command as it was typed, without what only changes how it talks.
+fn command() -> String {
+    let silent = |word: &String| {
+        matches!(
+            word.as_str(),
+            "--json" | "-q" | "--quiet" | "-v" | "-vv" | "--verbose"
+        )
+    };
+    let words = std::env::args().skip(1).filter(|word| !silent(word));
+    shell::line(["vpt".to_owned()].into_iter().chain(words))
+}

@@ -1,0 +1,374 @@
+//! `vpt inspect`: look into a model, a task file, a data set or a device.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use vpt_core::device::{self, DeviceSummary};
+use vpt_core::parity::{self, ParityReport};
+use vpt_core::{Backbone, VitConfig};
+use vpt_data::{DataSummary, Dataset, OpenOptions, Preprocess};
+use vpt_eval::report::format;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::session::Session;
+use crate::tables;
+use crate::target::Target;
+
+const EXAMPLES: &str = "\
+Examples:
+  vpt inspect model demo
+  vpt inspect task runs/train/my_images
+  vpt inspect data my_images
+  vpt inspect device --check";
+
+/// Files that a list shows.
+const LISTED: usize = 20;
+
+/// Look into a model, a task file, a data set or a device
+#[derive(Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct InspectArgs {
+    #[command(subcommand)]
+    pub what: What,
+}
+
+/// What to look into.
+#[derive(Clone, Debug, Subcommand)]
+pub enum What {
+    /// Architecture, preprocessing and parameters of a backbone
+    Model {
+        /// `demo` (built in), a folder with model.safetensors and config.json, or one weight file
+        #[arg(value_name = "MODEL", default_value = "demo")]
+        model: String,
+    },
+    /// Classes, method, backbone and metrics that a task file carries
+    Task {
+        /// Run folder or task file
+        #[arg(value_name = "TASKFILE|RUN")]
+        target: PathBuf,
+    },
+    /// Images per split and class, sizes, colour modes, duplicates across splits
+    Data {
+        /// The data set's folder
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+    },
+    /// The device that would be used
+    Device {
+        /// Compare logits and gradients with the CPU
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+/// Prints what is to be known.
+pub fn run(args: &InspectArgs, session: &Session) -> Result<Exit> {
+    match &args.what {
+        What::Model { model } => inspect_model(model, session),
+        What::Task { target } => inspect_task(target, session),
+        What::Data { dir } => inspect_data(dir, session),
+        What::Device { check } => inspect_device(*check, session),
+    }
+}
+
+#[derive(Serialize)]
+struct ModelReport<'a> {
+    source: &'a str,
+    architecture: &'a str,
+    config: &'a VitConfig,
+    preprocess: &'a Preprocess,
+    params: usize,
+    head_classes: usize,
+    sha256: &'a str,
+}
+
+fn inspect_model(model: &str, session: &Session) -> Result<Exit> {
+    let backbone = Backbone::load(model)?;
+    let vit = &backbone.config;
+    session.output.json(&ModelReport {
+        source: &backbone.source,
+        architecture: &backbone.architecture,
+        config: vit,
+        preprocess: &backbone.preprocess,
+        params: backbone.num_params(),
+        head_classes: backbone.num_classes,
+        sha256: &backbone.sha256,
+    })?;
+    let head = match backbone.num_classes {
+        0 => "none".to_owned(),
+        classes => format!("{classes} classes"),
+    };
+    session.output.result(tables::pairs(&[
+        ("architecture", backbone.architecture.clone()),
+        ("source", backbone.source.clone()),
+        (
+            "parameters",
+            format!("{} without the head", format::count(backbone.num_params())),
+        ),
+        (
+            "blocks",
+            format!(
+                "{} of width {}, {} heads",
+                vit.depth, vit.embed_dim, vit.num_heads
+            ),
+        ),
+        ("patches", size(vit.patch_size)),
+        ("tokens", tokens(vit)),
+        ("head", head),
+        ("preprocess", preprocess(&backbone.preprocess)),
+        ("sha256", backbone.sha256.clone()),
+    ]))?;
+    Ok(Exit::Success)
+}
+
+fn inspect_task(target: &Path, session: &Session) -> Result<Exit> {
+    let Target { path, task } = Target::open(target)?;
+    let metadata = &task.metadata;
+    session.output.json(metadata)?;
+    let tensors = task
+        .tensors
+        .iter()
+        .map(|(name, tensor)| format!("{name} {:?}", tensor.shape));
+    let metrics = metadata
+        .metrics
+        .iter()
+        .map(|(name, value)| format!("{name} {value:.4}"));
+    session.output.result(tables::pairs(&[
+        ("task file", path.display().to_string()),
+        ("task", format!("{} ({})", metadata.task.name, metadata.task.kind)),
+        ("classes", metadata.task.classes.join(", ")),
+        ("method", metadata.method.to_string()),
+        ("tensors", shortened(tensors.collect())),
+        (
+            "backbone",
+            format!(
+                "{} from {}",
+                metadata.backbone.architecture, metadata.backbone.source
+            ),
+        ),
+        ("sha256", metadata.backbone.sha256.clone()),
+        ("preprocess", preprocess(&metadata.preprocess)),
+        ("validation", metrics.collect::<Vec<_>>().join(", ")),
+        ("epoch", metadata.training.epoch.to_string()),
+        ("seed", metadata.training.seed.to_string()),
+        (
+            "trained",
+            format!("{} with vpt {}", metadata.training.date, metadata.vpt_version),
+        ),
+    ]))?;
+    Ok(Exit::Success)
+}
+
+fn inspect_data(dir: &Path, session: &Session) -> Result<Exit> {
+    // What is wrong with the images is what is asked for, so it must not end the command.
+    let dataset = Dataset::open(
+        dir,
+        &OpenOptions {
+            check_images: false,
+            ..OpenOptions::default()
+        },
+    )?;
+    let summary = DataSummary::of(&dataset)?;
+    session.output.json(&summary)?;
+    session.output.result(data_text(&summary))?;
+    Ok(Exit::Success)
+}
+
+fn data_text(summary: &DataSummary) -> String {
+    let [width, height] = [summary.width, summary.height]
+        .map(|range| format!("{} to {}, median {}", range.min, range.max, range.median));
+    let modes = summary
+        .modes
+        .iter()
+        .map(|(mode, count)| format!("{mode} {count}"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let images: usize = summary.splits.iter().map(|split| split.images).sum();
+    let mut parts = vec![
+        tables::pairs(&[
+            (
+                "data",
+                format!(
+                    "{} ({}), {} classes",
+                    summary.root.display(),
+                    summary.format,
+                    summary.classes.len()
+                ),
+            ),
+            (
+                "images",
+                format!("{images}, {}", format::bytes(summary.total_bytes)),
+            ),
+            ("width", width),
+            ("height", height),
+            ("colours", modes),
+            (
+                "imbalance",
+                format!(
+                    "{:.1} images of the largest class for one of the smallest",
+                    summary.imbalance
+                ),
+            ),
+        ]),
+        classes_table(summary),
+    ];
+    let lists = [
+        ("in two splits", &summary.duplicates_across_splits),
+        ("under two classes", &summary.contradictions),
+    ];
+    for (what, pairs) in lists.into_iter().filter(|(_, pairs)| !pairs.is_empty()) {
+        let files = pairs
+            .iter()
+            .take(LISTED)
+            .map(|pair| format!("  {} = {}", pair.first.path, pair.second.path));
+        parts.push(listed(
+            &format!("the same image {what}"),
+            files.collect(),
+            pairs.len(),
+        ));
+    }
+    if !summary.unreadable.is_empty() {
+        let files = summary
+            .unreadable
+            .iter()
+            .take(LISTED)
+            .map(|bad| format!("  {}: {}", bad.path.display(), bad.reason));
+        parts.push(listed("unreadable", files.collect(), summary.unreadable.len()));
+    }
+    parts.extend(summary.notes.iter().map(|note| format!("note: {note}")));
+    parts.join("\n\n")
+}
+
+fn classes_table(summary: &DataSummary) -> String {
+    let titles: Vec<_> = ["class"]
+        .into_iter()
+        .chain(summary.splits.iter().map(|split| split.split.name()))
+        .collect();
+    let row = |(label, class): (usize, &String)| {
+        let counts = summary
+            .splits
+            .iter()
+            .map(|split| split.per_class[label].to_string());
+        [class.clone()].into_iter().chain(counts).collect()
+    };
+    tables::plain(&titles, summary.classes.iter().enumerate().map(row))
+}
+
+/// A title with a count, the first lines, and how many there are beyond them.
+fn listed(title: &str, mut lines: Vec<String>, count: usize) -> String {
+    lines.insert(0, format!("{title}: {count}"));
+    if count > LISTED {
+        lines.push(format!("  and {} more", count - LISTED));
+    }
+    lines.join("\n")
+}
+
+#[derive(Serialize)]
+struct DeviceReport {
+    device: String,
+    note: Option<String>,
+    adapters: Vec<DeviceSummary>,
+    check: Option<ParityReport>,
+}
+
+fn inspect_device(check: bool, session: &Session) -> Result<Exit> {
+    let selected = session.device()?;
+    let adapters = device::adapters();
+    let check = check.then(|| parity::check(&selected)).transpose()?;
+    let mut lines = vec![("device", selected.name.clone())];
+    lines.extend(selected.note.clone().map(|note| ("", note)));
+    for adapter in &adapters {
+        let DeviceSummary {
+            index,
+            name,
+            api,
+            kind,
+            driver,
+        } = adapter;
+        lines.push((
+            "adapter",
+            format!("gpu:{index}  {name} ({api}, {kind}) {driver}")
+                .trim_end()
+                .to_owned(),
+        ));
+    }
+    if let Some(report) = &check {
+        let verdict = if report.passed {
+            "agrees with the CPU"
+        } else {
+            "differs from the CPU"
+        };
+        lines.push(("check", verdict.to_owned()));
+        lines.push((
+            "",
+            format!(
+                "logits differ by {:.1e} of {:.2}",
+                report.max_abs_logits, report.largest_logit
+            ),
+        ));
+        lines.push((
+            "",
+            format!(
+                "gradients differ by {:.1e} of {:.2}",
+                report.max_abs_grad, report.largest_grad
+            ),
+        ));
+    }
+    session.output.result(tables::pairs(&lines))?;
+    let failed = check.as_ref().is_some_and(|report| !report.passed);
+    let name = selected.name.clone();
+    session.output.json(&DeviceReport {
+        device: selected.name,
+        note: selected.note,
+        adapters,
+        check,
+    })?;
+    match failed {
+        false => Ok(Exit::Success),
+        true => Err(
+            Failure::new(format!("device `{name}` computes other numbers than the CPU"))
+                .hint("use `--device cpu`, or update the driver")
+                .into(),
+        ),
+    }
+}
+
+fn size([height, width]: [usize; 2]) -> String {
+    format!("{height} x {width} pixels")
+}
+
+fn tokens(vit: &VitConfig) -> String {
+    format!(
+        "{} patches and {} before them",
+        vit.num_patches(),
+        vit.num_prefix_tokens()
+    )
+}
+
+fn preprocess(preprocess: &Preprocess) -> String {
+    let Preprocess {
+        input_size,
+        mean,
+        std,
+        interpolation,
+        crop_pct,
+        crop_mode,
+    } = preprocess;
+    let text = format!(
+        "{}, {interpolation:?}, {crop_mode:?} crop {crop_pct}, mean {mean:?}, std {std:?}",
+        size(*input_size)
+    );
+    text.to_lowercase()
+}
+
+/// The first few, and how many there are.
+fn shortened(names: Vec<String>) -> String {
+    const SHOWN: usize = 6;
+    match names.len() {
+        count if count > SHOWN => format!("{}, … ({count} in all)", names[..SHOWN].join(", ")),
+        _ => names.join(", "),
+    }
+}

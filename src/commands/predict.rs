@@ -1,0 +1,223 @@
+//! `vpt predict`: classify images.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use serde::Serialize;
+use vpt_core::Classifier;
+use vpt_core::device::SelectedDevice;
+use vpt_data::{DataError, Sample, atomic, decode};
+use vpt_eval::{EvalError, PredictOptions, Predictions, csv, predict};
+
+use crate::cli::values;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::session::Session;
+use crate::target::Target;
+use crate::{inputs, progress};
+
+const EXAMPLES: &str = "\
+Examples:
+  vpt predict runs/train/my_images photo.jpg
+  vpt predict best.safetensors folder/ --output labels.csv
+  find . -name '*.jpg' | vpt predict runs/train/my_images - --json
+
+With `--json`, one object a line: {\"path\", \"label\", \"logits\", \"probs\"}, classes in the order of the task file.
+Images that cannot be read are reported and make the exit code 1; the others are classified all the same.";
+
+/// Classify images
+#[derive(Args, Clone, Debug)]
+#[command(after_help = EXAMPLES, allow_negative_numbers = true)]
+pub struct PredictArgs {
+    /// Run folder or task file
+    #[arg(value_name = "TASKFILE|RUN")]
+    pub target: PathBuf,
+
+    /// Images, folders, or `-` for paths on stdin
+    #[arg(value_name = "IMAGE|DIR|-", required = true)]
+    pub inputs: Vec<PathBuf>,
+
+    /// Backbone, if it is no longer where training found it
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
+
+    /// Classes to show for each image
+    #[arg(long, visible_alias = "topk", value_name = "K", default_value = "3", value_parser = values::count)]
+    pub top_k: usize,
+
+    /// Images in a batch
+    #[arg(short, long, visible_alias = "batch", value_name = "N", default_value = "32", value_parser = values::count)]
+    pub batch_size: usize,
+
+    /// Also write path, label and probabilities to a CSV file
+    #[arg(long, value_name = "FILE.csv")]
+    pub output: Option<PathBuf>,
+}
+
+/// One line of `--json`.
+#[derive(Serialize)]
+struct Line<'a> {
+    path: &'a Path,
+    label: &'a str,
+    logits: Vec<f32>,
+    probs: Vec<f64>,
+}
+
+/// Classifies batch by batch, so that paths on stdin are answered as they come.
+pub fn run(args: &PredictArgs, session: &Session) -> Result<Exit> {
+    let output = session.output;
+    let target = Target::open(&args.target)?;
+    let backbone = target.backbone(args.model.as_deref())?;
+    let device = session.device()?;
+    let model = Predictor {
+        model: target.task.apply(&backbone, &device.device)?,
+        device,
+        target,
+        batch_size: args.batch_size,
+    };
+
+    let mut paths = inputs::images(&args.inputs).peekable();
+    let mut csv = args
+        .output
+        .as_ref()
+        .map(|_| csv_titles(&model.target.task.metadata.task.classes));
+    let (mut done, mut bad) = (0, 0);
+    let bar = progress::bar(output, 0, "{spinner} {pos} images, {per_sec}");
+    while paths.peek().is_some() {
+        let batch = paths.by_ref().take(args.batch_size).collect::<Result<Vec<_>>>()?;
+        let (predictions, unreadable) = model.predict(&batch)?;
+        for error in &unreadable {
+            bar.suspend(|| output.error(error));
+        }
+        bad += unreadable.len();
+        if let Some(predictions) = predictions {
+            bar.suspend(|| print(&predictions, args.top_k, output))?;
+            done += predictions.len();
+            csv.iter_mut()
+                .for_each(|csv| csv.push_str(&csv_lines(&predictions)));
+        }
+        bar.set_position(done as u64);
+    }
+    bar.finish_and_clear();
+    if let Some((csv, path)) = csv.zip(args.output.as_ref()) {
+        atomic::write_bytes(path, csv.as_bytes())
+            .with_context(|| format!("cannot write `{}`", path.display()))?;
+    }
+    match bad {
+        0 => Ok(Exit::Success),
+        _ => Err(
+            Failure::new(format!("{bad} of {} images could not be read", done + bad))
+                .hint("replace or remove these files; the others are classified")
+                .into(),
+        ),
+    }
+}
+
+/// A model, and how to feed it.
+struct Predictor {
+    target: Target,
+    model: Classifier,
+    device: SelectedDevice,
+    batch_size: usize,
+}
+
+impl Predictor {
+    /// Predictions for those of `paths` that can be read, and why the others cannot.
+    fn predict(&self, paths: &[PathBuf]) -> Result<(Option<Predictions>, Vec<DataError>)> {
+        match self.predict_all(paths) {
+            Ok(predictions) => Ok((Some(predictions), Vec::new())),
+            Err(EvalError::Data(_)) => {
+                // Rare, so it may cost a second look at each image of the batch.
+                let (mut good, mut bad) = (Vec::new(), Vec::new());
+                for path in paths {
+                    match decode(path) {
+                        Ok(_) => good.push(path.clone()),
+                        Err(error) => bad.push(error),
+                    }
+                }
+                let predictions = if good.is_empty() {
+                    None
+                } else {
+                    Some(self.predict_all(&good)?)
+                };
+                Ok((predictions, bad))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn predict_all(&self, paths: &[PathBuf]) -> Result<Predictions, EvalError> {
+        let samples: Vec<_> = paths
+            .iter()
+            .map(|path| Sample {
+                path: path.clone(),
+                label: 0,
+            })
+            .collect();
+        let metadata = &self.target.task.metadata;
+        let options = PredictOptions {
+            batch_size: self.batch_size,
+            workers: 0,
+        };
+        let device = &self.device.device;
+        predict(
+            &self.model,
+            &samples,
+            &metadata.task.classes,
+            &metadata.preprocess,
+            &options,
+            device,
+            &mut |_, _| {},
+        )
+    }
+}
+
+/// Prints one line an image.
+fn print(predictions: &Predictions, top_k: usize, output: Output) -> Result<()> {
+    let (probs, labels) = (predictions.probs(), predictions.top1());
+    for (index, path) in predictions.paths.iter().enumerate() {
+        let probs = probs.row(index).to_vec();
+        let label = &predictions.classes[labels[index]];
+        output.json_line(&Line {
+            path,
+            label,
+            logits: predictions.logits.row(index).to_vec(),
+            probs: probs.clone(),
+        })?;
+        let mut order: Vec<usize> = (0..probs.len()).collect();
+        order.sort_by(|&a, &b| probs[b].total_cmp(&probs[a]));
+        let shown = order
+            .iter()
+            .take(top_k)
+            .map(|&class| format!("{} {:.1} %", predictions.classes[class], probs[class] * 100.0));
+        output.result(format!(
+            "{}  {}",
+            path.display(),
+            shown.collect::<Vec<_>>().join(", ")
+        ))?;
+    }
+    Ok(())
+}
+
+fn csv_titles(classes: &[String]) -> String {
+    let probs = classes.iter().map(|class| format!("prob_{class}"));
+    csv::line(["path", "label"].map(str::to_owned).into_iter().chain(probs))
+}
+
+fn csv_lines(predictions: &Predictions) -> String {
+    let (probs, labels) = (predictions.probs(), predictions.top1());
+    let line = |(index, path): (usize, &PathBuf)| {
+        let names = [
+            path.display().to_string(),
+            predictions.classes[labels[index]].clone(),
+        ];
+        csv::line(
+            names
+                .into_iter()
+                .chain(probs.row(index).iter().map(|prob| format!("{prob:.6}"))),
+        )
+    };
+    predictions.paths.iter().enumerate().map(line).collect()
+}

@@ -1,0 +1,69 @@
+//! [`Session`]: what the global flags decide for every command.
+
+use std::num::NonZero;
+
+use anyhow::Result;
+use vpt_core::device::{self, DeviceChoice, SelectedDevice};
+
+use crate::cli::GlobalArgs;
+use crate::output::Output;
+
+/// The printer and the device choice.
+#[derive(Clone, Copy, Debug)]
+pub struct Session {
+    /// The printer.
+    pub output: Output,
+    /// What `--device` says.
+    pub choice: DeviceChoice,
+    threads: usize,
+}
+
+impl Session {
+    /// Applies the global flags: threads, log level, trial runs of GPUs.
+    pub fn start(global: &GlobalArgs, output: Output) -> Result<Self> {
+        log_to_stderr(global);
+        if let Some(threads) = global.threads {
+            device::set_threads(threads)?;
+        }
+        device::set_child_probe(true);
+        let all = || std::thread::available_parallelism().map_or(1, NonZero::get);
+        Ok(Self {
+            output,
+            choice: global.device,
+            threads: global.threads.unwrap_or_else(all),
+        })
+    }
+
+    /// CPU threads that may be busy at once.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Opens the device, and says why if it is not the one that might be expected.
+    pub fn device(&self) -> Result<SelectedDevice> {
+        let selected = device::select(&self.choice)?;
+        if let Some(note) = &selected.note {
+            self.output.detail(note);
+        }
+        Ok(selected)
+    }
+}
+
+/// What libraries log: warnings, more with `-v`, or what `RUST_LOG` says. Graphics drivers are chatty, so they start at errors.
+fn log_to_stderr(global: &GlobalArgs) {
+    let level = match (global.quiet, global.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warn,wgpu_core=error,wgpu_hal=error,naga=error",
+        (false, 1) => "info,wgpu_core=error,wgpu_hal=error,naga=error",
+        (false, _) => "debug",
+    };
+    let filter = std::env::var("RUST_LOG")
+        .ok()
+        .and_then(|filter| filter.parse().ok());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter.unwrap_or_else(|| tracing_subscriber::EnvFilter::new(level)))
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .without_time()
+        .init();
+}

@@ -1,0 +1,389 @@
+//! The road of a user: train, evaluate, predict, take features, look inside, go on.
+
+use std::fs;
+
+use safetensors::SafeTensors;
+
+use crate::sandbox::Sandbox;
+
+const CLASSES: [&str; 3] = ["ant", "bee", "cat"];
+
+fn trained(sandbox: &Sandbox, flags: &str) {
+    sandbox.draw("pets", &CLASSES, [6, 3, 4]);
+    let model = sandbox.model();
+    let run = sandbox.run(
+        &format!("train --data-dir pets --epochs 2 --batch 8 --model {model} {flags}"),
+        0,
+    );
+    assert!(run.stdout.contains("vpt eval runs/train/pets"), "{}", run.stdout);
+}
+
+#[test]
+fn train_eval_predict() {
+    let sandbox = Sandbox::new();
+    trained(&sandbox, "--num-tokens 2");
+    let files = sandbox.listing("runs/train/pets");
+    for file in [
+        "args.toml",
+        "results.csv",
+        "results.json",
+        "results.svg",
+        "best.safetensors",
+        "last.safetensors",
+        "predictions.csv",
+        "confusion_matrix.svg",
+        "labels.txt",
+        "train_batch0.jpg",
+        "log.txt",
+    ] {
+        assert!(files.iter().any(|found| found == file), "no {file} in {files:?}");
+    }
+    assert!(files.iter().all(|file| !file.ends_with(".tmp")), "{files:?}");
+
+    let eval = sandbox.run("eval runs/train/pets --json", 0);
+    let (again, trained) = (eval.json(), sandbox.json("runs/train/pets/results.json"));
+    assert_eq!(
+        again["metrics"]["top1"], trained["metrics"]["top1"],
+        "eval repeats what training reported"
+    );
+    assert_eq!(again["images"], 12);
+    assert_eq!(again["schema"], "vpt-results/1");
+    assert!(eval.stderr.is_empty(), "{}", eval.stderr);
+
+    let table = sandbox
+        .run(
+            "eval runs/train/pets/best.safetensors --split val --save-predictions val.csv",
+            0,
+        )
+        .stdout;
+    assert!(
+        table.contains("balanced_accuracy") && table.contains("bee"),
+        "{table}"
+    );
+    assert_eq!(
+        String::from_utf8(sandbox.read("val.csv"))
+            .unwrap()
+            .lines()
+            .count(),
+        1 + 9
+    );
+    assert_eq!(
+        sandbox.run("eval runs/train/pets --split all --json", 0).json()["images"],
+        39
+    );
+
+    let fail = sandbox.run("eval runs/train/pets --fail-under 1.01", 3);
+    assert!(
+        fail.stderr.contains("error: top1 is ") && fail.stderr.contains("below 1.01"),
+        "{}",
+        fail.stderr
+    );
+    sandbox.run("eval runs/train/pets --fail-under 0 --fail-under log_loss=100", 0);
+    sandbox.run("eval runs/train/pets --fail-under log_loss=0.0001", 3);
+}
+
+#[test]
+fn predictions_for_people_and_programs() {
+    let sandbox = Sandbox::new();
+    trained(&sandbox, "--method linear");
+    let run = sandbox.run("predict runs/train/pets pets/test --json", 0);
+    let lines: Vec<serde_json::Value> = run
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 12);
+    for line in &lines {
+        let keys: Vec<_> = line.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["path", "label", "logits", "probs"]);
+        let probs: Vec<f64> = line["probs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|p| p.as_f64().unwrap())
+            .collect();
+        assert!((probs.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+        let best = (0..3).max_by(|&a, &b| probs[a].total_cmp(&probs[b])).unwrap();
+        assert_eq!(
+            line["label"], CLASSES[best],
+            "classes stand in the order of the task file"
+        );
+    }
+    // Batches change nothing, and neither does the way in which paths are given.
+    let small = sandbox.run("predict runs/train/pets pets/test --json -b 5", 0);
+    let paths: String = lines
+        .iter()
+        .map(|line| format!("{}\n", line["path"].as_str().unwrap()))
+        .collect();
+    let piped = sandbox
+        .command("predict runs/train/pets - --json")
+        .write_stdin(paths)
+        .output()
+        .unwrap();
+    let labels = |text: &str| -> Vec<String> {
+        text.lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["label"].to_string())
+            .collect()
+    };
+    assert_eq!(labels(&small.stdout), labels(&run.stdout));
+    assert_eq!(
+        labels(&String::from_utf8(piped.stdout).unwrap()),
+        labels(&run.stdout)
+    );
+
+    let table = sandbox.run(
+        "predict runs/train/pets pets/test/ant/000.png --top-k 2 --output out.csv",
+        0,
+    );
+    assert_eq!(table.stdout.lines().count(), 1);
+    assert_eq!(table.stdout.matches('%').count(), 2, "{}", table.stdout);
+    let csv = String::from_utf8(sandbox.read("out.csv")).unwrap();
+    assert!(
+        csv.starts_with("path,label,prob_ant,prob_bee,prob_cat\npets/test/ant/000.png,"),
+        "{csv}"
+    );
+
+    sandbox.write("pets/test/ant/broken.png", "no image");
+    let run = sandbox.run("predict runs/train/pets pets/test/ant", 1);
+    assert_eq!(run.stdout.lines().count(), 4, "the others are classified");
+    assert!(
+        run.stderr.contains("broken.png") && run.stderr.contains("1 of 5 images"),
+        "{}",
+        run.stderr
+    );
+    assert!(run.stderr.contains("\nhint: "), "{}", run.stderr);
+}
+
+#[test]
+fn features_of_a_backbone() {
+    let sandbox = Sandbox::new();
+    sandbox.draw("pets", &CLASSES, [2, 1, 1]);
+    let model = sandbox.model();
+    let run = sandbox.run(
+        &format!("features pets/train --model {model} --output f.safetensors --tokens --json -b 4"),
+        0,
+    );
+    assert_eq!(run.json()["features"], serde_json::json!([6, 48]));
+    let bytes = sandbox.read("f.safetensors");
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    let paths: Vec<String> = serde_json::from_str(&header.metadata().as_ref().unwrap()["paths"]).unwrap();
+    assert_eq!(paths.len(), 6);
+    assert_eq!(paths[0], "pets/train/ant/000.png");
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let floats = |name: &str| -> Vec<f32> {
+        let data = file
+            .tensor(name)
+            .unwrap()
+            .data()
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
+            .collect();
+        data
+    };
+    assert_eq!(file.tensor("tokens").unwrap().shape(), [6, 5, 48]);
+    let (features, tokens) = (floats("features"), floats("tokens"));
+    for image in 0..6 {
+        let class_token = &tokens[image * 5 * 48..][..48];
+        assert_eq!(
+            &features[image * 48..][..48],
+            class_token,
+            "a head reads the class token"
+        );
+    }
+    sandbox.write("pets/train/ant/broken.png", "no image");
+    let before = bytes;
+    let run = sandbox.run(
+        &format!("features pets/train --model {model} --output f.safetensors"),
+        1,
+    );
+    assert!(run.stderr.contains("broken.png"), "{}", run.stderr);
+    assert_eq!(sandbox.read("f.safetensors"), before, "the earlier file stays");
+    sandbox.run(
+        &format!("features pets/train --model {model} --output f.safetensors --skip-bad-images"),
+        0,
+    );
+}
+
+#[test]
+fn settings_come_in_layers() {
+    let sandbox = Sandbox::new();
+    sandbox.draw("pets", &CLASSES, [2, 1, 1]);
+    let model = sandbox.model();
+    sandbox.write(
+        "mine.toml",
+        "epochs = 7\nlr = 0.5\n[method]\nname = \"vpt-shallow\"\nnum_tokens = 3\n",
+    );
+    let words = format!("train --data-dir pets --model {model} -c mine.toml --lr 0.25 --dry-run --json");
+    let plan = sandbox.run(&words, 0).json();
+    assert_eq!(plan["settings"]["epochs"], 7, "the file wins over the default");
+    assert_eq!(plan["settings"]["lr"], 0.25, "the flag wins over the file");
+    assert_eq!(plan["settings"]["method"]["name"], "vpt-shallow");
+    assert_eq!(plan["tuned_params"], 3 * 48 + 48 * 3 + 3);
+    assert_eq!(
+        plan["images"],
+        serde_json::json!({"train": 6, "val": 3, "test": 3})
+    );
+    assert!(!sandbox.path("runs").exists(), "a dry run writes nothing");
+    let other = sandbox
+        .run(
+            &format!("{words} --imgsz 48 --batch 2 --method linear --no-aug"),
+            0,
+        )
+        .json();
+    assert_eq!(other["settings"]["image_size"], serde_json::json!([48, 48]));
+    assert_eq!(other["settings"]["batch_size"], 2);
+    assert_eq!(other["tuned_params"], 48 * 3 + 3);
+
+    // The printed settings are a file that repeats the run.
+    let text = sandbox.run(&words.replace(" --json", ""), 0).stdout;
+    let (toml, _) = text.split_once("\ndevice ").unwrap();
+    sandbox.write("again.toml", toml);
+    let again = sandbox.run("train -c again.toml --dry-run --json", 0).json();
+    assert_eq!(again["settings"], plan["settings"]);
+}
+
+#[test]
+fn one_seed_gives_one_result() {
+    let sandbox = Sandbox::new();
+    trained(&sandbox, "--experiment a --seed 7");
+    let run = |name: &str, seed: u64| {
+        let model = sandbox.model();
+        sandbox.run(
+            &format!(
+                "train --data-dir pets --epochs 2 --batch 8 --model {model} --name {name} --seed {seed} -j 1"
+            ),
+            0,
+        );
+    };
+    run("b", 7);
+    run("c", 8);
+    let best = |name: &str| sandbox.read(&format!("runs/train/{name}/last.safetensors"));
+    let tensors = |bytes: &[u8]| {
+        let file = SafeTensors::deserialize(bytes).unwrap();
+        let mut tensors: Vec<_> = file
+            .iter()
+            .map(|(name, view)| (name.to_owned(), view.data().to_vec()))
+            .collect();
+        tensors.sort();
+        tensors
+    };
+    assert_eq!(tensors(&best("a")), tensors(&best("b")));
+    assert_ne!(tensors(&best("a")), tensors(&best("c")));
+}
+
+#[test]
+fn resume_of_a_finished_run_reports_it_again() {
+    let sandbox = Sandbox::new();
+    trained(&sandbox, "--method linear");
+    let before = fs::metadata(sandbox.path("runs/train/pets/best.safetensors"))
+        .unwrap()
+        .modified()
+        .unwrap();
+    let run = sandbox.run("train --resume runs/train/pets --json", 0);
+    assert_eq!(run.json(), sandbox.json("runs/train/pets/results.json"));
+    assert_eq!(
+        fs::metadata(sandbox.path("runs/train/pets/best.safetensors"))
+            .unwrap()
+            .modified()
+            .unwrap(),
+        before
+    );
+    let run = sandbox.run("train --resume runs/train/pets --epochs 9", 2);
+    assert!(run.stderr.contains("hint: "), "{}", run.stderr);
+}
+
+#[test]
+fn looking_inside() {
+    let sandbox = Sandbox::new();
+    trained(&sandbox, "--method bitfit");
+    let model = sandbox
+        .run(&format!("inspect model {} --json", sandbox.model()), 0)
+        .json();
+    assert_eq!(model["config"]["embed_dim"], 48);
+    let task = sandbox.run("inspect task runs/train/pets --json", 0).json();
+    assert_eq!(task["format"], "vpt-task/1");
+    assert_eq!(task["task"]["classes"], serde_json::json!(CLASSES));
+    assert_eq!(task["backbone"]["sha256"], model["sha256"]);
+    let data = sandbox.run("inspect data pets --json", 0).json();
+    assert_eq!(data["classes"].as_array().unwrap().len(), 3);
+    let device = sandbox.run("inspect device --check --json", 0).json();
+    assert_eq!(device["check"]["passed"], true);
+    for words in [
+        "inspect task runs/train/pets",
+        "inspect data pets",
+        "inspect device",
+        "inspect model",
+    ] {
+        assert!(!sandbox.run(words, 0).stdout.is_empty(), "{words}");
+    }
+}
+
+#[test]
+fn lists_and_bench() {
+    let sandbox = Sandbox::new();
+    for (what, name) in [
+        ("methods", "vpt-deep"),
+        ("metrics", "balanced_accuracy"),
+        ("models", "demo"),
+        ("formats", "image-folder"),
+    ] {
+        assert!(
+            sandbox.run(&format!("list {what}"), 0).stdout.contains(name),
+            "{what}"
+        );
+        let list = sandbox.run(&format!("list {what} --json"), 0).json();
+        assert!(
+            list.as_array().unwrap().iter().any(|entry| entry["name"] == name),
+            "{what}"
+        );
+    }
+    sandbox.run("list tasks", 0);
+    let bench = sandbox
+        .run(
+            &format!(
+                "bench --model {} -b 4 --steps 2 --num-tokens 3 --json",
+                sandbox.model()
+            ),
+            0,
+        )
+        .json();
+    for mode in ["train", "infer"] {
+        assert!(
+            bench[mode]["images_per_second"].as_f64().unwrap() > 0.0,
+            "{bench}"
+        );
+    }
+    assert!(bench["matmul_gflop_per_second"].as_f64().unwrap() > 0.0);
+    let infer = sandbox
+        .run(
+            &format!("bench --model {} -b 4 --steps 1 --mode infer", sandbox.model()),
+            0,
+        )
+        .stdout;
+    assert!(infer.contains("infer") && !infer.contains("train "), "{infer}");
+}
+
+#[test]
+fn quiet_means_results_only() {
+    let sandbox = Sandbox::new();
+    sandbox.draw("pets", &CLASSES, [2, 1, 1]);
+    let words = format!(
+        "train --data-dir pets --epochs 1 --method linear --model {} -q --json",
+        sandbox.model()
+    );
+    let run = sandbox.run(&words, 0);
+    assert!(run.stderr.is_empty(), "{}", run.stderr);
+    assert_eq!(run.json()["schema"], "vpt-results/1");
+}
+
+#[test]
+fn demo_shows_the_whole_road() {
+    let sandbox = Sandbox::new();
+    let demo = sandbox.run("demo --quick --json", 0).json();
+    assert_eq!(demo["compared"]["rows"].as_array().unwrap().len(), 3);
+    let again = sandbox.run("demo --quick", 0);
+    assert!(again.stderr.contains("finished already"), "{}", again.stderr);
+    assert!(again.stdout.contains("vpt predict"), "{}", again.stdout);
+    let (_, line) = again.stdout.split_once("vpt predict ").unwrap();
+    sandbox.run(&format!("predict {}", line.lines().next().unwrap()), 0);
+}
