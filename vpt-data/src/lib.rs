@@ -4,7 +4,10 @@
 //! models or tensor libraries. The road of an image:
 //!
 //! [`Dataset::open`] finds the files and their classes → [`decode()`] makes 8-bit RGB of any of them →
-//! [`Preprocess`] resizes, crops and normalises as Pillow, torchvision and timm do.
+//! [`Preprocess`] resizes, crops and normalises as Pillow, torchvision and timm do, [`AugmentConfig`] with random
+//! changes → [`Loader`] makes [`Batch`]es ahead of the device.
+//!
+//! [`fundus`] and [`scenes`] draw data sets that need no download.
 
 pub mod atomic;
 mod augment;

@@ -19,7 +19,7 @@
 //!
 //! So kind (blood or lipid), number of quadrants and place must be seen. What must be *ignored* is drawn alike for
 //! all classes: tint, light, left or right eye, rotation, zoom, blur, noise, vessels and their crossings, drusen (dull,
-//! soft pale spots near the fovea), naevi, nerve-fibre sheen, dust, lens reflections.
+//! soft pale spots near the fovea), naevi, nerve-fibre sheen, dust, lens reflections. Mirror images keep their class.
 
 mod anatomy;
 mod grade;

@@ -4,7 +4,8 @@
 //! there are, in which quadrant the odd one lies, how a grating is turned, on which side a ring is open, whether the
 //! circle is left of the square or inside it, which way a spiral winds, how many waves a line has, what texture fills
 //! the picture. Colours, background, size, place and angle (where they are not the question), litter, blur and noise
-//! are drawn alike for all classes.
+//! are drawn alike for all classes. Mirror images and large rotations turn some classes into others (a ring open on the
+//! left, a clockwise spiral): train without flips.
 //!
 //! Nothing here looks like a fundus photograph: what is learnt from these pictures and then adapted to
 //! [`crate::fundus`] has never seen one.
