@@ -9,6 +9,7 @@ pub mod host_tensor;
 pub mod init;
 pub mod methods;
 pub mod named_tensors;
+pub mod ops;
 pub mod parity;
 pub mod presets;
 mod pretrained_head;

@@ -1,10 +1,10 @@
 //! Layer normalisation over the last axis.
 
 use burn::module::{Module, Param};
-use burn::tensor::module::layer_norm;
 use burn::tensor::{Device, Tensor};
 
 use super::placeholder;
+use crate::ops::layer_norm;
 
 /// `(x - mean) / sqrt(variance + eps) · weight + bias` over the last axis, `torch.nn.LayerNorm`.
 #[derive(Module, Debug)]
@@ -28,6 +28,6 @@ impl LayerNorm {
 
     /// `[..., D] → [..., D]`.
     pub fn forward<const R: usize>(&self, x: Tensor<R>) -> Tensor<R> {
-        layer_norm(x, self.weight.val(), Some(self.bias.val()), self.eps)
+        layer_norm(x, self.weight.val(), self.bias.val(), self.eps)
     }
 }

@@ -2,10 +2,11 @@
 
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::activation::{gelu, gelu_approximate, sigmoid};
+use burn::tensor::activation::{gelu_approximate, sigmoid};
 use burn::tensor::{Device, Tensor};
 
 use super::{Activation, VitConfig, linear};
+use crate::ops;
 
 /// Two linear layers with an activation between them, timm's `Mlp`.
 #[derive(Module, Debug)]
@@ -39,7 +40,7 @@ impl Activation {
     /// Applies the activation to each element.
     pub fn forward<const R: usize>(self, x: Tensor<R>) -> Tensor<R> {
         match self {
-            Self::Gelu => gelu(x),
+            Self::Gelu => ops::gelu(x),
             Self::QuickGelu => x.clone() * sigmoid(x * 1.702),
             Self::GeluTanh => gelu_approximate(x),
         }

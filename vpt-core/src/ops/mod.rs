@@ -1,0 +1,64 @@
+//! Layer norm, GELU and attention, each as one operation on the tape.
+//!
+//! On the CPU backend they run fused kernels with hand-written gradients, which keep only what the
+//! gradient needs (no score matrix, no intermediates of the norm). On other devices, and for other
+//! number types, the same values come from Burn's own operations: the form the kernels are tested against.
+
+mod attention;
+mod composed;
+mod fused;
+mod gelu;
+mod layer_norm;
+mod vector_math;
+mod vectorised;
+
+use burn::tensor::{DType, Device, Tensor};
+
+/// Whether a tensor takes the fused kernels: float32 on the CPU backend.
+fn is_fused<const D: usize>(x: &Tensor<D>) -> bool {
+    x.dtype() == DType::F32 && on_cpu_backend(&x.device())
+}
+
+/// Whether the device, or the device below its tape, is Burn's CPU backend.
+pub fn on_cpu_backend(device: &Device) -> bool {
+    device.clone().inner() == Device::flex()
+}
+
+/// Layer normalisation over the last axis.
+///
+/// # Shapes
+/// - `x`, output: `[..., dim]`
+/// - `gamma`, `beta`: `[dim]`
+pub fn layer_norm<const R: usize>(x: Tensor<R>, gamma: Tensor<1>, beta: Tensor<1>, eps: f64) -> Tensor<R> {
+    if is_fused(&x) {
+        fused::layer_norm(x, gamma, beta, eps)
+    } else {
+        composed::layer_norm(x, gamma, beta, eps)
+    }
+}
+
+/// GELU with the exact normal distribution function, of each element.
+pub fn gelu<const R: usize>(x: Tensor<R>) -> Tensor<R> {
+    if is_fused(&x) {
+        fused::gelu(x)
+    } else {
+        composed::gelu(x)
+    }
+}
+
+/// Multi-head attention in which the first `rows` tokens ask all tokens and the prompts.
+///
+/// # Shapes
+/// - `qkv`: `[batch, tokens, 3 * dim]`, queries, keys and values side by side
+/// - `prompts`: `[1 or batch, num_tokens, 3 * dim]`, the same product of the prompts; their queries are not used
+/// - output: `[batch, rows, dim]`
+pub fn attention(qkv: Tensor<3>, prompts: Option<Tensor<3>>, heads: usize, rows: usize) -> Tensor<3> {
+    if is_fused(&qkv) {
+        fused::attention(qkv, prompts, heads, rows)
+    } else {
+        composed::attention(qkv, prompts, heads, rows)
+    }
+}
+
+#[cfg(test)]
+mod tests;

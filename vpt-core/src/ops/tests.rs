@@ -1,0 +1,103 @@
+//! The fused kernels against Burn's own operations, values and gradients.
+
+use burn::tensor::{Device, Distribution, Tensor, Tolerance};
+
+use super::{composed, fused};
+
+fn device() -> Device {
+    Device::flex().autodiff()
+}
+
+fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
+    Tensor::random(shape, Distribution::Normal(0.0, 1.5), &device()).require_grad()
+}
+
+/// Compares two functions and the gradients of all their inputs under a random output gradient.
+fn compare<const N: usize>(
+    inputs: [Tensor<3>; N],
+    left: impl Fn(&[Tensor<3>; N]) -> Tensor<3>,
+    right: impl Fn(&[Tensor<3>; N]) -> Tensor<3>,
+) {
+    let (y_left, y_right) = (left(&inputs), right(&inputs));
+    let weight = Tensor::random(y_left.dims(), Distribution::Normal(0.0, 1.0), &device());
+    let close = Tolerance::<f32>::rel_abs(1e-4, 1e-5);
+    y_left.to_data().assert_approx_eq(&y_right.to_data(), close);
+    let grads_left = (y_left * weight.clone()).sum().backward();
+    let grads_right = (y_right * weight).sum().backward();
+    for (index, input) in inputs.iter().enumerate() {
+        match (input.grad(&grads_left), input.grad(&grads_right)) {
+            (Some(a), Some(b)) => a
+                .to_data()
+                .assert_approx_eq::<f32>(&b.to_data(), Tolerance::rel_abs(1e-3, 1e-4)),
+            (a, b) => panic!("input {index}: gradient {} against {}", a.is_some(), b.is_some()),
+        }
+    }
+}
+
+#[test]
+fn layer_norm_equals_the_composed_form() {
+    for dim in [5, 48, 193] {
+        let affine = |x: &Tensor<3>| x.clone().reshape([dim]);
+        compare(
+            [random([3, 17, dim]), random([1, 1, dim]), random([1, 1, dim])],
+            |[x, g, b]| fused::layer_norm(x.clone(), affine(g), affine(b), 1e-6),
+            |[x, g, b]| composed::layer_norm(x.clone(), affine(g), affine(b), 1e-6),
+        );
+    }
+}
+
+#[test]
+fn gelu_equals_burns() {
+    compare(
+        [random([2, 9, 1001])],
+        |[x]| fused::gelu(x.clone()),
+        |[x]| burn::tensor::activation::gelu(x.clone()),
+    );
+}
+
+#[test]
+fn attention_equals_the_composed_form() {
+    for (batch, tokens, heads, dim, rows) in [(2, 7, 3, 24, 7), (3, 5, 1, 16, 1), (1, 18, 4, 64, 18)] {
+        compare(
+            [random([batch, tokens, 3 * dim])],
+            |[qkv]| fused::attention(qkv.clone(), None, heads, rows),
+            |[qkv]| composed::attention(qkv.clone(), None, heads, rows),
+        );
+    }
+}
+
+#[test]
+fn attention_with_shared_prompts_equals_the_composed_form() {
+    for (count, rows) in [(1, 6), (10, 6), (10, 1)] {
+        compare(
+            [random([4, 6, 72]), random([1, count, 72])],
+            |[qkv, prompts]| fused::attention(qkv.clone(), Some(prompts.clone()), 3, rows),
+            |[qkv, prompts]| composed::attention(qkv.clone(), Some(prompts.clone()), 3, rows),
+        );
+    }
+}
+
+#[test]
+fn attention_with_a_prompt_set_per_image_equals_the_composed_form() {
+    compare(
+        [random([4, 6, 72]), random([4, 5, 72])],
+        |[qkv, prompts]| fused::attention(qkv.clone(), Some(prompts.clone()), 3, 6),
+        |[qkv, prompts]| composed::attention(qkv.clone(), Some(prompts.clone()), 3, 6),
+    );
+}
+
+#[test]
+fn a_frozen_input_gets_no_gradient_and_inference_needs_no_tape() {
+    let plain = Device::flex();
+    let qkv = Tensor::<3>::random([2, 4, 36], Distribution::Normal(0.0, 1.0), &plain);
+    let on_tape = fused::attention(Tensor::from_data(qkv.to_data(), &device()), None, 3, 4);
+    let off_tape = fused::attention(qkv, None, 3, 4);
+    assert_eq!(on_tape.to_data(), off_tape.to_data());
+}
+
+#[test]
+fn extreme_scores_stay_finite() {
+    let qkv = random([1, 3, 12]).mul_scalar(200.0);
+    let out = fused::attention(qkv, None, 1, 3);
+    assert!(out.to_data().iter::<f32>().all(f32::is_finite));
+}
