@@ -79,7 +79,7 @@ impl FeatureExtractor {
         let mut failure = None;
         let written = atomic::write(path, |file| {
             file.write_all(&header(images, &shapes)?)?;
-            let outcome = self.stream(file, images, with_tokens, options, progress);
+            let outcome = self.stream(file, path, images, with_tokens, options, progress);
             outcome.map_err(|error| {
                 failure = Some(error);
                 io::Error::other("see the failure")
@@ -100,6 +100,7 @@ impl FeatureExtractor {
     fn stream(
         &self,
         file: &mut dyn Write,
+        path: &Path,
         images: &[PathBuf],
         with_tokens: bool,
         options: &PredictOptions,
@@ -107,7 +108,7 @@ impl FeatureExtractor {
     ) -> Result<(), EvalError> {
         let io = |source| EvalError::Io {
             action: "write",
-            path: PathBuf::from("features"),
+            path: path.to_owned(),
             source,
         };
         let samples: Vec<_> = images

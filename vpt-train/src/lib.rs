@@ -1,1 +1,40 @@
-//! vpt-train
+//! Training: settings, optimisers, schedule, loop, run folder and resume for `vpt`.
+//!
+//! [`TrainConfig`] → [`Trainer::new`] → [`Trainer::fit`] writes a [`RunDir`]. [`Trainer::resume`] continues one, to the
+//! same bytes as if it had never stopped. This crate prints nothing: an [`Observer`] hears what goes on.
+
+pub mod bench;
+mod best;
+mod checkpoint;
+mod clip;
+mod config;
+mod date;
+mod defaults;
+mod error;
+mod finish;
+mod init_from;
+mod journal;
+mod limits;
+mod loss;
+mod meter;
+mod observer;
+mod optimizer;
+mod preview;
+mod run_dir;
+mod schedule;
+mod setup;
+mod source;
+mod state;
+mod trainer;
+
+pub use clip::clip_global_norm;
+pub use config::TrainConfig;
+pub use defaults::{Recipe, recipe};
+pub use error::TrainError;
+pub use loss::{ClassWeights, Targets, cross_entropy};
+pub use observer::{Observer, RunPlan, Silent, StepInfo};
+pub use optimizer::{GroupOptimizer, Opt, OptimizerConfig, OptimizerState};
+pub use run_dir::{Existing, RunDir};
+pub use schedule::{Sched, lr_at};
+pub use state::{Best, EndReason, Progress, RunState};
+pub use trainer::{Finished, Outcome, Resumed, Trainer};

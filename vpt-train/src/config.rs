@@ -1,0 +1,392 @@
+//! [`TrainConfig`]: every setting of a training run, and nothing about where its results go.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+use vpt_core::methods::{MethodConfig, MethodKind, PromptOptions};
+use vpt_data::{AugmentConfig, Dataset, OpenOptions};
+
+use crate::defaults::recipe;
+use crate::{ClassWeights, Opt, Sched, TrainError};
+
+/// Every setting of a training run. The run folder's `args.toml` is this, so `-c args.toml` repeats a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Folder (or file) of the data set.
+    pub data_dir: PathBuf,
+    /// Name of the task; the data set's own name if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// The classes in their order, where natural order is not meant; the data must have exactly these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Vec<String>>,
+    /// Backbone: a built-in name, a folder with `model.safetensors` and `config.json`, or a weight file.
+    pub model: String,
+    /// Whether the backbone's weights are used; without them its architecture starts at random values.
+    pub pretrained: bool,
+    /// Height and width in pixels that the backbone reads; the backbone's own size if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_size: Option<[usize; 2]>,
+    /// Task file whose prompts (or other tuned tensors) and, where the classes agree, head are the starting point.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init_from: Option<PathBuf>,
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Images per forward pass.
+    pub batch_size: usize,
+    /// Batches per optimiser step; their gradients are averaged over their images.
+    pub grad_accum_steps: usize,
+    /// Update rule.
+    pub opt: Opt,
+    /// Peak learning rate.
+    pub lr: f64,
+    /// Peak learning rate of the head; `lr` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_lr: Option<f64>,
+    /// Momentum of SGD.
+    pub momentum: f64,
+    /// Weight decay of everything but biases and norms.
+    pub weight_decay: f64,
+    /// Epochs (may be a fraction) over which the learning rate rises linearly.
+    pub warmup_epochs: f64,
+    /// Learning rate after warm-up.
+    pub sched: Sched,
+    /// Limit of the gradient's norm over all tuned parameters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_grad: Option<f64>,
+    /// Label smoothing, a share from 0 to below 1.
+    pub smoothing: f64,
+    /// How classes are weighted in the training loss.
+    pub class_weights: ClassWeights,
+    /// Validation metric that chooses the best epoch (ties: the lower validation loss).
+    pub eval_metric: String,
+    /// Epochs without a better one after which training stops; never if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience: Option<usize>,
+    /// Seed of everything random but the splits.
+    pub seed: u64,
+    /// Seed of the splits, where the data set has none, and of the choice of `shots`. Apart from `seed`, so that runs
+    /// over several seeds train and test on the same images.
+    pub split_seed: u64,
+    /// Whether the training images are shuffled anew each epoch.
+    pub shuffle: bool,
+    /// Threads that decode and augment; 0 takes all cores.
+    pub workers: usize,
+    /// Memory for decoded images in MiB; 0 decodes every image every epoch.
+    pub cache_mb: usize,
+    /// Whether features are computed once where nothing below the head changes (head-only methods without augmentation).
+    pub cache_features: bool,
+    /// Training images per class; all if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shots: Option<usize>,
+    /// Share of the images that validate, where the data set does not say.
+    pub val_fraction: f64,
+    /// Share of the images that test, where the data set has no split folders.
+    pub test_fraction: f64,
+    /// Leave out unreadable images instead of stopping.
+    pub skip_bad_images: bool,
+    /// Store task files as float16; all metrics are measured after rounding.
+    pub half: bool,
+    /// Tuning method.
+    pub method: MethodConfig,
+    /// Augmentation of the training images.
+    pub augment: AugmentConfig,
+}
+
+impl TrainConfig {
+    /// The defaults of `method`, for the built-in backbone and no data set yet.
+    pub fn defaults_for(method: MethodConfig) -> Self {
+        let recipe = recipe(method.kind);
+        let open = OpenOptions::default();
+        Self {
+            data_dir: PathBuf::new(),
+            task: None,
+            classes: None,
+            model: "demo".into(),
+            pretrained: true,
+            image_size: None,
+            init_from: None,
+            epochs: recipe.epochs,
+            batch_size: recipe.batch_size,
+            grad_accum_steps: 1,
+            opt: Opt::AdamW,
+            lr: recipe.lr,
+            head_lr: recipe.head_lr,
+            momentum: 0.9,
+            weight_decay: recipe.weight_decay,
+            warmup_epochs: recipe.warmup_epochs,
+            sched: Sched::Cosine,
+            clip_grad: recipe.clip_grad,
+            smoothing: 0.0,
+            class_weights: ClassWeights::None,
+            eval_metric: "top1".into(),
+            patience: None,
+            seed: 42,
+            split_seed: open.seed,
+            shuffle: true,
+            workers: 0,
+            cache_mb: 512,
+            cache_features: true,
+            shots: None,
+            val_fraction: open.val_fraction,
+            test_fraction: open.test_fraction,
+            skip_bad_images: false,
+            half: false,
+            method,
+            augment: if recipe.augment { AugmentConfig::default() } else { AugmentConfig::none() },
+        }
+    }
+
+    /// Settings from layers of which later ones win: task, `-c` file, flags. Below them lie the defaults of the method
+    /// that the layers name (vpt-deep if none does).
+    ///
+    /// Layers hold the keys of this struct, `[method]` and `[augment]` key by key. Two short forms: `method` and
+    /// `augment` may be a name (`"partial-2"`; `"none"`, `"default"`), and the value `"none"` takes an optional setting away.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] for an unknown key or a value of the wrong type. Ranges are up to [`TrainConfig::validate`].
+    pub fn from_layers(layers: &[Table]) -> Result<Self, TrainError> {
+        let mut merged = Table::new();
+        for layer in layers {
+            merge(&mut merged, spelled_out(layer.clone())?);
+        }
+        let defaults = Self::defaults_for(method_of(merged.remove("method"))?);
+        let warmup_is_given = merged.contains_key("warmup_epochs");
+        let mut table = Table::try_from(&defaults).map_err(config_error)?;
+        merge(&mut table, merged);
+        remove_none(&mut table);
+        let mut config: Self = Value::Table(table).try_into().map_err(config_error)?;
+        if !warmup_is_given {
+            // A shorter training has a shorter warm-up, in proportion.
+            config.warmup_epochs *= (config.epochs as f64 / defaults.epochs as f64).min(1.0);
+        }
+        Ok(config)
+    }
+
+    /// This as TOML that [`TrainConfig::from_layers`] reads back: every setting is there, `"none"` where there is none.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] for a path that is not UTF-8 or a seed above 2^63.
+    pub fn to_toml(&self) -> Result<String, TrainError> {
+        let mut table = Table::try_from(self).map_err(config_error)?;
+        for key in OPTIONAL {
+            table.entry(key).or_insert_with(|| Value::String("none".into()));
+        }
+        if let Some(Value::Table(augment)) = table.get_mut("augment") {
+            augment.entry("rand_augment").or_insert_with(|| Value::String("none".into()));
+        }
+        toml::to_string(&table).map_err(config_error)
+    }
+
+    /// Reads what [`TrainConfig::to_toml`] wrote.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] as [`TrainConfig::from_layers`].
+    pub fn from_toml(text: &str) -> Result<Self, TrainError> {
+        Self::from_layers(&[text.parse().map_err(config_error)?])
+    }
+
+    /// Options for opening the data set.
+    pub fn open_options(&self) -> OpenOptions {
+        OpenOptions {
+            seed: self.split_seed,
+            val_fraction: self.val_fraction,
+            test_fraction: self.test_fraction,
+            shots: self.shots,
+            skip_bad_images: self.skip_bad_images,
+            ..OpenOptions::default()
+        }
+    }
+
+    /// The images, under the name of the task and with the classes in the order that the settings say.
+    ///
+    /// # Errors
+    /// Whatever opening the data set may find, also other classes than the settings name.
+    pub fn open_dataset(&self) -> Result<Dataset, TrainError> {
+        let mut dataset = Dataset::open(&self.data_dir, &self.open_options())?;
+        if let Some(task) = &self.task {
+            dataset.name.clone_from(task);
+        }
+        Ok(match &self.classes {
+            Some(classes) => dataset.with_class_order(classes)?,
+            None => dataset,
+        })
+    }
+
+    /// Whether every forward pass below the head gives the same features, so that they can be computed once.
+    pub fn features_are_constant(&self) -> bool {
+        self.cache_features && self.method.kind == MethodKind::Linear && self.augment.is_none()
+    }
+}
+
+/// Optional settings, which `"none"` takes away.
+const OPTIONAL: [&str; 8] = ["task", "classes", "image_size", "init_from", "head_lr", "clip_grad", "patience", "shots"];
+
+fn config_error(error: impl std::fmt::Display) -> TrainError {
+    TrainError::Config { reason: error.to_string().trim_end().replace('\n', " ") }
+}
+
+/// Puts `over` on `under`, table by table; other values are replaced.
+fn merge(under: &mut Table, over: Table) {
+    for (key, value) in over {
+        match (under.get_mut(&key), value) {
+            (Some(Value::Table(under)), Value::Table(over)) => merge(under, over),
+            (_, value) => {
+                under.insert(key, value);
+            }
+        }
+    }
+}
+
+/// Replaces the names that stand for a method or an augmentation by their tables.
+fn spelled_out(mut layer: Table) -> Result<Table, TrainError> {
+    if let Some(Value::String(name)) = layer.get("augment") {
+        let augment = match name.as_str() {
+            "none" => AugmentConfig::none(),
+            "default" => AugmentConfig::default(),
+            other => return Err(config_error(format!("augment `{other}`, expected `none`, `default` or a table"))),
+        };
+        layer.insert("augment".into(), Value::try_from(augment).map_err(config_error)?);
+    }
+    if let Some(Value::String(name)) = layer.get("method") {
+        // Only what the name says, so that the prompt settings of a lower layer stay.
+        let name = Value::String(name.clone());
+        layer.insert("method".into(), Value::Table(Table::from_iter([("name".into(), name)])));
+    }
+    Ok(layer)
+}
+
+/// The method that the merged layers describe. Prompt settings do not concern methods without prompts, and some only deep
+/// prompts: a task may carry them for all.
+fn method_of(table: Option<Value>) -> Result<MethodConfig, TrainError> {
+    let mut table = match table {
+        Some(Value::Table(table)) => table,
+        Some(other) => return Err(config_error(format!("method `{other}`, expected a name or a table"))),
+        None => Table::new(),
+    };
+    let mut name = match table.remove("name") {
+        Some(Value::String(name)) => name,
+        Some(other) => return Err(config_error(format!("method.name `{other}`, expected a name"))),
+        None => "vpt-deep".to_owned(),
+    };
+    if let (Some(blocks), "partial") = (table.remove("partial_blocks"), name.as_str()) {
+        name = format!("partial-{blocks}");
+    }
+    table.remove("depth"); // The name says it.
+    let before_norm_pre = table.remove("before_norm_pre").and_then(|value| value.as_bool()).unwrap_or(false);
+    table.retain(|_, value| value.as_str() != Some("none"));
+    if let Some(key) = table.keys().find(|key| !PROMPT_KEYS.contains(&key.as_str())) {
+        return Err(config_error(format!("unknown key `method.{key}`, expected one of {}", PROMPT_KEYS.join(", "))));
+    }
+    let options: PromptOptions = Value::Table(table).try_into().map_err(config_error)?;
+    let mut method = MethodConfig::parse(&name, &options)?;
+    if let Some(prompts) = &mut method.prompts {
+        prompts.before_norm_pre = before_norm_pre;
+    }
+    Ok(method)
+}
+
+/// The keys of [`PromptOptions`], which itself ignores what it does not know.
+const PROMPT_KEYS: [&str; 8] = ["num_tokens", "dropout", "project_dim", "deep_layers", "last", "shared", "init", "pool"];
+
+fn remove_none(table: &mut Table) {
+    table.retain(|key, value| !(OPTIONAL.contains(&key) && value.as_str() == Some("none")));
+    if let Some(Value::Table(augment)) = table.get_mut("augment") {
+        augment.retain(|key, value| !(key == "rand_augment" && value.as_str() == Some("none")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layers(texts: &[&str]) -> Result<TrainConfig, TrainError> {
+        let tables: Vec<Table> = texts.iter().map(|text| text.parse().expect("is TOML")).collect();
+        TrainConfig::from_layers(&tables)
+    }
+
+    fn method(name: &str) -> MethodConfig {
+        MethodConfig::parse(name, &PromptOptions::default()).expect("is a method")
+    }
+
+    #[test]
+    fn args_toml_repeats_a_run() {
+        for name in ["vpt-deep", "vpt-shallow", "linear", "full", "bitfit", "partial-2"] {
+            let mut config = TrainConfig::defaults_for(method(name));
+            config.data_dir = "images".into();
+            config.lr = 0.1 + 0.2;
+            config.clip_grad = None;
+            config.augment.rand_augment = Some((2, 9.0));
+            config.validate().expect("defaults are possible");
+            let text = config.to_toml().expect("is TOML");
+            assert!(text.contains("clip_grad = \"none\""), "what was taken away stays away: {text}");
+            assert_eq!(TrainConfig::from_toml(&text).expect("reads"), config, "{name}");
+        }
+    }
+
+    #[test]
+    fn later_layers_win_and_the_method_chooses_the_defaults() {
+        let task = "data_dir = \"a\"\nepochs = 7\n[method]\nnum_tokens = 50\n[augment]\nhflip = 0.0";
+        let deep = layers(&[task]).expect("reads");
+        assert_eq!((deep.epochs, deep.method.prompts.as_ref().map(|p| p.num_tokens)), (7, Some(50)));
+        assert_eq!(deep.augment, AugmentConfig { hflip: 0.0, ..AugmentConfig::default() });
+        let flags = "method = \"full\"\nepochs = 9\nclip_grad = \"none\"\nwarmup_epochs = 2";
+        let full = layers(&[task, flags]).expect("reads");
+        assert_eq!((full.epochs, full.method.clone(), full.clip_grad), (9, method("full"), None));
+        assert_eq!(full.lr, TrainConfig::defaults_for(method("full")).lr);
+        assert_eq!(full.warmup_epochs, 2.0);
+        let shallow = layers(&[task, "method = \"vpt-shallow\"\naugment = \"none\""]).expect("reads");
+        assert_eq!(shallow.method.prompts.map(|prompts| prompts.num_tokens), Some(50));
+        assert!(shallow.augment.is_none());
+        assert_eq!(layers(&["method = \"partial-3\""]).expect("reads").method, method("partial-3"));
+    }
+
+    #[test]
+    fn unknown_keys_and_wrong_types_are_named() {
+        for (text, word) in [
+            ("epohcs = 3", "epohcs"),
+            ("epochs = \"many\"", "many"),
+            ("sched = \"step\"", "step"),
+            ("[method]\nnum_token = 3", "num_token"),
+            ("[augment]\nflip = 1.0", "flip"),
+            ("method = \"vtp\"", "vtp"),
+            ("augment = \"strong\"", "strong"),
+        ] {
+            let error = layers(&[text]).expect_err(text).to_string();
+            assert!(error.contains(word) && !error.contains('\n'), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn impossible_values_name_flag_value_and_range() {
+        for (text, flag) in [
+            ("epochs = 0", "--epochs"),
+            ("batch_size = 0", "--batch-size"),
+            ("lr = -1.0", "--lr"),
+            ("lr = nan", "--lr"),
+            ("lr = inf", "--lr"),
+            ("weight_decay = -0.1", "--weight-decay"),
+            ("epochs = 3\nwarmup_epochs = 4", "--warmup-epochs"),
+            ("clip_grad = 0.0", "--clip-grad"),
+            ("smoothing = 1.0", "--smoothing"),
+            ("patience = 0", "--patience"),
+            ("shots = 0", "--shots"),
+            ("grad_accum_steps = 0", "--grad-accum-steps"),
+            ("eval_metric = \"accuracy\"", "--eval-metric"),
+            ("val_fraction = 0.0", "--val-fraction"),
+            ("val_fraction = 0.8\ntest_fraction = 0.8", "--test-fraction"),
+            ("image_size = [0, 224]", "--img-size"),
+            ("[augment]\nhflip = 1.5", "hflip"),
+            ("[augment]\nrrc_scale = [0.9, 0.1]", "rrc_scale"),
+            ("data_dir = \"\"", "--data-dir"),
+        ] {
+            let config = layers(&["data_dir = \"a\"", text]).expect(text);
+            let error = config.validate().expect_err(text);
+            assert!(error.to_string().contains(flag), "{text}: {error}");
+        }
+        let error = layers(&["[method]\nnum_tokens = 0"]).expect_err("no tokens").to_string();
+        assert!(error.contains("num-tokens"), "{error}");
+    }
+}

@@ -1,0 +1,81 @@
+//! After the last step: the best epoch is evaluated, the test images are read for the first and only time, and reported on.
+
+use std::fs;
+
+use burn::module::Module;
+use ndarray::Array2;
+use vpt_core::TaskFile;
+use vpt_data::Split;
+use vpt_eval::{Bootstrap, Predictions, Results, peak_memory_bytes, report};
+
+use crate::trainer::{Finished, Outcome};
+use crate::{EndReason, Observer, RunDir, RunState, TrainError, Trainer};
+
+impl Trainer {
+    /// Evaluates `best.safetensors` and writes everything that a finished run has; `results.json` comes last.
+    pub(crate) fn finish(mut self, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
+        let reason = self.progress.ended.unwrap_or(EndReason::Complete);
+        observer.training_finished(reason);
+        let best_epoch = self.progress.best.as_ref().map_or(0, |best| best.epoch + 1);
+        let best = self.run.file(RunDir::BEST);
+        let model = self.model.valid().load_tuned(&TaskFile::load(&best)?.tensors)?;
+
+        let split = if self.dataset.test.is_empty() { Split::Val } else { Split::Test };
+        if split == Split::Val {
+            observer.note("there are no test images: results are of the validation images, which also chose the epoch");
+        }
+        let predictions = self.predict(&model, split, observer)?;
+        let results = self.results(&predictions, split, best_epoch);
+
+        predictions.save_csv(&self.run.file(RunDir::PREDICTIONS))?;
+        let confusion = matrix(&results.confusion_matrix);
+        let svg = report::confusion_svg(&confusion, &self.dataset.classes, false);
+        self.run.write(RunDir::CONFUSION, svg.as_bytes())?;
+        self.run.write(RunDir::CURVES, report::curves_svg(&self.progress.history).as_bytes())?;
+        let value = results.value(self.metric.name).unwrap_or(f64::NAN);
+        let name = self.metric.name;
+        self.journal.line(format!("best epoch {best_epoch}: {split} {name} {value:.4} on {} images", predictions.len()));
+        self.journal.save(&self.run)?;
+        results.save(&self.run.file(RunDir::RESULTS))?;
+        self.shrink_state()?;
+
+        observer.finished(&results);
+        let run = self.run.path().to_owned();
+        Ok(Outcome::Finished(Box::new(Finished { run, best_epoch, results, split, reason })))
+    }
+
+    fn results(&self, predictions: &Predictions, split: Split, best_epoch: usize) -> Results {
+        let progress = &self.progress;
+        let bytes = fs::metadata(self.run.file(RunDir::BEST)).map(|file| file.len());
+        Results {
+            task: self.metadata.task.name.clone(),
+            split: split.to_string(),
+            method: self.config.method.to_string(),
+            model: self.config.model.clone(),
+            seed: Some(self.config.seed),
+            device: Some(self.device.name.clone()),
+            tuned_params: Some(self.model.num_tuned()),
+            total_params: Some(self.model.num_total()),
+            task_file_bytes: bytes.ok(),
+            train_seconds: Some(progress.history.iter().map(|row| row.seconds).sum()),
+            train_images_per_second: Some(progress.train_images as f64 / progress.train_seconds.max(1e-9)),
+            peak_memory_bytes: peak_memory_bytes(),
+            epochs: Some(progress.history.len()),
+            best_epoch: Some(best_epoch),
+            backbone_sha256: Some(progress.backbone_sha256.clone()),
+            data_fingerprint: Some(progress.data_fingerprint.clone()),
+            date: Some(progress.date.clone()),
+            ..Results::from_predictions(predictions, &Bootstrap::default())
+        }
+    }
+
+    /// A finished run needs no optimiser, which for full fine-tuning is three times the size of the model.
+    fn shrink_state(&self) -> Result<(), TrainError> {
+        RunState::without_tensors(self.progress.clone()).save(&self.run)
+    }
+}
+
+fn matrix(rows: &[Vec<usize>]) -> Array2<usize> {
+    let columns = rows.first().map_or(0, Vec::len);
+    Array2::from_shape_fn((rows.len(), columns), |(row, column)| rows[row][column])
+}

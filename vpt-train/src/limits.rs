@@ -1,0 +1,85 @@
+//! The ranges of settings: what no run could mean is refused before anything is read or written.
+
+use std::fmt::Display;
+
+use vpt_eval::metrics::METRICS;
+
+use crate::{TrainConfig, TrainError};
+
+impl TrainConfig {
+    /// Checks every setting's range.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`] names the first flag outside its range, its value and the range.
+    pub fn validate(&self) -> Result<(), TrainError> {
+        given("--data-dir", &self.data_dir.to_string_lossy())?;
+        given("--model", &self.model)?;
+        whole("--epochs", self.epochs, 1, 1_000_000)?;
+        whole("--batch-size", self.batch_size, 1, 65_536)?;
+        whole("--grad-accum-steps", self.grad_accum_steps, 1, 65_536)?;
+        positive("--lr", Some(self.lr))?;
+        positive("--head-lr", self.head_lr)?;
+        within("--momentum", self.momentum, 0.0, 0.9999)?;
+        within("--weight-decay", self.weight_decay, 0.0, 10.0)?;
+        within("--warmup-epochs", self.warmup_epochs, 0.0, self.epochs as f64)?;
+        positive("--clip-grad", self.clip_grad)?;
+        within("--smoothing", self.smoothing, 0.0, 0.99)?;
+        whole("--patience", self.patience.unwrap_or(1), 1, 1_000_000)?;
+        whole("--seed", usize::try_from(self.seed).unwrap_or(usize::MAX), 0, i64::MAX as usize)?;
+        whole("--split-seed", usize::try_from(self.split_seed).unwrap_or(usize::MAX), 0, i64::MAX as usize)?;
+        whole("--workers", self.workers, 0, 1024)?;
+        whole("--shots", self.shots.unwrap_or(1), 1, usize::MAX)?;
+        within("--val-fraction", self.val_fraction, 0.01, 0.9)?;
+        within("--test-fraction", self.test_fraction, 0.0, 0.9)?;
+        within("--val-fraction plus --test-fraction", self.val_fraction + self.test_fraction, 0.0, 0.95)?;
+        for edge in self.image_size.unwrap_or([1, 1]) {
+            whole("--img-size", edge, 1, 16_384)?;
+        }
+        self.augment.validate()?;
+        metric(&self.eval_metric)?;
+        self.validate_prompts()
+    }
+
+    fn validate_prompts(&self) -> Result<(), TrainError> {
+        let Some(prompts) = &self.method.prompts else { return Ok(()) };
+        whole("--num-tokens", prompts.num_tokens, 1, 4096)?;
+        within("--prompt-dropout", prompts.dropout, 0.0, 0.99)?;
+        whole("--prompt-project-dim", prompts.project_dim.unwrap_or(1), 1, 65_536)?;
+        whole("--prompt-deep-layers", prompts.deep_layers.unwrap_or(1), 1, 1024)
+    }
+}
+
+fn error(flag: &'static str, value: impl Display, allowed: impl Into<String>) -> TrainError {
+    TrainError::Setting { flag, value: value.to_string(), allowed: allowed.into() }
+}
+
+fn given(flag: &'static str, value: &str) -> Result<(), TrainError> {
+    if value.is_empty() { Err(error(flag, value, "a path or a name")) } else { Ok(()) }
+}
+
+fn whole(flag: &'static str, value: usize, least: usize, most: usize) -> Result<(), TrainError> {
+    match value {
+        value if value < least => Err(error(flag, value, format!("a whole number of at least {least}"))),
+        value if value > most => Err(error(flag, value, format!("a whole number of at most {most}"))),
+        _ => Ok(()),
+    }
+}
+
+fn within(flag: &'static str, value: f64, least: f64, most: f64) -> Result<(), TrainError> {
+    if (least..=most).contains(&value) { Ok(()) } else { Err(error(flag, value, format!("a number from {least} to {most}"))) }
+}
+
+fn positive(flag: &'static str, value: Option<f64>) -> Result<(), TrainError> {
+    match value {
+        Some(value) if !(value > 0.0 && value.is_finite()) => Err(error(flag, value, "a number above 0")),
+        _ => Ok(()),
+    }
+}
+
+fn metric(name: &str) -> Result<(), TrainError> {
+    if METRICS.iter().any(|metric| metric.name == name) {
+        return Ok(());
+    }
+    let names: Vec<_> = METRICS.iter().map(|metric| metric.name).collect();
+    Err(error("--eval-metric", name, format!("one of {}", names.join(", "))))
+}

@@ -1,0 +1,330 @@
+//! From settings, images and weights to a [`Trainer`] that is ready to go, fresh or resumed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use burn::module::ParamGroup;
+use burn::tensor::{Tensor, TensorData};
+use vpt_core::device::SelectedDevice;
+use vpt_core::task_file::{BackboneInfo, Calibration, TaskInfo, TrainingInfo};
+use vpt_core::{Backbone, Classifier, PromptInit, TaskMetadata, preset};
+use vpt_data::{Dataset, Loader, LoaderConfig, Preprocess, Split};
+use vpt_eval::{Results, metrics};
+
+use crate::checkpoint::Checkpoints;
+use crate::date::start_date;
+use crate::init_from::init_from;
+use crate::journal::Journal;
+use crate::preview::preview;
+use crate::source::{FeatureTable, Source};
+use crate::state::Progress;
+use crate::trainer::Resumed;
+use crate::{
+    GroupOptimizer, Observer, OptimizerConfig, RunDir, RunPlan, RunState, Targets, TrainConfig, TrainError, Trainer,
+};
+
+impl TrainConfig {
+    /// The backbone that these settings name.
+    ///
+    /// # Errors
+    /// [`TrainError::Core`] when it cannot be loaded; [`TrainError::Setting`] when a model without pretraining has no known
+    /// architecture.
+    pub fn load_backbone(&self) -> Result<Backbone, TrainError> {
+        if self.pretrained {
+            return Ok(Backbone::load(&self.model)?);
+        }
+        let config = match preset(&self.model) {
+            Some(config) => config,
+            None => Backbone::load(&self.model)?.config,
+        };
+        Ok(Backbone::random(config, 0, self.seed))
+    }
+}
+
+impl Trainer {
+    /// A run that begins. Nothing is written before [`Trainer::fit`].
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`] for impossible settings, [`TrainError::EmptySplit`], [`TrainError::Core`] when the method
+    /// or the image size does not fit the backbone, [`TrainError::Data`] when an image cannot be read.
+    pub fn new(
+        config: TrainConfig,
+        dataset: Dataset,
+        backbone: Backbone,
+        device: SelectedDevice,
+        run: RunDir,
+    ) -> Result<Self, TrainError> {
+        let progress = Progress::new(start_date(), dataset.fingerprint()?, backbone.sha256.clone());
+        let mut trainer = Self::build(config, dataset, &backbone, device, run, progress)?;
+        if let Some(path) = trainer.config.init_from.clone() {
+            trainer.start_from(&path)?;
+        } else if trainer.config.method.prompts.as_ref().is_some_and(|prompts| prompts.init == PromptInit::Patches) {
+            trainer.start_from_patches()?;
+        }
+        Ok(trainer)
+    }
+
+    /// The run in the folder `run`, as far as it got: images and weights are found by its `args.toml`.
+    ///
+    /// # Errors
+    /// As [`Trainer::resume_with`], and whatever opening the data set and the backbone may find.
+    pub fn resume(run: &Path, device: SelectedDevice) -> Result<Resumed, TrainError> {
+        let run = RunDir::open(run)?;
+        if run.is_finished() {
+            return Ok(Resumed::Finished(Box::new(Results::load(&run.file(RunDir::RESULTS))?)));
+        }
+        let config = read_args(&run)?;
+        let dataset = config.open_dataset()?;
+        let backbone = config.load_backbone()?;
+        Ok(Resumed::Ready(Box::new(Self::resume_with(run, dataset, backbone, device)?)))
+    }
+
+    /// [`Trainer::resume`] of an unfinished run with images and weights at hand.
+    ///
+    /// # Errors
+    /// [`TrainError::Changed`] when they are not those of the run's start, [`TrainError::State`] when the state is damaged,
+    /// and those of [`Trainer::new`].
+    pub fn resume_with(
+        run: RunDir,
+        dataset: Dataset,
+        backbone: Backbone,
+        device: SelectedDevice,
+    ) -> Result<Self, TrainError> {
+        let config = read_args(&run)?;
+        let Some(state) = RunState::load(&run)? else { return Self::new(config, dataset, backbone, device, run) };
+        let RunState { progress, tuned, best, optimizer } = state;
+        unchanged("data set", &progress.data_fingerprint, &dataset.fingerprint()?)?;
+        unchanged("backbone", &progress.backbone_sha256, &backbone.sha256)?;
+        let mut trainer = Self::build(config, dataset, &backbone, device, run, progress)?;
+        trainer.model = trainer.model.load_tuned(&tuned)?;
+        trainer.optimizer = trainer.optimizer.with_state(optimizer, &trainer.device.device);
+        trainer.best_tuned = best;
+        trainer.checkpoints = Checkpoints::new(trainer.progress.best.is_none());
+        Ok(trainer)
+    }
+
+    fn build(
+        config: TrainConfig,
+        dataset: Dataset,
+        backbone: &Backbone,
+        device: SelectedDevice,
+        run: RunDir,
+        progress: Progress,
+    ) -> Result<Self, TrainError> {
+        config.validate()?;
+        for split in [Split::Train, Split::Val] {
+            if dataset.split(split).is_empty() {
+                return Err(TrainError::EmptySplit { dataset: dataset.name, split });
+            }
+        }
+        let metric = metrics::find(&config.eval_metric)?;
+        let classes = dataset.classes.len();
+        if !metric.classes.contains(&classes) {
+            let allowed = format!("a metric that is defined for {classes} classes");
+            return Err(TrainError::Setting { flag: "--eval-metric", value: config.eval_metric, allowed });
+        }
+        let input_size = config.image_size.unwrap_or(backbone.preprocess.input_size);
+        let preprocess = Preprocess { input_size, ..backbone.preprocess.clone() };
+        let on = device.device.clone().autodiff();
+        let model = Classifier::new(backbone, &config.method, classes, input_size, config.seed, &on)?;
+        let weights = config.class_weights.weights(&dataset.class_counts(Split::Train));
+        Ok(Self {
+            optimizer: GroupOptimizer::new(optimizer_config(&config, &model)),
+            targets: Targets { smoothing: config.smoothing as f32, weights },
+            metadata: metadata(&config, &dataset, backbone, &preprocess, &progress)?,
+            journal: Journal::open(&run),
+            checkpoints: Checkpoints::new(true),
+            best_tuned: BTreeMap::new(),
+            notes: dataset.notes.clone(),
+            config,
+            dataset,
+            preprocess,
+            device,
+            run,
+            model,
+            metric,
+            progress,
+        })
+    }
+
+    /// `--init-from`.
+    fn start_from(&mut self, path: &Path) -> Result<(), TrainError> {
+        let tuned = self.model.tuned_tensors();
+        let (tuned, note) = init_from(path, tuned, &self.dataset.classes, &self.progress.backbone_sha256)?;
+        self.model = self.model.clone().load_tuned(&tuned)?;
+        self.notes.push(note);
+        Ok(())
+    }
+
+    /// Prompts that start as patch tokens of the training images.
+    fn start_from_patches(&mut self) -> Result<(), TrainError> {
+        let loader = self.loader(Split::Train, false);
+        let mut failure = None;
+        let batches = loader.epoch(0, 0).map_while(|batch| batch.map_err(|error| failure = Some(error)).ok());
+        let pixels = batches.map(|batch| {
+            let [height, width] = batch.size;
+            let shape = [batch.labels.len(), 3, height, width];
+            Tensor::from_data(TensorData::new(batch.pixels, shape), &self.device.device)
+        });
+        let model = self.model.clone().init_prompts_from(pixels, self.config.seed)?;
+        if let Some(error) = failure {
+            return Err(error.into());
+        }
+        self.model = model;
+        Ok(())
+    }
+
+    /// Images of a split in batches; those that are trained on are shuffled and augmented as the settings say.
+    fn loader(&self, split: Split, training: bool) -> Loader {
+        let config = LoaderConfig {
+            batch_size: self.config.batch_size,
+            shuffle: training && self.config.shuffle,
+            drop_last: false,
+            seed: self.config.seed,
+            augment: (training && !self.config.augment.is_none()).then(|| self.config.augment.clone()),
+            workers: self.config.workers,
+            prefetch: 2,
+            cache_bytes: self.config.cache_mb << 20,
+        };
+        let samples = self.dataset.split(split).to_vec();
+        Loader::new(samples, self.dataset.classes.len(), self.preprocess.clone(), config)
+    }
+
+    /// What is trained on, and the validation features if these are computed once.
+    pub(crate) fn sources(&self, observer: &mut dyn Observer) -> Result<(Source, Option<FeatureTable>), TrainError> {
+        if !self.config.features_are_constant() {
+            return Ok((Source::Images(self.loader(Split::Train, true)), None));
+        }
+        let mut table = |split, shuffle| {
+            let total = self.dataset.split(split).len();
+            let progress = &mut |done| observer.progress(split, done, total);
+            let (model, device) = (burn::module::Module::valid(&self.model), &self.device.device);
+            FeatureTable::compute(&model, &self.loader(split, false), device, self.config.batch_size, shuffle, progress)
+        };
+        let train = table(Split::Train, self.config.shuffle.then_some(self.config.seed))?;
+        Ok((Source::Features(train), Some(table(Split::Val, None)?)))
+    }
+
+    /// Writes what a run folder has from the beginning, and tells the observer what is to come.
+    pub(crate) fn begin(&mut self, observer: &mut dyn Observer) -> Result<RunPlan, TrainError> {
+        let plan = self.plan();
+        if !self.run.file(RunDir::ARGS).exists() {
+            self.run.write(RunDir::ARGS, self.args(&plan)?.as_bytes())?;
+        }
+        let labels: String = self.dataset.classes.iter().map(|class| format!("{class}\n")).collect();
+        self.run.write(RunDir::LABELS, labels.as_bytes())?;
+        if !self.run.file(RunDir::PREVIEW).exists() {
+            self.write_preview()?;
+        }
+        let (epoch, step) = plan.from;
+        self.journal.line(match (epoch, step) {
+            (0, 0) => format!("start: {} on {}, {}", self.config.method, self.metadata.task.name, self.device.name),
+            _ => format!("resume at epoch {}, step {}, {}", epoch + 1, step + 1, self.device.name),
+        });
+        if !self.run.file(RunDir::STATE).exists() {
+            // So that a run that is resumed before its first checkpoint still has its first day's date.
+            self.save_state(std::time::Instant::now())?;
+        }
+        observer.started(&plan);
+        for note in &self.notes {
+            self.journal.line(note);
+            observer.note(note);
+        }
+        Ok(plan)
+    }
+
+    fn plan(&self) -> RunPlan {
+        let batches = self.dataset.train.len().div_ceil(self.config.batch_size);
+        RunPlan {
+            run: self.run.path().to_owned(),
+            images: Split::ALL.map(|split| self.dataset.split(split).len()),
+            classes: self.dataset.classes.len(),
+            epochs: self.config.epochs,
+            steps_per_epoch: batches.div_ceil(self.config.grad_accum_steps),
+            from: (self.progress.epoch, self.progress.batch.div_ceil(self.config.grad_accum_steps)),
+            parameters: (self.model.num_tuned(), self.model.num_total()),
+            cached_features: self.config.features_are_constant(),
+        }
+    }
+
+    /// `args.toml`: the settings, under a comment on what they met.
+    fn args(&self, plan: &RunPlan) -> Result<String, TrainError> {
+        let [train, val, test] = plan.images;
+        Ok(format!(
+            "# vpt {} on {}\n# data set sha256 {}: {} classes, {train} train, {val} val, {test} test images\n\
+             # backbone sha256 {}: {} of {} parameters are tuned\n# repeat with: vpt train -c {}\n{}",
+            env!("CARGO_PKG_VERSION"),
+            self.device.name,
+            self.progress.data_fingerprint,
+            plan.classes,
+            self.progress.backbone_sha256,
+            plan.parameters.0,
+            plan.parameters.1,
+            RunDir::ARGS,
+            self.config.to_toml()?,
+        ))
+    }
+
+    fn write_preview(&self) -> Result<(), TrainError> {
+        let path = self.run.file(RunDir::PREVIEW);
+        let Some(batch) = self.loader(Split::Train, true).epoch(0, 0).next() else { return Ok(()) };
+        let jpeg = preview(&batch?, &self.preprocess);
+        let jpeg = jpeg.map_err(|error| TrainError::writing(&path)(std::io::Error::other(error)))?;
+        self.run.write(RunDir::PREVIEW, &jpeg)
+    }
+}
+
+fn read_args(run: &RunDir) -> Result<TrainConfig, TrainError> {
+    let path = run.file(RunDir::ARGS);
+    TrainConfig::from_toml(&fs::read_to_string(&path).map_err(TrainError::reading(&path))?)
+}
+
+fn unchanged(what: &'static str, then: &str, now: &str) -> Result<(), TrainError> {
+    if then == now {
+        return Ok(());
+    }
+    Err(TrainError::Changed { what, then: then.to_owned(), now: now.to_owned() })
+}
+
+fn optimizer_config(config: &TrainConfig, model: &Classifier) -> OptimizerConfig {
+    OptimizerConfig {
+        opt: config.opt,
+        momentum: config.momentum,
+        weight_decay: config.weight_decay,
+        no_decay: model.no_decay_group(),
+        head: ParamGroup::from_paths(vec!["head.weight", "head.bias"]),
+        head_lr_scale: config.head_lr.map_or(1.0, |head_lr| head_lr / config.lr),
+    }
+}
+
+fn metadata(
+    config: &TrainConfig,
+    dataset: &Dataset,
+    backbone: &Backbone,
+    preprocess: &Preprocess,
+    progress: &Progress,
+) -> Result<TaskMetadata, TrainError> {
+    let args = serde_json::to_value(config).map_err(|error| TrainError::Config { reason: error.to_string() })?;
+    Ok(TaskMetadata {
+        format: vpt_core::task_file::FORMAT.into(),
+        vpt_version: env!("CARGO_PKG_VERSION").into(),
+        task: TaskInfo {
+            name: dataset.name.clone(),
+            kind: "classification".into(),
+            classes: dataset.classes.clone(),
+        },
+        method: config.method.clone(),
+        backbone: BackboneInfo::of(backbone),
+        preprocess: preprocess.clone(),
+        calibration: Calibration::default(),
+        metrics: BTreeMap::new(),
+        training: TrainingInfo {
+            args,
+            seed: config.seed,
+            data_fingerprint: progress.data_fingerprint.clone(),
+            date: progress.date.clone(),
+            epoch: 0,
+        },
+    })
+}

@@ -1,0 +1,284 @@
+//! [`Trainer`]: the training loop.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::optim::{GradientsAccumulator, GradientsParams};
+use burn::tensor::{Tensor, TensorData};
+use vpt_core::device::SelectedDevice;
+use vpt_core::{Classifier, HostTensor, TaskMetadata};
+use vpt_data::{DataError, Dataset, Preprocess, Split, rng};
+use vpt_eval::metrics::{Metric, evaluate};
+use vpt_eval::{EpochRow, EvalError, PredictOptions, Predictions, Results, predict};
+
+use crate::best::is_better;
+use crate::checkpoint::Checkpoints;
+use crate::journal::Journal;
+use crate::meter::LossMeter;
+use crate::observer::StepInfo;
+use crate::source::{FeatureTable, TrainBatch};
+use crate::state::{Best, EndReason, Progress};
+use crate::{
+    GroupOptimizer, Observer, RunDir, RunPlan, Targets, TrainConfig, TrainError, clip_global_norm, cross_entropy, lr_at,
+};
+
+/// Trains one model on one data set into one run folder.
+pub struct Trainer {
+    pub(crate) config: TrainConfig,
+    pub(crate) dataset: Dataset,
+    pub(crate) preprocess: Preprocess,
+    pub(crate) device: SelectedDevice,
+    pub(crate) run: RunDir,
+    pub(crate) model: Classifier,
+    pub(crate) optimizer: GroupOptimizer,
+    pub(crate) targets: Targets,
+    pub(crate) metric: &'static Metric,
+    pub(crate) progress: Progress,
+    /// Tuned tensors of the best epoch, as they were trained.
+    pub(crate) best_tuned: BTreeMap<String, HostTensor>,
+    /// Metadata of the task files but for epoch and metrics.
+    pub(crate) metadata: TaskMetadata,
+    pub(crate) checkpoints: Checkpoints,
+    pub(crate) journal: Journal,
+    /// For the observer, once there is one.
+    pub(crate) notes: Vec<String>,
+}
+
+/// How a call of [`Trainer::fit`] ended.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// Trained, evaluated, written.
+    Finished(Box<Finished>),
+    /// Stopped on request; everything is saved, and [`Trainer::resume`] continues.
+    Interrupted {
+        /// The run folder.
+        run: PathBuf,
+        /// Finished epochs.
+        epochs: usize,
+    },
+}
+
+/// A finished run.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// The run folder; [`RunDir`] names its files.
+    pub run: PathBuf,
+    /// Best epoch, from 1.
+    pub best_epoch: usize,
+    /// What was measured on `split`.
+    pub results: Results,
+    /// Test, or val where there is no test split.
+    pub split: Split,
+    /// Why training ended.
+    pub reason: EndReason,
+}
+
+/// What [`Trainer::resume`] found.
+pub enum Resumed {
+    /// Nothing is left to do.
+    Finished(Box<Results>),
+    /// Call [`Trainer::fit`].
+    Ready(Box<Trainer>),
+}
+
+impl Trainer {
+    /// Trains to the end, or until `stop` is set: then the step in progress is finished and everything saved.
+    ///
+    /// # Errors
+    /// [`TrainError::NotFinite`] when the loss is no number (best and state of the last checkpoint stay), and whatever can
+    /// go wrong in reading images and writing the run folder.
+    pub fn fit(mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome, TrainError> {
+        let plan = self.begin(observer)?;
+        let (train, val) = self.sources(observer)?;
+        while self.progress.ended.is_none() {
+            let started = Instant::now();
+            let mut meter = self.loss_meter();
+            let mut batches = train.epoch(self.progress.epoch, self.progress.batch);
+            while let Some(batches) = next_batches(&mut batches, self.config.grad_accum_steps)? {
+                let lr = self.lr(&plan, self.progress.step);
+                let (count, images) = (batches.len(), batches.iter().map(TrainBatch::len).sum());
+                let (loss, grads) = self.gradients(batches, images);
+                self.model = self.optimizer.step(lr, self.model, grads);
+                meter.add(loss, images, lr, &mut self.progress)?;
+                self.progress.count_step(count, images);
+                observer.step(&self.step_info(images, lr, &meter));
+                let stopping = stop.load(Ordering::Relaxed);
+                if stopping || self.checkpoints.due_within_epoch() {
+                    meter.read(&mut self.progress)?;
+                    self.save_state(started)?;
+                }
+                if stopping {
+                    return self.interrupted();
+                }
+            }
+            meter.read(&mut self.progress)?;
+            self.progress.seconds += started.elapsed().as_secs_f64();
+            let (row, is_best) = self.close_epoch(&plan, val.as_ref(), observer)?;
+            observer.epoch(&row, is_best);
+            let stopping = stop.load(Ordering::Relaxed);
+            if stopping || self.progress.ended.is_some() || self.checkpoints.due() {
+                self.checkpoint()?;
+            }
+            if stopping {
+                return self.interrupted();
+            }
+        }
+        self.finish(observer)
+    }
+
+    /// Learning rate of the step `step` (from 0).
+    fn lr(&self, plan: &RunPlan, step: usize) -> f64 {
+        let steps = plan.steps_per_epoch;
+        let warmup = (self.config.warmup_epochs * steps as f64).round() as usize;
+        lr_at(step, steps * self.config.epochs, warmup, self.config.lr, self.config.sched)
+    }
+
+    /// Where main memory is the device's memory, reading a loss is free; elsewhere it would stall the device.
+    fn loss_meter(&self) -> LossMeter {
+        let read_every = if self.device.is_cpu { 1 } else { 16 };
+        LossMeter::new(read_every, self.progress.images, self.config.clip_grad)
+    }
+
+    /// Loss, summed over the images of `batches`, and the gradient of their mean.
+    fn gradients(&self, batches: Vec<TrainBatch>, images: usize) -> (Tensor<1>, GradientsParams) {
+        let device = self.device.device.clone().autodiff();
+        let mut accumulator = GradientsAccumulator::new();
+        let mut losses = Vec::with_capacity(batches.len());
+        for (part, batch) in batches.into_iter().enumerate() {
+            let shape = [batch.len(), self.targets.weights.len()];
+            let rows = self.targets.rows(&batch.labels, batch.soft_targets.as_deref());
+            let targets = Tensor::from_data(TensorData::new(rows, shape), &device);
+            let mut noise = rng::rng(self.config.seed, &[NOISE, self.progress.step as u64, part as u64]);
+            let loss = cross_entropy(batch.input.forward(&self.model, &device, &mut noise), targets);
+            losses.push(loss.clone().inner());
+            let grads = loss.div_scalar(images as f32).backward();
+            accumulator.accumulate(&self.model, GradientsParams::from_grads(grads, &self.model));
+        }
+        let grads = match self.config.clip_grad {
+            Some(limit) => clip_global_norm(&self.model, accumulator.grads(), limit),
+            None => accumulator.grads(),
+        };
+        (Tensor::cat(losses, 0).sum(), grads)
+    }
+
+    /// About the step that was just counted.
+    fn step_info(&self, images: usize, lr: f64, meter: &LossMeter) -> StepInfo {
+        let Progress { epoch, batch, .. } = self.progress;
+        let step = batch.div_ceil(self.config.grad_accum_steps) - 1;
+        StepInfo { epoch, step, images, lr, loss: meter.mean(&self.progress) }
+    }
+
+    /// Validates, compares with the best epoch so far, and moves on to the next.
+    fn close_epoch(
+        &mut self,
+        plan: &RunPlan,
+        val: Option<&FeatureTable>,
+        observer: &mut dyn Observer,
+    ) -> Result<(EpochRow, bool), TrainError> {
+        let started = Instant::now();
+        let metrics = evaluate(&self.validate(val, observer)?);
+        let lr = self.lr(plan, self.progress.step.saturating_sub(1));
+        let val_loss = metrics.get("log_loss").copied().unwrap_or(f64::NAN);
+        if !val_loss.is_finite() {
+            return Err(self.not_finite(val_loss, lr));
+        }
+        let Some(&metric) = metrics.get(self.metric.name) else {
+            let allowed = "a metric that is defined on the validation images".to_owned();
+            return Err(TrainError::Setting { flag: "--eval-metric", value: self.metric.name.into(), allowed });
+        };
+        let best = Best { epoch: self.progress.epoch, metric, val_loss };
+        let is_best = is_better(&best, self.progress.best.as_ref(), self.metric);
+        let row = EpochRow {
+            epoch: self.progress.epoch + 1,
+            seconds: self.progress.seconds + started.elapsed().as_secs_f64(),
+            lr,
+            train_loss: self.progress.loss_sum / self.progress.images.max(1) as f64,
+            val_loss,
+            metrics,
+            images_per_second: self.progress.images as f64 / self.progress.seconds.max(1e-9),
+        };
+        if is_best {
+            self.best_tuned = self.model.tuned_tensors();
+            self.progress.best = Some(best);
+            self.checkpoints.best_changed = true;
+        }
+        self.progress.close_epoch(row.clone(), is_best, &self.config);
+        self.journal.line(format!(
+            "epoch {}: train loss {:.4}, val loss {:.4}, val {} {:.4}{}",
+            row.epoch,
+            row.train_loss,
+            row.val_loss,
+            self.metric.name,
+            metric,
+            if is_best { ", best" } else { "" }
+        ));
+        Ok((row, is_best))
+    }
+
+    fn validate(&self, val: Option<&FeatureTable>, observer: &mut dyn Observer) -> Result<Predictions, TrainError> {
+        let model = self.as_stored(&self.model.tuned_tensors())?;
+        let Some(table) = val else { return self.predict(&model, Split::Val, observer) };
+        let samples = &self.dataset.val;
+        let paths = samples.iter().map(|sample| sample.path.clone()).collect();
+        let labels = samples.iter().map(|sample| sample.label).collect();
+        let logits = table.logits(&model, &self.device.device)?;
+        Ok(Predictions::new(self.dataset.classes.clone(), paths, labels, logits)?)
+    }
+
+    /// The model for inference as its task file will hold it: with `--half`, tuned tensors are rounded.
+    fn as_stored(&self, tuned: &BTreeMap<String, HostTensor>) -> Result<Classifier, TrainError> {
+        let model = self.model.valid();
+        if !self.config.half {
+            return Ok(model);
+        }
+        let rounded = tuned.iter().map(|(name, tensor)| (name.clone(), tensor.rounded_to_half()));
+        Ok(model.load_tuned(&rounded.collect())?)
+    }
+
+    /// Runs a split through `model`, as `vpt eval` does.
+    pub(crate) fn predict(
+        &self,
+        model: &Classifier,
+        split: Split,
+        observer: &mut dyn Observer,
+    ) -> Result<Predictions, TrainError> {
+        let options = PredictOptions { batch_size: self.config.batch_size.max(64), workers: self.config.workers };
+        let predictions = predict(
+            model,
+            self.dataset.split(split),
+            &self.dataset.classes,
+            &self.preprocess,
+            &options,
+            &self.device.device,
+            &mut |done, total| observer.progress(split, done, total),
+        );
+        predictions.map_err(|error| match error {
+            EvalError::NonFinite { value, .. } => self.not_finite(value.into(), self.config.lr),
+            error => error.into(),
+        })
+    }
+
+    fn not_finite(&self, loss: f64, lr: f64) -> TrainError {
+        let Progress { epoch, step, .. } = self.progress;
+        TrainError::NotFinite { loss, epoch: epoch + 1, step, lr, clip_grad: self.config.clip_grad }
+    }
+
+    fn interrupted(self) -> Result<Outcome, TrainError> {
+        Ok(Outcome::Interrupted { run: self.run.path().to_owned(), epochs: self.progress.epoch })
+    }
+}
+
+/// Stream of [`rng::rng`] for dropout and stochastic depth.
+const NOISE: u64 = 0x6e6f_6973_65;
+
+/// The next `count` batches (fewer at the end of the epoch), or `None` after the last.
+fn next_batches(
+    batches: &mut dyn Iterator<Item = Result<TrainBatch, DataError>>,
+    count: usize,
+) -> Result<Option<Vec<TrainBatch>>, DataError> {
+    let batches: Vec<_> = batches.take(count).collect::<Result<_, _>>()?;
+    Ok(if batches.is_empty() { None } else { Some(batches) })
+}
