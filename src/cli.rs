@@ -103,6 +103,7 @@ pub enum Command {
     Compare(commands::compare::CompareArgs),
     Predict(commands::predict::PredictArgs),
     Features(commands::features::FeaturesArgs),
+    Export(commands::export::ExportArgs),
     Inspect(commands::inspect::InspectArgs),
     Bench(commands::bench::BenchArgs),
     List(commands::list::ListArgs),

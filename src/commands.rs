@@ -5,6 +5,7 @@ pub mod compare;
 pub mod completions;
 pub mod demo;
 pub mod eval;
+pub mod export;
 pub mod features;
 pub mod inspect;
 pub mod list;

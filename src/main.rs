@@ -47,6 +47,7 @@ fn run(cli: &Cli, output: Output) -> Result<Exit> {
         Command::Compare(args) => commands::compare::run(args, &session),
         Command::Predict(args) => commands::predict::run(args, &session),
         Command::Features(args) => commands::features::run(args, &session),
+        Command::Export(args) => commands::export::run(args, &session),
         Command::Inspect(args) => commands::inspect::run(args, &session),
         Command::Bench(args) => commands::bench::run(args, &session),
         Command::List(args) => commands::list::run(args, &session),

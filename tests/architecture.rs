@@ -14,13 +14,37 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// Words that must not occur in the code of a crate, each with the reason.
 const FORBIDDEN: &[(&str, &[&str], &str)] = &[
-    ("vpt-data", &["burn::", "clap::"], "vpt-data knows files and images, not models or flags"),
-    ("vpt-core", &["clap::", "indicatif::", "burn::optim"], "vpt-core knows models, not training or flags"),
-    ("vpt-eval", &["clap::", "burn::optim", "indicatif::"], "vpt-eval knows predictions, not optimisers or flags"),
-    ("vpt-train", &["clap::", "indicatif::"], "vpt-train reports through its observer, it prints nothing"),
+    (
+        "vpt-data",
+        &["burn::", "clap::"],
+        "vpt-data knows files and images, not models or flags",
+    ),
+    (
+        "vpt-core",
+        &["clap::", "indicatif::", "burn::optim"],
+        "vpt-core knows models, not training or flags",
+    ),
+    (
+        "vpt-eval",
+        &["clap::", "burn::optim", "indicatif::"],
+        "vpt-eval knows predictions, not optimisers or flags",
+    ),
+    (
+        "vpt-train",
+        &["clap::", "indicatif::"],
+        "vpt-train reports through its observer, it prints nothing",
+    ),
 ];
 
-const NAMES_TO_AVOID: &[&str] = &["utils.rs", "util.rs", "helpers.rs", "helper.rs", "base.rs", "manager.rs", "common.rs"];
+const NAMES_TO_AVOID: &[&str] = &[
+    "utils.rs",
+    "util.rs",
+    "helpers.rs",
+    "helper.rs",
+    "base.rs",
+    "manager.rs",
+    "common.rs",
+];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -47,7 +71,11 @@ fn sources(dir: &str) -> BTreeMap<PathBuf, String> {
         .into_iter()
         .map(|path| {
             let text = fs::read_to_string(&path).unwrap();
-            let code = text.lines().map(|l| l.split("//").next().unwrap_or("")).collect::<Vec<_>>().join("\n");
+            let code = text
+                .lines()
+                .map(|l| l.split("//").next().unwrap_or(""))
+                .collect::<Vec<_>>()
+                .join("\n");
             (path, code)
         })
         .collect()
@@ -57,10 +85,21 @@ fn sources(dir: &str) -> BTreeMap<PathBuf, String> {
 fn crates_depend_only_on_the_layers_below() {
     for (name, allowed) in LAYERS {
         let manifest = fs::read_to_string(root().join(name).join("Cargo.toml")).unwrap();
-        let dependencies = manifest.split("[dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
+        let dependencies = manifest
+            .split("[dependencies]")
+            .nth(1)
+            .unwrap()
+            .split("\n[")
+            .next()
+            .unwrap();
         for (other, _) in LAYERS {
-            let depends = dependencies.lines().any(|l| l.starts_with(&format!("{other}.")) || l.starts_with(&format!("{other} ")));
-            assert!(!depends || allowed.contains(other), "`{name}` must not depend on `{other}`");
+            let depends = dependencies
+                .lines()
+                .any(|l| l.starts_with(&format!("{other}.")) || l.starts_with(&format!("{other} ")));
+            assert!(
+                !depends || allowed.contains(other),
+                "`{name}` must not depend on `{other}`"
+            );
         }
     }
 }
@@ -78,14 +117,24 @@ fn layers_do_not_know_what_is_not_theirs() {
 
 #[test]
 fn only_the_output_module_prints() {
-    for dir in ["vpt-data/src", "vpt-core/src", "vpt-eval/src", "vpt-train/src", "src"] {
+    for dir in [
+        "vpt-data/src",
+        "vpt-core/src",
+        "vpt-eval/src",
+        "vpt-train/src",
+        "src",
+    ] {
         for (path, code) in sources(dir) {
             if path.ends_with("src/output.rs") {
                 continue;
             }
             let library = code.split("#[cfg(test)]").next().unwrap_or("");
             for word in ["println!", "print!(", "eprint!(", "dbg!("] {
-                assert!(!library.contains(word), "{} prints with `{word}`; use src/output.rs", path.display());
+                assert!(
+                    !library.contains(word),
+                    "{} prints with `{word}`; use src/output.rs",
+                    path.display()
+                );
             }
         }
     }
@@ -93,24 +142,44 @@ fn only_the_output_module_prints() {
 
 #[test]
 fn files_are_named_after_what_they_hold() {
-    for dir in ["vpt-data/src", "vpt-core/src", "vpt-eval/src", "vpt-train/src", "src"] {
+    for dir in [
+        "vpt-data/src",
+        "vpt-core/src",
+        "vpt-eval/src",
+        "vpt-train/src",
+        "src",
+    ] {
         for path in sources(dir).keys() {
             let name = path.file_name().unwrap().to_str().unwrap();
-            assert!(!NAMES_TO_AVOID.contains(&name), "{}: name the file after its main type", path.display());
+            assert!(
+                !NAMES_TO_AVOID.contains(&name),
+                "{}: name the file after its main type",
+                path.display()
+            );
         }
     }
 }
 
 #[test]
 fn unsafe_code_stands_only_in_named_modules_with_a_reason() {
-    for dir in ["vpt-data/src", "vpt-core/src", "vpt-eval/src", "vpt-train/src", "src"] {
+    for dir in [
+        "vpt-data/src",
+        "vpt-core/src",
+        "vpt-eval/src",
+        "vpt-train/src",
+        "src",
+    ] {
         let mut files = Vec::new();
         rust_files(&root().join(dir), &mut files);
         for path in files {
             let text = fs::read_to_string(&path).unwrap();
             let blocks = text.matches("unsafe {").count();
             let reasons = text.matches("SAFETY:").count();
-            assert!(reasons >= blocks, "{}: {blocks} unsafe blocks, {reasons} `SAFETY:` comments", path.display());
+            assert!(
+                reasons >= blocks,
+                "{}: {blocks} unsafe blocks, {reasons} `SAFETY:` comments",
+                path.display()
+            );
         }
     }
 }

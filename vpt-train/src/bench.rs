@@ -8,7 +8,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
 use serde::Serialize;
 use vpt_core::flops::ForwardMacs;
-use vpt_core::{Backbone, Classifier, CoreError, GlobalPool, HostTensor, MethodConfig, MethodKind, PromptDepth};
+use vpt_core::{
+    Backbone, Classifier, CoreError, GlobalPool, HostTensor, MethodConfig, MethodKind, PromptDepth,
+};
 use vpt_data::rng;
 use vpt_eval::peak_memory_bytes;
 
@@ -62,10 +64,19 @@ impl Bench {
         device: &Device,
     ) -> Result<Self, TrainError> {
         const CLASSES: usize = 10;
-        let model = Classifier::new(backbone, method, CLASSES, image_size, 0, &device.clone().autodiff())?;
+        let model = Classifier::new(
+            backbone,
+            method,
+            CLASSES,
+            image_size,
+            0,
+            &device.clone().autodiff(),
+        )?;
         let [height, width] = image_size;
         let mut rng = rng::rng(0, &[PIXELS]);
-        let pixels = (0..batch_size * 3 * height * width).map(|_| rng.random_range(-2.0..2.0)).collect();
+        let pixels = (0..batch_size * 3 * height * width)
+            .map(|_| rng.random_range(-2.0..2.0))
+            .collect();
         Ok(Self {
             model,
             device: device.clone(),
@@ -101,7 +112,11 @@ impl Bench {
     pub fn train(&self) -> Result<Speed, TrainError> {
         let device = self.device.clone().autodiff();
         let weights = ClassWeights::None.weights(&vec![1; self.model.num_classes()]);
-        let rows = Targets { smoothing: 0.0, weights }.rows(&self.labels, None);
+        let rows = Targets {
+            smoothing: 0.0,
+            weights,
+        }
+        .rows(&self.labels, None);
         let targets = TensorData::new(rows, [self.batch_size, self.model.num_classes()]);
         let mut model = self.model.clone();
         let mut optimizer = GroupOptimizer::new(OptimizerConfig {
@@ -155,7 +170,11 @@ impl Bench {
     /// GFLOP of one image's forward pass, in the form that the model runs.
     fn forward_flop(&self) -> f64 {
         let macs = self.macs();
-        let deep = self.method().prompts.as_ref().is_some_and(|prompts| prompts.depth == PromptDepth::Deep);
+        let deep = self
+            .method()
+            .prompts
+            .as_ref()
+            .is_some_and(|prompts| prompts.depth == PromptDepth::Deep);
         let prompts = match deep {
             true => macs.prompts_kv + macs.prompts_kv_per_batch / self.batch_size as u64,
             false => macs.prompts_plain,
@@ -173,7 +192,8 @@ impl Bench {
         let forward = self.forward_flop();
         let vit = self.model.config();
         let blocks = vit.depth as f64;
-        let tokens = vit.num_prefix_tokens() + vit.grid_for(self.model.image_size()).iter().product::<usize>();
+        let tokens =
+            vit.num_prefix_tokens() + vit.grid_for(self.model.image_size()).iter().product::<usize>();
         let attention = gflop(2 * (vit.depth * tokens * tokens * vit.embed_dim) as u64);
         match self.method().kind {
             MethodKind::Linear => forward,
@@ -184,7 +204,11 @@ impl Bench {
     }
 
     fn macs(&self) -> ForwardMacs {
-        let prompts = self.method().prompts.as_ref().map_or(0, |prompts| prompts.num_tokens);
+        let prompts = self
+            .method()
+            .prompts
+            .as_ref()
+            .map_or(0, |prompts| prompts.num_tokens);
         ForwardMacs::of(self.model.config(), self.model.image_size(), prompts)
     }
 
@@ -198,7 +222,9 @@ impl Bench {
 /// # Errors
 /// [`TrainError::Core`] when the device fails.
 pub fn matmul_peak(device: &Device, size: usize) -> Result<f64, TrainError> {
-    let values = (0..size * size).map(|i| (i as f32 * 0.37).sin()).collect::<Vec<_>>();
+    let values = (0..size * size)
+        .map(|i| (i as f32 * 0.37).sin())
+        .collect::<Vec<_>>();
     let matrix = Tensor::<2>::from_data(TensorData::new(values, [size, size]), device);
     let mut best = f64::INFINITY;
     for _ in 0..PRODUCTS {
@@ -240,7 +266,10 @@ mod tests {
         for method in ["vpt-deep", "vpt-shallow", "linear", "full", "bitfit", "partial-1"] {
             let bench = bench(method);
             let (infer, train) = (bench.infer().unwrap(), bench.train().unwrap());
-            assert!(infer.images_per_second > 0.0 && train.gflop_per_second > 0.0, "{method}");
+            assert!(
+                infer.images_per_second > 0.0 && train.gflop_per_second > 0.0,
+                "{method}"
+            );
             assert!(train.gflop_per_image >= infer.gflop_per_image, "{method}");
         }
         let flop = |method| bench(method).forward_flop();

@@ -21,7 +21,11 @@ mod tests {
 
     #[test]
     fn metric_first_then_loss_then_the_earlier() {
-        let best = |metric, val_loss| Best { epoch: 0, metric, val_loss };
+        let best = |metric, val_loss| Best {
+            epoch: 0,
+            metric,
+            val_loss,
+        };
         let top1 = find("top1").expect("exists");
         let log_loss = find("log_loss").expect("exists");
         assert!(is_better(&best(0.1, 9.0), None, top1));

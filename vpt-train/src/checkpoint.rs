@@ -20,7 +20,11 @@ pub struct Checkpoints {
 impl Checkpoints {
     /// `best_written` is false when a best epoch came from the state of another process, whose files may be newer.
     pub fn new(best_written: bool) -> Self {
-        Self { last: Instant::now(), took: Duration::ZERO, best_changed: !best_written }
+        Self {
+            last: Instant::now(),
+            took: Duration::ZERO,
+            best_changed: !best_written,
+        }
     }
 
     /// After an epoch.
@@ -44,7 +48,10 @@ impl Trainer {
     /// way from there.
     pub(crate) fn checkpoint(&mut self) -> Result<(), TrainError> {
         let started = Instant::now();
-        self.run.write(RunDir::RESULTS_CSV, EpochRow::to_csv(&self.progress.history).as_bytes())?;
+        self.run.write(
+            RunDir::RESULTS_CSV,
+            EpochRow::to_csv(&self.progress.history).as_bytes(),
+        )?;
         let tuned = self.model.tuned_tensors();
         if self.checkpoints.best_changed {
             self.save_best()?;
@@ -69,7 +76,13 @@ impl Trainer {
     fn save(&self, tuned: BTreeMap<String, HostTensor>) -> Result<(), TrainError> {
         self.journal.save(&self.run)?;
         let (progress, best) = (self.progress.clone(), self.best_tuned.clone());
-        RunState { progress, tuned, best, optimizer: self.optimizer.state() }.save(&self.run)
+        RunState {
+            progress,
+            tuned,
+            best,
+            optimizer: self.optimizer.state(),
+        }
+        .save(&self.run)
     }
 
     fn save_best(&mut self) -> Result<(), TrainError> {
@@ -81,13 +94,25 @@ impl Trainer {
     }
 
     /// Writes the task file `name` with the tuned tensors of `epoch` (from 1) and its validation metrics.
-    fn save_task(&self, name: &str, epoch: usize, tuned: &BTreeMap<String, HostTensor>) -> Result<(), TrainError> {
+    fn save_task(
+        &self,
+        name: &str,
+        epoch: usize,
+        tuned: &BTreeMap<String, HostTensor>,
+    ) -> Result<(), TrainError> {
         let mut metadata = self.metadata.clone();
         metadata.training.epoch = epoch;
         if let Some(row) = self.progress.history.get(epoch - 1) {
-            metadata.metrics = row.metrics.iter().map(|(name, value)| (format!("val_{name}"), *value)).collect();
+            metadata.metrics = row
+                .metrics
+                .iter()
+                .map(|(name, value)| (format!("val_{name}"), *value))
+                .collect();
         }
-        let task = TaskFile { metadata, tensors: tuned.clone() };
+        let task = TaskFile {
+            metadata,
+            tensors: tuned.clone(),
+        };
         Ok(task.save(&self.run.file(name), self.config.half)?)
     }
 }

@@ -9,7 +9,10 @@ use burn::tensor::Tensor;
 /// (Burn's own clipping treats every tensor alone, which changes the direction of the step.) Nothing is read back from
 /// the device. A norm that is not finite stays so: the loss check stops such a run.
 pub fn clip_global_norm<M: Module>(module: &M, grads: GradientsParams, max_norm: f64) -> GradientsParams {
-    let mut squares = SumOfSquares { grads: &grads, total: None };
+    let mut squares = SumOfSquares {
+        grads: &grads,
+        total: None,
+    };
     module.visit(&mut squares);
     let Some(total) = squares.total else { return grads };
     let scale = (total.sqrt() + 1e-6).recip().mul_scalar(max_norm).clamp_max(1.0);
@@ -70,7 +73,12 @@ mod tests {
         let bias = layer.bias.as_ref().expect("has a bias").id;
         let weight = grads.get::<2>(layer.weight.id).expect("weight has a gradient");
         let bias = grads.get::<1>(bias).expect("bias has a gradient");
-        [weight.into_data().to_vec::<f32>(), bias.into_data().to_vec::<f32>()].map(Result::unwrap).concat()
+        [
+            weight.into_data().to_vec::<f32>(),
+            bias.into_data().to_vec::<f32>(),
+        ]
+        .map(Result::unwrap)
+        .concat()
     }
 
     #[test]
@@ -86,6 +94,9 @@ mod tests {
     #[test]
     fn leaves_a_short_gradient_alone() {
         let (layer, grads) = case();
-        assert_eq!(values(&layer, &clip_global_norm(&layer, grads, 6.0)), [3.0, 3.0, 4.0]);
+        assert_eq!(
+            values(&layer, &clip_global_norm(&layer, grads, 6.0)),
+            [3.0, 3.0, 4.0]
+        );
     }
 }

@@ -135,7 +135,11 @@ impl TrainConfig {
             skip_bad_images: false,
             half: false,
             method,
-            augment: if recipe.augment { AugmentConfig::default() } else { AugmentConfig::none() },
+            augment: if recipe.augment {
+                AugmentConfig::default()
+            } else {
+                AugmentConfig::none()
+            },
         }
     }
 
@@ -175,7 +179,9 @@ impl TrainConfig {
             table.entry(key).or_insert_with(|| Value::String("none".into()));
         }
         if let Some(Value::Table(augment)) = table.get_mut("augment") {
-            augment.entry("rand_augment").or_insert_with(|| Value::String("none".into()));
+            augment
+                .entry("rand_augment")
+                .or_insert_with(|| Value::String("none".into()));
         }
         toml::to_string(&table).map_err(config_error)
     }
@@ -222,10 +228,21 @@ impl TrainConfig {
 }
 
 /// Optional settings, which `"none"` takes away.
-const OPTIONAL: [&str; 8] = ["task", "classes", "image_size", "init_from", "head_lr", "clip_grad", "patience", "shots"];
+const OPTIONAL: [&str; 8] = [
+    "task",
+    "classes",
+    "image_size",
+    "init_from",
+    "head_lr",
+    "clip_grad",
+    "patience",
+    "shots",
+];
 
 fn config_error(error: impl std::fmt::Display) -> TrainError {
-    TrainError::Config { reason: error.to_string().trim_end().replace('\n', " ") }
+    TrainError::Config {
+        reason: error.to_string().trim_end().replace('\n', " "),
+    }
 }
 
 /// Puts `over` on `under`, table by table; other values are replaced.
@@ -246,14 +263,21 @@ fn spelled_out(mut layer: Table) -> Result<Table, TrainError> {
         let augment = match name.as_str() {
             "none" => AugmentConfig::none(),
             "default" => AugmentConfig::default(),
-            other => return Err(config_error(format!("augment `{other}`, expected `none`, `default` or a table"))),
+            other => {
+                return Err(config_error(format!(
+                    "augment `{other}`, expected `none`, `default` or a table"
+                )));
+            }
         };
         layer.insert("augment".into(), Value::try_from(augment).map_err(config_error)?);
     }
     if let Some(Value::String(name)) = layer.get("method") {
         // Only what the name says, so that the prompt settings of a lower layer stay.
         let name = Value::String(name.clone());
-        layer.insert("method".into(), Value::Table(Table::from_iter([("name".into(), name)])));
+        layer.insert(
+            "method".into(),
+            Value::Table(Table::from_iter([("name".into(), name)])),
+        );
     }
     Ok(layer)
 }
@@ -263,7 +287,11 @@ fn spelled_out(mut layer: Table) -> Result<Table, TrainError> {
 fn method_of(table: Option<Value>) -> Result<MethodConfig, TrainError> {
     let mut table = match table {
         Some(Value::Table(table)) => table,
-        Some(other) => return Err(config_error(format!("method `{other}`, expected a name or a table"))),
+        Some(other) => {
+            return Err(config_error(format!(
+                "method `{other}`, expected a name or a table"
+            )));
+        }
         None => Table::new(),
     };
     let mut name = match table.remove("name") {
@@ -275,10 +303,16 @@ fn method_of(table: Option<Value>) -> Result<MethodConfig, TrainError> {
         name = format!("partial-{blocks}");
     }
     table.remove("depth"); // The name says it.
-    let before_norm_pre = table.remove("before_norm_pre").and_then(|value| value.as_bool()).unwrap_or(false);
+    let before_norm_pre = table
+        .remove("before_norm_pre")
+        .and_then(|value| value.as_bool())
+        .unwrap_or(false);
     table.retain(|_, value| value.as_str() != Some("none"));
     if let Some(key) = table.keys().find(|key| !PROMPT_KEYS.contains(&key.as_str())) {
-        return Err(config_error(format!("unknown key `method.{key}`, expected one of {}", PROMPT_KEYS.join(", "))));
+        return Err(config_error(format!(
+            "unknown key `method.{key}`, expected one of {}",
+            PROMPT_KEYS.join(", ")
+        )));
     }
     let options: PromptOptions = Value::Table(table).try_into().map_err(config_error)?;
     let mut method = MethodConfig::parse(&name, &options)?;
@@ -289,7 +323,16 @@ fn method_of(table: Option<Value>) -> Result<MethodConfig, TrainError> {
 }
 
 /// The keys of [`PromptOptions`], which itself ignores what it does not know.
-const PROMPT_KEYS: [&str; 8] = ["num_tokens", "dropout", "project_dim", "deep_layers", "last", "shared", "init", "pool"];
+const PROMPT_KEYS: [&str; 8] = [
+    "num_tokens",
+    "dropout",
+    "project_dim",
+    "deep_layers",
+    "last",
+    "shared",
+    "init",
+    "pool",
+];
 
 fn remove_none(table: &mut Table) {
     table.retain(|key, value| !(OPTIONAL.contains(&key) && value.as_str() == Some("none")));
@@ -321,7 +364,10 @@ mod tests {
             config.augment.rand_augment = Some((2, 9.0));
             config.validate().expect("defaults are possible");
             let text = config.to_toml().expect("is TOML");
-            assert!(text.contains("clip_grad = \"none\""), "what was taken away stays away: {text}");
+            assert!(
+                text.contains("clip_grad = \"none\""),
+                "what was taken away stays away: {text}"
+            );
             assert_eq!(TrainConfig::from_toml(&text).expect("reads"), config, "{name}");
         }
     }
@@ -330,17 +376,32 @@ mod tests {
     fn later_layers_win_and_the_method_chooses_the_defaults() {
         let task = "data_dir = \"a\"\nepochs = 7\n[method]\nnum_tokens = 50\n[augment]\nhflip = 0.0";
         let deep = layers(&[task]).expect("reads");
-        assert_eq!((deep.epochs, deep.method.prompts.as_ref().map(|p| p.num_tokens)), (7, Some(50)));
-        assert_eq!(deep.augment, AugmentConfig { hflip: 0.0, ..AugmentConfig::default() });
+        assert_eq!(
+            (deep.epochs, deep.method.prompts.as_ref().map(|p| p.num_tokens)),
+            (7, Some(50))
+        );
+        assert_eq!(
+            deep.augment,
+            AugmentConfig {
+                hflip: 0.0,
+                ..AugmentConfig::default()
+            }
+        );
         let flags = "method = \"full\"\nepochs = 9\nclip_grad = \"none\"\nwarmup_epochs = 2";
         let full = layers(&[task, flags]).expect("reads");
-        assert_eq!((full.epochs, full.method.clone(), full.clip_grad), (9, method("full"), None));
+        assert_eq!(
+            (full.epochs, full.method.clone(), full.clip_grad),
+            (9, method("full"), None)
+        );
         assert_eq!(full.lr, TrainConfig::defaults_for(method("full")).lr);
         assert_eq!(full.warmup_epochs, 2.0);
         let shallow = layers(&[task, "method = \"vpt-shallow\"\naugment = \"none\""]).expect("reads");
         assert_eq!(shallow.method.prompts.map(|prompts| prompts.num_tokens), Some(50));
         assert!(shallow.augment.is_none());
-        assert_eq!(layers(&["method = \"partial-3\""]).expect("reads").method, method("partial-3"));
+        assert_eq!(
+            layers(&["method = \"partial-3\""]).expect("reads").method,
+            method("partial-3")
+        );
     }
 
     #[test]
@@ -386,7 +447,9 @@ mod tests {
             let error = config.validate().expect_err(text);
             assert!(error.to_string().contains(flag), "{text}: {error}");
         }
-        let error = layers(&["[method]\nnum_tokens = 0"]).expect_err("no tokens").to_string();
+        let error = layers(&["[method]\nnum_tokens = 0"])
+            .expect_err("no tokens")
+            .to_string();
         assert!(error.contains("num-tokens"), "{error}");
     }
 }

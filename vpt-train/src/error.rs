@@ -139,25 +139,33 @@ impl TrainError {
                 path.display()
             )),
             Self::RunLocked { .. } => Some("wait for it, or use another --experiment".into()),
-            Self::NotARun { .. } => Some("give the folder that `vpt train` printed, such as runs/train/flowers".into()),
+            Self::NotARun { .. } => {
+                Some("give the folder that `vpt train` printed, such as runs/train/flowers".into())
+            }
             Self::Write { source, .. } => match source.kind() {
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                     Some("choose a folder that you may write to with --output".into())
                 }
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                    Some("free some space, then continue with --resume; or use another disk with --output".into())
-                }
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(
+                    "free some space, then continue with --resume; or use another disk with --output".into(),
+                ),
                 _ => None,
             },
             Self::Read { .. } => None,
             Self::State { .. } => Some("start the run again with --exist-ok".into()),
-            Self::Changed { what, .. } => {
-                Some(format!("bring the {what} back, or start a new run; --init-from takes over what was learnt"))
-            }
+            Self::Changed { what, .. } => Some(format!(
+                "bring the {what} back, or start a new run; --init-from takes over what was learnt"
+            )),
             Self::EmptySplit { .. } => Some("add images, or raise --val-fraction".into()),
             Self::NotFinite { lr, clip_grad, .. } => Some(match clip_grad {
-                None => format!("lower --lr (for instance to {:.1e}) or limit steps with --clip-grad 1", lr / 3.0),
-                Some(limit) => format!("lower --lr (for instance to {:.1e}) or --clip-grad (now {limit})", lr / 3.0),
+                None => format!(
+                    "lower --lr (for instance to {:.1e}) or limit steps with --clip-grad 1",
+                    lr / 3.0
+                ),
+                Some(limit) => format!(
+                    "lower --lr (for instance to {:.1e}) or --clip-grad (now {limit})",
+                    lr / 3.0
+                ),
             }),
             Self::Data(error) => error.hint(),
             Self::Core(error) => error.hint(),

@@ -20,9 +20,15 @@ impl Trainer {
         let best = self.run.file(RunDir::BEST);
         let model = self.model.valid().load_tuned(&TaskFile::load(&best)?.tensors)?;
 
-        let split = if self.dataset.test.is_empty() { Split::Val } else { Split::Test };
+        let split = if self.dataset.test.is_empty() {
+            Split::Val
+        } else {
+            Split::Test
+        };
         if split == Split::Val {
-            observer.note("there are no test images: results are of the validation images, which also chose the epoch");
+            observer.note(
+                "there are no test images: results are of the validation images, which also chose the epoch",
+            );
         }
         let predictions = self.predict(&model, split, observer)?;
         let results = self.results(&predictions, split, best_epoch);
@@ -31,17 +37,29 @@ impl Trainer {
         let confusion = matrix(&results.confusion_matrix);
         let svg = report::confusion_svg(&confusion, &self.dataset.classes, false);
         self.run.write(RunDir::CONFUSION, svg.as_bytes())?;
-        self.run.write(RunDir::CURVES, report::curves_svg(&self.progress.history).as_bytes())?;
+        self.run.write(
+            RunDir::CURVES,
+            report::curves_svg(&self.progress.history).as_bytes(),
+        )?;
         let value = results.value(self.metric.name).unwrap_or(f64::NAN);
         let name = self.metric.name;
-        self.journal.line(format!("best epoch {best_epoch}: {split} {name} {value:.4} on {} images", predictions.len()));
+        self.journal.line(format!(
+            "best epoch {best_epoch}: {split} {name} {value:.4} on {} images",
+            predictions.len()
+        ));
         self.journal.save(&self.run)?;
         results.save(&self.run.file(RunDir::RESULTS))?;
         self.shrink_state()?;
 
         observer.finished(&results);
         let run = self.run.path().to_owned();
-        Ok(Outcome::Finished(Box::new(Finished { run, best_epoch, results, split, reason })))
+        Ok(Outcome::Finished(Box::new(Finished {
+            run,
+            best_epoch,
+            results,
+            split,
+            reason,
+        })))
     }
 
     fn results(&self, predictions: &Predictions, split: Split, best_epoch: usize) -> Results {

@@ -27,7 +27,9 @@ pub fn init_from(
     let task = TaskFile::load(path)?;
     let found = &task.metadata.backbone.sha256;
     if found != backbone_sha256 {
-        return Err(unfit(format!("for the backbone with sha256 {backbone_sha256} (this one is for {found})")));
+        return Err(unfit(format!(
+            "for the backbone with sha256 {backbone_sha256} (this one is for {found})"
+        )));
     }
     let same_classes = task.metadata.task.classes == classes;
     let mut taken = Vec::new();
@@ -36,11 +38,16 @@ pub fn init_from(
             continue;
         }
         let Some(slot) = tuned.get_mut(&name) else {
-            return Err(unfit(format!("of the same method (tensor `{name}` of `{}` is not tuned)", task.metadata.method)));
+            return Err(unfit(format!(
+                "of the same method (tensor `{name}` of `{}` is not tuned)",
+                task.metadata.method
+            )));
         };
         if slot.shape != tensor.shape {
             let (found, expected) = (&tensor.shape, &slot.shape);
-            return Err(unfit(format!("whose tensor `{name}` is {expected:?} (it is {found:?})")));
+            return Err(unfit(format!(
+                "whose tensor `{name}` is {expected:?} (it is {found:?})"
+            )));
         }
         *slot = tensor;
         taken.push(name);
@@ -48,6 +55,13 @@ pub fn init_from(
     if taken.is_empty() {
         return Err(unfit("with prompts, or with a head for the same classes".into()));
     }
-    let head = if same_classes { "" } else { "; the head starts anew, the classes differ" };
-    Ok((tuned, format!("started from {} of `{}`{head}", taken.join(", "), path.display())))
+    let head = if same_classes {
+        ""
+    } else {
+        "; the head starts anew, the classes differ"
+    };
+    Ok((
+        tuned,
+        format!("started from {} of `{}`{head}", taken.join(", "), path.display()),
+    ))
 }

@@ -15,12 +15,19 @@ impl Journal {
     /// Continues the log of `run`, or begins it.
     pub fn open(run: &RunDir) -> Self {
         let text = fs::read_to_string(run.file(RunDir::LOG)).unwrap_or_default();
-        Self { text, since: Instant::now() }
+        Self {
+            text,
+            since: Instant::now(),
+        }
     }
 
     /// Adds a line, with the seconds since this process began to train.
     pub fn line(&mut self, message: impl AsRef<str>) {
-        self.text += &format!("{:9.1}s  {}\n", self.since.elapsed().as_secs_f64(), message.as_ref());
+        self.text += &format!(
+            "{:9.1}s  {}\n",
+            self.since.elapsed().as_secs_f64(),
+            message.as_ref()
+        );
     }
 
     /// Writes `log.txt`.

@@ -25,13 +25,28 @@ impl TrainConfig {
         positive("--clip-grad", self.clip_grad)?;
         within("--smoothing", self.smoothing, 0.0, 0.99)?;
         whole("--patience", self.patience.unwrap_or(1), 1, 1_000_000)?;
-        whole("--seed", usize::try_from(self.seed).unwrap_or(usize::MAX), 0, i64::MAX as usize)?;
-        whole("--split-seed", usize::try_from(self.split_seed).unwrap_or(usize::MAX), 0, i64::MAX as usize)?;
+        whole(
+            "--seed",
+            usize::try_from(self.seed).unwrap_or(usize::MAX),
+            0,
+            i64::MAX as usize,
+        )?;
+        whole(
+            "--split-seed",
+            usize::try_from(self.split_seed).unwrap_or(usize::MAX),
+            0,
+            i64::MAX as usize,
+        )?;
         whole("--workers", self.workers, 0, 1024)?;
         whole("--shots", self.shots.unwrap_or(1), 1, usize::MAX)?;
         within("--val-fraction", self.val_fraction, 0.01, 0.9)?;
         within("--test-fraction", self.test_fraction, 0.0, 0.9)?;
-        within("--val-fraction plus --test-fraction", self.val_fraction + self.test_fraction, 0.0, 0.95)?;
+        within(
+            "--val-fraction plus --test-fraction",
+            self.val_fraction + self.test_fraction,
+            0.0,
+            0.95,
+        )?;
         for edge in self.image_size.unwrap_or([1, 1]) {
             whole("--img-size", edge, 1, 16_384)?;
         }
@@ -41,20 +56,35 @@ impl TrainConfig {
     }
 
     fn validate_prompts(&self) -> Result<(), TrainError> {
-        let Some(prompts) = &self.method.prompts else { return Ok(()) };
+        let Some(prompts) = &self.method.prompts else {
+            return Ok(());
+        };
         whole("--num-tokens", prompts.num_tokens, 1, 4096)?;
         within("--prompt-dropout", prompts.dropout, 0.0, 0.99)?;
-        whole("--prompt-project-dim", prompts.project_dim.unwrap_or(1), 1, 65_536)?;
+        whole(
+            "--prompt-project-dim",
+            prompts.project_dim.unwrap_or(1),
+            1,
+            65_536,
+        )?;
         whole("--prompt-deep-layers", prompts.deep_layers.unwrap_or(1), 1, 1024)
     }
 }
 
 fn error(flag: &'static str, value: impl Display, allowed: impl Into<String>) -> TrainError {
-    TrainError::Setting { flag, value: value.to_string(), allowed: allowed.into() }
+    TrainError::Setting {
+        flag,
+        value: value.to_string(),
+        allowed: allowed.into(),
+    }
 }
 
 fn given(flag: &'static str, value: &str) -> Result<(), TrainError> {
-    if value.is_empty() { Err(error(flag, value, "a path or a name")) } else { Ok(()) }
+    if value.is_empty() {
+        Err(error(flag, value, "a path or a name"))
+    } else {
+        Ok(())
+    }
 }
 
 fn whole(flag: &'static str, value: usize, least: usize, most: usize) -> Result<(), TrainError> {
@@ -66,7 +96,11 @@ fn whole(flag: &'static str, value: usize, least: usize, most: usize) -> Result<
 }
 
 fn within(flag: &'static str, value: f64, least: f64, most: f64) -> Result<(), TrainError> {
-    if (least..=most).contains(&value) { Ok(()) } else { Err(error(flag, value, format!("a number from {least} to {most}"))) }
+    if (least..=most).contains(&value) {
+        Ok(())
+    } else {
+        Err(error(flag, value, format!("a number from {least} to {most}")))
+    }
 }
 
 fn positive(flag: &'static str, value: Option<f64>) -> Result<(), TrainError> {
@@ -81,5 +115,9 @@ fn metric(name: &str) -> Result<(), TrainError> {
         return Ok(());
     }
     let names: Vec<_> = METRICS.iter().map(|metric| metric.name).collect();
-    Err(error("--eval-metric", name, format!("one of {}", names.join(", "))))
+    Err(error(
+        "--eval-metric",
+        name,
+        format!("one of {}", names.join(", ")),
+    ))
 }

@@ -21,7 +21,10 @@ impl ClassWeights {
             Self::Balanced => {
                 let all: usize = counts.iter().sum();
                 let share = all as f64 / counts.len().max(1) as f64;
-                counts.iter().map(|&count| (share / count.max(1) as f64) as f32).collect()
+                counts
+                    .iter()
+                    .map(|&count| (share / count.max(1) as f64) as f32)
+                    .collect()
             }
         }
     }
@@ -46,7 +49,11 @@ impl Targets {
             None => one_hot(labels, classes),
         };
         for row in rows.chunks_exact_mut(classes) {
-            let weight: f32 = row.iter().zip(&self.weights).map(|(share, weight)| share * weight).sum();
+            let weight: f32 = row
+                .iter()
+                .zip(&self.weights)
+                .map(|(share, weight)| share * weight)
+                .sum();
             for share in row {
                 *share = weight * ((1.0 - self.smoothing) * *share + self.smoothing / classes as f32);
             }
@@ -87,7 +94,10 @@ mod tests {
     }
 
     fn plain(classes: usize) -> Targets {
-        Targets { smoothing: 0.0, weights: vec![1.0; classes] }
+        Targets {
+            smoothing: 0.0,
+            weights: vec![1.0; classes],
+        }
     }
 
     #[test]
@@ -101,8 +111,13 @@ mod tests {
     #[test]
     fn smoothing_is_the_mean_over_classes_in_its_share() {
         let logits = [0.3, -1.0, 2.0];
-        let each: f32 = (0..3).map(|class| loss(&logits, plain(3).rows(&[class], None), 3)).sum();
-        let smooth = Targets { smoothing: 0.1, ..plain(3) };
+        let each: f32 = (0..3)
+            .map(|class| loss(&logits, plain(3).rows(&[class], None), 3))
+            .sum();
+        let smooth = Targets {
+            smoothing: 0.1,
+            ..plain(3)
+        };
         let hard = loss(&logits, plain(3).rows(&[2], None), 3);
         let value = loss(&logits, smooth.rows(&[2], None), 3);
         assert!((value - (0.9 * hard + 0.1 * each / 3.0)).abs() < 1e-6);
@@ -114,7 +129,10 @@ mod tests {
         let of = |targets: &Targets, class| loss(&logits, targets.rows(&[class], None), 3);
         let mixed = loss(&logits, plain(3).rows(&[9], Some(&[0.25, 0.0, 0.75])), 3);
         assert!((mixed - (0.25 * of(&plain(3), 0) + 0.75 * of(&plain(3), 2))).abs() < 1e-6);
-        let weighted = Targets { smoothing: 0.0, weights: vec![4.0, 1.0, 0.0] };
+        let weighted = Targets {
+            smoothing: 0.0,
+            weights: vec![4.0, 1.0, 0.0],
+        };
         let value = loss(&logits, weighted.rows(&[9], Some(&[0.25, 0.0, 0.75])), 3);
         assert!((value - mixed).abs() < 1e-6, "0.25 * 4 + 0.75 * 0 = 1");
     }

@@ -28,7 +28,12 @@ struct Pending {
 impl LossMeter {
     /// Reads after `read_every` steps; `images` images of the epoch are in the sum already. `clip_grad` is for the advice.
     pub fn new(read_every: usize, images: usize, clip_grad: Option<f64>) -> Self {
-        Self { pending: Vec::new(), read_every, images, clip_grad }
+        Self {
+            pending: Vec::new(),
+            read_every,
+            images,
+            clip_grad,
+        }
     }
 
     /// Notes the loss, summed over `images` images, of the step that `progress` is about to count.
@@ -43,8 +48,18 @@ impl LossMeter {
         progress: &mut Progress,
     ) -> Result<(), TrainError> {
         let Progress { step, epoch, .. } = *progress;
-        self.pending.push(Pending { loss, images, step, epoch, lr });
-        if self.pending.len() >= self.read_every { self.read(progress) } else { Ok(()) }
+        self.pending.push(Pending {
+            loss,
+            images,
+            step,
+            epoch,
+            lr,
+        });
+        if self.pending.len() >= self.read_every {
+            self.read(progress)
+        } else {
+            Ok(())
+        }
     }
 
     /// Adds all noted losses to `progress.loss_sum`.
@@ -56,12 +71,29 @@ impl LossMeter {
             return Ok(());
         }
         let pending = std::mem::take(&mut self.pending);
-        let losses = HostTensor::from_tensor(&Tensor::cat(pending.iter().map(|p| p.loss.clone()).collect(), 0))?;
-        for (Pending { images, step, epoch, lr, .. }, loss) in pending.into_iter().zip(losses.data) {
+        let losses =
+            HostTensor::from_tensor(&Tensor::cat(pending.iter().map(|p| p.loss.clone()).collect(), 0))?;
+        for (
+            Pending {
+                images,
+                step,
+                epoch,
+                lr,
+                ..
+            },
+            loss,
+        ) in pending.into_iter().zip(losses.data)
+        {
             let loss = f64::from(loss);
             if !loss.is_finite() {
                 let (epoch, step) = (epoch + 1, step + 1);
-                return Err(TrainError::NotFinite { loss, epoch, step, lr, clip_grad: self.clip_grad });
+                return Err(TrainError::NotFinite {
+                    loss,
+                    epoch,
+                    step,
+                    lr,
+                    clip_grad: self.clip_grad,
+                });
             }
             progress.loss_sum += loss;
             self.images += images;

@@ -10,7 +10,8 @@ use burn::module::{Module, ModuleMapper, Param, ParamGroup};
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{
-    AdamWConfig, DynState, GradientsParams, Optimizer as UpdateRule, RecordState, SgdConfig, StateSink, StateSource,
+    AdamWConfig, DynState, GradientsParams, Optimizer as UpdateRule, RecordState, SgdConfig, StateSink,
+    StateSource,
 };
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
@@ -65,21 +66,41 @@ impl GroupOptimizer {
     pub fn new(config: OptimizerConfig) -> Self {
         let rule = |decay: f64| -> Box<dyn Rule> {
             match config.opt {
-                Opt::AdamW => Box::new(AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(decay as f32).build()),
+                Opt::AdamW => Box::new(
+                    AdamWConfig::new()
+                        .with_epsilon(1e-8)
+                        .with_weight_decay(decay as f32)
+                        .build(),
+                ),
                 Opt::Sgd => {
-                    let momentum = MomentumConfig::new().with_momentum(config.momentum).with_dampening(0.0);
+                    let momentum = MomentumConfig::new()
+                        .with_momentum(config.momentum)
+                        .with_dampening(0.0);
                     let sgd = SgdConfig::new().with_momentum(Some(momentum));
-                    Box::new(sgd.with_weight_decay(Some(WeightDecayConfig::new(decay as f32))).build())
+                    Box::new(
+                        sgd.with_weight_decay(Some(WeightDecayConfig::new(decay as f32)))
+                            .build(),
+                    )
                 }
             }
         };
         let (decaying, plain) = (rule(config.weight_decay), rule(0.0));
-        Self { config, decaying, plain, states: BTreeMap::new() }
+        Self {
+            config,
+            decaying,
+            plain,
+            states: BTreeMap::new(),
+        }
     }
 
     /// One update of every parameter of `module` that `grads` has a gradient for, with learning rate `lr`.
     pub fn step<M: Module>(&mut self, lr: f64, module: M, grads: GradientsParams) -> M {
-        module.map(&mut Step { optimizer: self, lr, grads, path: Vec::new() })
+        module.map(&mut Step {
+            optimizer: self,
+            lr,
+            grads,
+            path: Vec::new(),
+        })
     }
 
     /// Copies the state to main memory.
@@ -88,16 +109,25 @@ impl GroupOptimizer {
         for (path, state) in &self.states {
             self.plain.save(state, path, &mut sink);
         }
-        let tensors = sink.tensors.into_iter().map(|(name, data)| (name, host(data))).collect();
+        let tensors = sink
+            .tensors
+            .into_iter()
+            .map(|(name, data)| (name, host(data)))
+            .collect();
         let counters = sink.scalars.into_iter();
-        let counters = counters.filter_map(|(name, value)| Some((name, i64::try_from(value).ok()?))).collect();
+        let counters = counters
+            .filter_map(|(name, value)| Some((name, i64::try_from(value).ok()?)))
+            .collect();
         OptimizerState { tensors, counters }
     }
 
     /// Continues from `state`, whose tensors go to `device` (the one without autodiff).
     pub fn with_state(mut self, state: OptimizerState, device: &Device) -> Self {
         let paths = parameter_paths(&state);
-        let counters = state.counters.into_iter().map(|(name, value)| (name, value.into()));
+        let counters = state
+            .counters
+            .into_iter()
+            .map(|(name, value)| (name, value.into()));
         let mut source = StateSource::new(counters.collect());
         for (name, HostTensor { shape, data }) in state.tensors {
             source.insert_tensor(name, TensorData::new(data, shape));
@@ -110,7 +140,10 @@ impl GroupOptimizer {
 
 /// `prompts.tokens` of `prompts.tokens.momentum.moment_1`: both rules keep their state in a field `momentum`.
 fn parameter_paths(state: &OptimizerState) -> Vec<String> {
-    let paths = state.tensors.keys().filter_map(|name| Some(name.rsplit_once(".momentum.")?.0.to_owned()));
+    let paths = state
+        .tensors
+        .keys()
+        .filter_map(|name| Some(name.rsplit_once(".momentum.")?.0.to_owned()));
     let mut paths: Vec<String> = paths.collect();
     paths.dedup();
     paths
@@ -123,13 +156,25 @@ fn host(data: TensorData) -> HostTensor {
 
 /// [`UpdateRule`] without its state type. Rules work element by element, so parameters are handed over flat.
 trait Rule: Send {
-    fn update(&self, lr: f64, value: Tensor<1>, grad: Tensor<1>, state: Option<DynState>) -> (Tensor<1>, Option<DynState>);
+    fn update(
+        &self,
+        lr: f64,
+        value: Tensor<1>,
+        grad: Tensor<1>,
+        state: Option<DynState>,
+    ) -> (Tensor<1>, Option<DynState>);
     fn save(&self, state: &DynState, path: &str, sink: &mut StateSink);
     fn load(&self, path: &str, source: &mut StateSource, device: &Device) -> Option<DynState>;
 }
 
 impl<R: UpdateRule> Rule for R {
-    fn update(&self, lr: f64, value: Tensor<1>, grad: Tensor<1>, state: Option<DynState>) -> (Tensor<1>, Option<DynState>) {
+    fn update(
+        &self,
+        lr: f64,
+        value: Tensor<1>,
+        grad: Tensor<1>,
+        state: Option<DynState>,
+    ) -> (Tensor<1>, Option<DynState>) {
         let (value, state) = self.step(lr, value, grad, state.map(DynState::downcast::<R::State<1>>));
         (value, state.map(|state| DynState::create(state, 1)))
     }
@@ -139,7 +184,10 @@ impl<R: UpdateRule> Rule for R {
     }
 
     fn load(&self, path: &str, source: &mut StateSource, device: &Device) -> Option<DynState> {
-        Some(DynState::create(R::State::<1>::state_unflatten(path, source, device)?, 1))
+        Some(DynState::create(
+            R::State::<1>::state_unflatten(path, source, device)?,
+            1,
+        ))
     }
 }
 
@@ -161,12 +209,27 @@ impl ModuleMapper for Step<'_> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(grad) = self.grads.remove::<D>(param.id) else { return param };
+        let Some(grad) = self.grads.remove::<D>(param.id) else {
+            return param;
+        };
         let path = self.path.join(".");
-        let GroupOptimizer { config, decaying, plain, states } = &mut *self.optimizer;
-        let rule = if config.no_decay.matches(&param.id, Some(&path)) { plain } else { decaying };
+        let GroupOptimizer {
+            config,
+            decaying,
+            plain,
+            states,
+        } = &mut *self.optimizer;
+        let rule = if config.no_decay.matches(&param.id, Some(&path)) {
+            plain
+        } else {
+            decaying
+        };
         let in_head = config.head.matches(&param.id, Some(&path));
-        let lr = if in_head { self.lr * config.head_lr_scale } else { self.lr };
+        let lr = if in_head {
+            self.lr * config.head_lr_scale
+        } else {
+            self.lr
+        };
 
         let (id, tensor, mapper) = param.consume();
         let (shape, strategy) = (tensor.shape(), tensor.gradient_checkpointing_strategy());
@@ -216,7 +279,13 @@ mod tests {
 
     fn values(layer: &Linear) -> Vec<f32> {
         let weight = layer.weight.val().into_data().to_vec::<f32>();
-        let bias = layer.bias.as_ref().expect("has a bias").val().into_data().to_vec::<f32>();
+        let bias = layer
+            .bias
+            .as_ref()
+            .expect("has a bias")
+            .val()
+            .into_data()
+            .to_vec::<f32>();
         [weight, bias].map(Result::unwrap).concat()
     }
 
@@ -244,7 +313,11 @@ mod tests {
             assert_eq!(values(&a), values(&b), "{opt:?}");
             let mut fresh = optimizer(opt, 1.0);
             let grads = grads(&b, &device);
-            assert_ne!(values(&fresh.step(0.01, b.clone(), grads)), values(&a), "the state matters");
+            assert_ne!(
+                values(&fresh.step(0.01, b.clone(), grads)),
+                values(&a),
+                "the state matters"
+            );
         }
     }
 
@@ -255,15 +328,25 @@ mod tests {
         let zero = |model: &Linear| {
             let mut grads = GradientsParams::new();
             grads.register(model.weight.id, Tensor::<2>::zeros([2, 2], &Device::flex()));
-            grads.register(model.bias.as_ref().expect("has a bias").id, Tensor::<1>::zeros([2], &Device::flex()));
+            grads.register(
+                model.bias.as_ref().expect("has a bias").id,
+                Tensor::<1>::zeros([2], &Device::flex()),
+            );
             grads
         };
         // Without a gradient AdamW only decays: by lr * decay, the head's rate doubled, the bias not at all.
         let moved = optimizer(Opt::AdamW, 2.0).step(0.5, model.clone(), zero(&model));
-        let expected: Vec<f32> = [1.0, -2.0, 0.5, 3.0].iter().map(|x| x * 0.9).chain([0.25, -0.125]).collect();
+        let expected: Vec<f32> = [1.0, -2.0, 0.5, 3.0]
+            .iter()
+            .map(|x| x * 0.9)
+            .chain([0.25, -0.125])
+            .collect();
         for (got, expected) in values(&moved).iter().zip(expected) {
             assert!((got - expected).abs() < 1e-6, "{got} != {expected}");
         }
-        assert_eq!(values(&optimizer(Opt::AdamW, 2.0).step(0.5, model.clone(), GradientsParams::new())), values(&model));
+        assert_eq!(
+            values(&optimizer(Opt::AdamW, 2.0).step(0.5, model.clone(), GradientsParams::new())),
+            values(&model)
+        );
     }
 }

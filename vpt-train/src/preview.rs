@@ -24,7 +24,12 @@ pub fn preview(batch: &Batch, preprocess: &Preprocess) -> image::ImageResult<Vec
             }))
         });
         let (column, row) = (index % columns, index / columns);
-        imageops::replace(&mut grid, &image, (column as u32 * width).into(), (row as u32 * height).into());
+        imageops::replace(
+            &mut grid,
+            &image,
+            (column as u32 * width).into(),
+            (row as u32 * height).into(),
+        );
     }
     let mut jpeg = Vec::new();
     let mut encoder = JpegEncoder::new_with_quality(&mut jpeg, 90);
@@ -48,7 +53,10 @@ mod tests {
             crop_mode: CropMode::Center,
         };
         // Five images, all (1, -1, 0.5) after normalisation: red 1, green 0, blue 0.5.
-        let image: Vec<f32> = [1.0, -1.0, 0.5].iter().flat_map(|&value| vec![value; 128]).collect();
+        let image: Vec<f32> = [1.0, -1.0, 0.5]
+            .iter()
+            .flat_map(|&value| vec![value; 128])
+            .collect();
         let batch = Batch {
             pixels: image.repeat(5),
             size: [16, 8],
@@ -59,8 +67,13 @@ mod tests {
         let jpeg = preview(&batch, &preprocess).expect("encodes");
         let image = image::load_from_memory(&jpeg).expect("is a JPEG").to_rgb8();
         assert_eq!(image.dimensions(), (32, 32));
-        let near = |pixel: &image::Rgb<u8>, expected: [u8; 3]| (0..3).all(|c| pixel.0[c].abs_diff(expected[c]) < 12);
-        assert!(near(image.get_pixel(4, 4), [255, 0, 128]), "{:?}", image.get_pixel(4, 4));
+        let near =
+            |pixel: &image::Rgb<u8>, expected: [u8; 3]| (0..3).all(|c| pixel.0[c].abs_diff(expected[c]) < 12);
+        assert!(
+            near(image.get_pixel(4, 4), [255, 0, 128]),
+            "{:?}",
+            image.get_pixel(4, 4)
+        );
         assert!(near(image.get_pixel(20, 26), [0, 0, 0]), "no image there");
     }
 }

@@ -85,12 +85,24 @@ impl RunDir {
     pub fn create(output: &Path, name: &str, existing: Existing) -> Result<Self, TrainError> {
         if name.is_empty() || matches!(name, "." | "..") || name.contains(['/', '\\', '\0']) {
             let allowed = "the name of one folder, without `/`".to_owned();
-            return Err(TrainError::Setting { flag: "--experiment", value: name.to_owned(), allowed });
+            return Err(TrainError::Setting {
+                flag: "--experiment",
+                value: name.to_owned(),
+                allowed,
+            });
         }
         let parent = output.join("train");
-        let mut made: Vec<PathBuf> = parent.ancestors().take_while(|path| !path.exists()).map(Path::to_owned).collect();
+        let mut made: Vec<PathBuf> = parent
+            .ancestors()
+            .take_while(|path| !path.exists())
+            .map(Path::to_owned)
+            .collect();
         made.retain(|path| !path.as_os_str().is_empty());
-        let mut run = Self { path: parent.clone(), lock: None, made };
+        let mut run = Self {
+            path: parent.clone(),
+            lock: None,
+            made,
+        };
         fs::create_dir_all(&parent).map_err(TrainError::writing(&parent))?;
         run.path = run.make_folder(&parent, name, existing)?;
         run.acquire()?;
@@ -107,9 +119,16 @@ impl RunDir {
     pub fn open(path: &Path) -> Result<Self, TrainError> {
         if !path.join(Self::ARGS).is_file() {
             let reason = format!("it has no `{}`", Self::ARGS);
-            return Err(TrainError::NotARun { path: path.to_owned(), reason });
+            return Err(TrainError::NotARun {
+                path: path.to_owned(),
+                reason,
+            });
         }
-        let mut run = Self { path: path.to_owned(), lock: None, made: Vec::new() };
+        let mut run = Self {
+            path: path.to_owned(),
+            lock: None,
+            made: Vec::new(),
+        };
         run.acquire()?;
         Ok(run)
     }
@@ -142,7 +161,11 @@ impl RunDir {
 
     fn make_folder(&mut self, parent: &Path, name: &str, existing: Existing) -> Result<PathBuf, TrainError> {
         for attempt in 1.. {
-            let path = if attempt == 1 { parent.join(name) } else { parent.join(format!("{name}-{attempt}")) };
+            let path = if attempt == 1 {
+                parent.join(name)
+            } else {
+                parent.join(format!("{name}-{attempt}"))
+            };
             match (fs::create_dir(&path), existing) {
                 (Ok(()), _) => {
                     self.made.insert(0, path.clone());
@@ -161,11 +184,19 @@ impl RunDir {
 
     fn acquire(&mut self) -> Result<(), TrainError> {
         let path = self.file(LOCK);
-        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path);
         let file = file.map_err(TrainError::writing(&path))?;
         match file.try_lock() {
             Ok(()) => self.lock = Some(file),
-            Err(TryLockError::WouldBlock) => return Err(TrainError::RunLocked { path: self.path.clone() }),
+            Err(TryLockError::WouldBlock) => {
+                return Err(TrainError::RunLocked {
+                    path: self.path.clone(),
+                });
+            }
             // Some network file systems have no locks; training there is better than refusing to.
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
             Err(TryLockError::Error(error)) => return Err(TrainError::writing(&path)(error)),
@@ -177,7 +208,9 @@ impl RunDir {
         for name in FILES {
             let path = self.file(name);
             match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(TrainError::writing(&path)(error)),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(TrainError::writing(&path)(error));
+                }
                 _ => {}
             }
         }
@@ -218,7 +251,12 @@ mod tests {
         let second = create(Existing::Increment).expect("takes the next name");
         second.write(RunDir::ARGS, b"x").expect("is writable");
         assert!(second.path().ends_with("train/flowers-2"));
-        assert!(create(Existing::Increment).expect("and the next").path().ends_with("train/flowers-3"));
+        assert!(
+            create(Existing::Increment)
+                .expect("and the next")
+                .path()
+                .ends_with("train/flowers-3")
+        );
 
         let error = create(Existing::Refuse).expect_err("exists");
         assert!(matches!(error, TrainError::RunExists { .. }), "{error}");
@@ -228,7 +266,10 @@ mod tests {
         assert!(matches!(error, TrainError::RunLocked { .. }), "{error}");
         drop(first);
         let again = create(Existing::Replace).expect("is free again");
-        assert!(!again.file(RunDir::STATE).exists(), "what the earlier run left is gone");
+        assert!(
+            !again.file(RunDir::STATE).exists(),
+            "what the earlier run left is gone"
+        );
         let error = RunDir::open(again.path()).expect_err("no args.toml");
         assert!(matches!(error, TrainError::NotARun { .. }), "{error}");
         drop(again);
@@ -257,7 +298,8 @@ mod tests {
     fn bad_names_and_bad_places_are_errors_that_name_them() {
         let root = tempfile::tempdir().expect("a temporary folder");
         for name in ["", "..", "a/b"] {
-            let error = RunDir::create(root.path(), name, Existing::Increment).expect_err("not a folder name");
+            let error =
+                RunDir::create(root.path(), name, Existing::Increment).expect_err("not a folder name");
             assert!(error.to_string().contains("--experiment"), "{error}");
         }
         let file = root.path().join("file");

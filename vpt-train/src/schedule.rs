@@ -48,14 +48,23 @@ mod tests {
     fn equals_the_reference_formula_where_the_step_index_matches() {
         let text = include_str!("../tests/fixtures/lr_schedules.json");
         let json: serde_json::Value = serde_json::from_str(text).expect("the fixture is JSON");
-        let tables: Vec<Table> = serde_json::from_value(json["tables"].clone()).expect("the fixture has tables");
+        let tables: Vec<Table> =
+            serde_json::from_value(json["tables"].clone()).expect("the fixture has tables");
         assert!(tables.len() > 1);
-        for Table { warmup, total, multiplier } in tables {
+        for Table {
+            warmup,
+            total,
+            multiplier,
+        } in tables
+        {
             for (t, &expected) in multiplier.iter().enumerate() {
                 let step = if t < warmup { t.checked_sub(1) } else { Some(t) };
                 let Some(step) = step else { continue };
                 let ours = lr_at(step, total, warmup, 1.0, Sched::Cosine);
-                assert!((ours - expected).abs() < 1e-12, "warm-up {warmup} of {total}, t = {t}: {ours} != {expected}");
+                assert!(
+                    (ours - expected).abs() < 1e-12,
+                    "warm-up {warmup} of {total}, t = {t}: {ours} != {expected}"
+                );
             }
         }
     }
@@ -66,9 +75,16 @@ mod tests {
         assert_eq!(lr_at(9, 100, 10, 2.0, Sched::Cosine), 2.0);
         assert_eq!(lr_at(10, 100, 10, 2.0, Sched::Cosine), 2.0);
         assert!(lr_at(100, 100, 10, 2.0, Sched::Cosine).abs() < 1e-15);
-        assert!((0..100).all(|t| lr_at(t, 100, 10, 2.0, Sched::Cosine) > 0.0), "no step is wasted");
+        assert!(
+            (0..100).all(|t| lr_at(t, 100, 10, 2.0, Sched::Cosine) > 0.0),
+            "no step is wasted"
+        );
         assert_eq!(lr_at(0, 100, 0, 2.0, Sched::Constant), 2.0);
         assert_eq!(lr_at(99, 100, 10, 2.0, Sched::Constant), 2.0);
-        assert_eq!(lr_at(1, 2, 2, 2.0, Sched::Cosine), 2.0, "warm-up may last the whole run");
+        assert_eq!(
+            lr_at(1, 2, 2, 2.0, Sched::Cosine),
+            2.0,
+            "warm-up may last the whole run"
+        );
     }
 }

@@ -21,7 +21,8 @@ use crate::source::{FeatureTable, Source};
 use crate::state::Progress;
 use crate::trainer::Resumed;
 use crate::{
-    GroupOptimizer, Observer, OptimizerConfig, RunDir, RunPlan, RunState, Targets, TrainConfig, TrainError, Trainer,
+    GroupOptimizer, Observer, OptimizerConfig, RunDir, RunPlan, RunState, Targets, TrainConfig, TrainError,
+    Trainer,
 };
 
 impl TrainConfig {
@@ -59,7 +60,13 @@ impl Trainer {
         let mut trainer = Self::build(config, dataset, &backbone, device, run, progress)?;
         if let Some(path) = trainer.config.init_from.clone() {
             trainer.start_from(&path)?;
-        } else if trainer.config.method.prompts.as_ref().is_some_and(|prompts| prompts.init == PromptInit::Patches) {
+        } else if trainer
+            .config
+            .method
+            .prompts
+            .as_ref()
+            .is_some_and(|prompts| prompts.init == PromptInit::Patches)
+        {
             trainer.start_from_patches()?;
         }
         Ok(trainer)
@@ -72,12 +79,16 @@ impl Trainer {
     pub fn resume(run: &Path, device: SelectedDevice) -> Result<Resumed, TrainError> {
         let run = RunDir::open(run)?;
         if run.is_finished() {
-            return Ok(Resumed::Finished(Box::new(Results::load(&run.file(RunDir::RESULTS))?)));
+            return Ok(Resumed::Finished(Box::new(Results::load(
+                &run.file(RunDir::RESULTS),
+            )?)));
         }
         let config = read_args(&run)?;
         let dataset = config.open_dataset()?;
         let backbone = config.load_backbone()?;
-        Ok(Resumed::Ready(Box::new(Self::resume_with(run, dataset, backbone, device)?)))
+        Ok(Resumed::Ready(Box::new(Self::resume_with(
+            run, dataset, backbone, device,
+        )?)))
     }
 
     /// [`Trainer::resume`] of an unfinished run with images and weights at hand.
@@ -92,8 +103,15 @@ impl Trainer {
         device: SelectedDevice,
     ) -> Result<Self, TrainError> {
         let config = read_args(&run)?;
-        let Some(state) = RunState::load(&run)? else { return Self::new(config, dataset, backbone, device, run) };
-        let RunState { progress, tuned, best, optimizer } = state;
+        let Some(state) = RunState::load(&run)? else {
+            return Self::new(config, dataset, backbone, device, run);
+        };
+        let RunState {
+            progress,
+            tuned,
+            best,
+            optimizer,
+        } = state;
         unchanged("data set", &progress.data_fingerprint, &dataset.fingerprint()?)?;
         unchanged("backbone", &progress.backbone_sha256, &backbone.sha256)?;
         let mut trainer = Self::build(config, dataset, &backbone, device, run, progress)?;
@@ -115,23 +133,36 @@ impl Trainer {
         config.validate()?;
         for split in [Split::Train, Split::Val] {
             if dataset.split(split).is_empty() {
-                return Err(TrainError::EmptySplit { dataset: dataset.name, split });
+                return Err(TrainError::EmptySplit {
+                    dataset: dataset.name,
+                    split,
+                });
             }
         }
         let metric = metrics::find(&config.eval_metric)?;
         let classes = dataset.classes.len();
         if !metric.classes.contains(&classes) {
             let allowed = format!("a metric that is defined for {classes} classes");
-            return Err(TrainError::Setting { flag: "--eval-metric", value: config.eval_metric, allowed });
+            return Err(TrainError::Setting {
+                flag: "--eval-metric",
+                value: config.eval_metric,
+                allowed,
+            });
         }
         let input_size = config.image_size.unwrap_or(backbone.preprocess.input_size);
-        let preprocess = Preprocess { input_size, ..backbone.preprocess.clone() };
+        let preprocess = Preprocess {
+            input_size,
+            ..backbone.preprocess.clone()
+        };
         let on = device.device.clone().autodiff();
         let model = Classifier::new(backbone, &config.method, classes, input_size, config.seed, &on)?;
         let weights = config.class_weights.weights(&dataset.class_counts(Split::Train));
         Ok(Self {
             optimizer: GroupOptimizer::new(optimizer_config(&config, &model)),
-            targets: Targets { smoothing: config.smoothing as f32, weights },
+            targets: Targets {
+                smoothing: config.smoothing as f32,
+                weights,
+            },
             metadata: metadata(&config, &dataset, backbone, &preprocess, &progress)?,
             journal: Journal::open(&run),
             checkpoints: Checkpoints::new(true),
@@ -161,7 +192,9 @@ impl Trainer {
     fn start_from_patches(&mut self) -> Result<(), TrainError> {
         let loader = self.loader(Split::Train, false);
         let mut failure = None;
-        let batches = loader.epoch(0, 0).map_while(|batch| batch.map_err(|error| failure = Some(error)).ok());
+        let batches = loader
+            .epoch(0, 0)
+            .map_while(|batch| batch.map_err(|error| failure = Some(error)).ok());
         let pixels = batches.map(|batch| {
             let [height, width] = batch.size;
             let shape = [batch.labels.len(), 3, height, width];
@@ -188,11 +221,19 @@ impl Trainer {
             cache_bytes: self.config.cache_mb << 20,
         };
         let samples = self.dataset.split(split).to_vec();
-        Loader::new(samples, self.dataset.classes.len(), self.preprocess.clone(), config)
+        Loader::new(
+            samples,
+            self.dataset.classes.len(),
+            self.preprocess.clone(),
+            config,
+        )
     }
 
     /// What is trained on, and the validation features if these are computed once.
-    pub(crate) fn sources(&self, observer: &mut dyn Observer) -> Result<(Source, Option<FeatureTable>), TrainError> {
+    pub(crate) fn sources(
+        &self,
+        observer: &mut dyn Observer,
+    ) -> Result<(Source, Option<FeatureTable>), TrainError> {
         if !self.config.features_are_constant() {
             return Ok((Source::Images(self.loader(Split::Train, true)), None));
         }
@@ -200,7 +241,14 @@ impl Trainer {
             let total = self.dataset.split(split).len();
             let progress = &mut |done| observer.progress(split, done, total);
             let (model, device) = (burn::module::Module::valid(&self.model), &self.device.device);
-            FeatureTable::compute(&model, &self.loader(split, false), device, self.config.batch_size, shuffle, progress)
+            FeatureTable::compute(
+                &model,
+                &self.loader(split, false),
+                device,
+                self.config.batch_size,
+                shuffle,
+                progress,
+            )
         };
         let train = table(Split::Train, self.config.shuffle.then_some(self.config.seed))?;
         Ok((Source::Features(train), Some(table(Split::Val, None)?)))
@@ -212,15 +260,28 @@ impl Trainer {
         if !self.run.file(RunDir::ARGS).exists() {
             self.run.write(RunDir::ARGS, self.args(&plan)?.as_bytes())?;
         }
-        let labels: String = self.dataset.classes.iter().map(|class| format!("{class}\n")).collect();
+        let labels: String = self
+            .dataset
+            .classes
+            .iter()
+            .map(|class| format!("{class}\n"))
+            .collect();
         self.run.write(RunDir::LABELS, labels.as_bytes())?;
         if !self.run.file(RunDir::PREVIEW).exists() {
             self.write_preview()?;
         }
         let (epoch, step) = plan.from;
         self.journal.line(match (epoch, step) {
-            (0, 0) => format!("start: {} on {}, {}", self.config.method, self.metadata.task.name, self.device.name),
-            _ => format!("resume at epoch {}, step {}, {}", epoch + 1, step + 1, self.device.name),
+            (0, 0) => format!(
+                "start: {} on {}, {}",
+                self.config.method, self.metadata.task.name, self.device.name
+            ),
+            _ => format!(
+                "resume at epoch {}, step {}, {}",
+                epoch + 1,
+                step + 1,
+                self.device.name
+            ),
         });
         if !self.run.file(RunDir::STATE).exists() {
             // So that a run that is resumed before its first checkpoint still has its first day's date.
@@ -242,7 +303,10 @@ impl Trainer {
             classes: self.dataset.classes.len(),
             epochs: self.config.epochs,
             steps_per_epoch: batches.div_ceil(self.config.grad_accum_steps),
-            from: (self.progress.epoch, self.progress.batch.div_ceil(self.config.grad_accum_steps)),
+            from: (
+                self.progress.epoch,
+                self.progress.batch.div_ceil(self.config.grad_accum_steps),
+            ),
             parameters: (self.model.num_tuned(), self.model.num_total()),
             cached_features: self.config.features_are_constant(),
         }
@@ -268,7 +332,9 @@ impl Trainer {
 
     fn write_preview(&self) -> Result<(), TrainError> {
         let path = self.run.file(RunDir::PREVIEW);
-        let Some(batch) = self.loader(Split::Train, true).epoch(0, 0).next() else { return Ok(()) };
+        let Some(batch) = self.loader(Split::Train, true).epoch(0, 0).next() else {
+            return Ok(());
+        };
         let jpeg = preview(&batch?, &self.preprocess);
         let jpeg = jpeg.map_err(|error| TrainError::writing(&path)(std::io::Error::other(error)))?;
         self.run.write(RunDir::PREVIEW, &jpeg)
@@ -284,7 +350,11 @@ fn unchanged(what: &'static str, then: &str, now: &str) -> Result<(), TrainError
     if then == now {
         return Ok(());
     }
-    Err(TrainError::Changed { what, then: then.to_owned(), now: now.to_owned() })
+    Err(TrainError::Changed {
+        what,
+        then: then.to_owned(),
+        now: now.to_owned(),
+    })
 }
 
 fn optimizer_config(config: &TrainConfig, model: &Classifier) -> OptimizerConfig {
@@ -305,7 +375,9 @@ fn metadata(
     preprocess: &Preprocess,
     progress: &Progress,
 ) -> Result<TaskMetadata, TrainError> {
-    let args = serde_json::to_value(config).map_err(|error| TrainError::Config { reason: error.to_string() })?;
+    let args = serde_json::to_value(config).map_err(|error| TrainError::Config {
+        reason: error.to_string(),
+    })?;
     Ok(TaskMetadata {
         format: vpt_core::task_file::FORMAT.into(),
         vpt_version: env!("CARGO_PKG_VERSION").into(),

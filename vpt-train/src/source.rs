@@ -45,9 +45,17 @@ impl Source {
     }
 
     /// The batches of `epoch` (from 0), without the first `first` of them.
-    pub fn epoch(&self, epoch: usize, first: usize) -> Box<dyn Iterator<Item = Result<TrainBatch, DataError>> + '_> {
+    pub fn epoch(
+        &self,
+        epoch: usize,
+        first: usize,
+    ) -> Box<dyn Iterator<Item = Result<TrainBatch, DataError>> + '_> {
         match self {
-            Self::Images(loader) => Box::new(loader.epoch(epoch, first).map(|batch| Ok(TrainBatch::from(batch?)))),
+            Self::Images(loader) => Box::new(
+                loader
+                    .epoch(epoch, first)
+                    .map(|batch| Ok(TrainBatch::from(batch?))),
+            ),
             Self::Features(table) => Box::new(table.epoch(epoch, first).map(Ok)),
         }
     }
@@ -64,7 +72,11 @@ impl From<Batch> for TrainBatch {
     fn from(batch: Batch) -> Self {
         let [height, width] = batch.size;
         let shape = [batch.labels.len(), 3, height, width];
-        Self { input: Input::Pixels(batch.pixels, shape), labels: batch.labels, soft_targets: batch.soft_targets }
+        Self {
+            input: Input::Pixels(batch.pixels, shape),
+            labels: batch.labels,
+            soft_targets: batch.soft_targets,
+        }
     }
 }
 
@@ -122,7 +134,13 @@ impl FeatureTable {
             progress(labels.len());
         }
         let dim = values.len() / labels.len().max(1);
-        Ok(Self { values, dim, labels, batch_size, shuffle })
+        Ok(Self {
+            values,
+            dim,
+            labels,
+            batch_size,
+            shuffle,
+        })
     }
 
     /// Logits `[images, classes]` of all rows, in order.

@@ -140,7 +140,10 @@ impl Progress {
         (self.batch, self.loss_sum, self.images, self.seconds) = (0, 0.0, 0, 0.0);
         self.ended = if self.epoch >= config.epochs {
             Some(EndReason::Complete)
-        } else if config.patience.is_some_and(|patience| self.stale_epochs >= patience) {
+        } else if config
+            .patience
+            .is_some_and(|patience| self.stale_epochs >= patience)
+        {
             Some(EndReason::EarlyStop)
         } else {
             None
@@ -151,7 +154,12 @@ impl Progress {
 impl RunState {
     /// A run that is over.
     pub(crate) fn without_tensors(progress: Progress) -> Self {
-        Self { progress, tuned: BTreeMap::new(), best: BTreeMap::new(), optimizer: OptimizerState::default() }
+        Self {
+            progress,
+            tuned: BTreeMap::new(),
+            best: BTreeMap::new(),
+            optimizer: OptimizerState::default(),
+        }
     }
 
     /// Replaces the state of `run`: whenever the process is killed, the file holds the old state or this one.
@@ -160,14 +168,29 @@ impl RunState {
     /// [`TrainError::Write`]; [`TrainError::State`] when a tensor holds a value that is not finite.
     pub fn save(self, run: &RunDir) -> Result<(), TrainError> {
         let path = run.file(RunDir::STATE);
-        let bad = |reason: String| TrainError::State { path: path.clone(), reason };
-        let document = Document { counters: self.optimizer.counters, progress: self.progress };
+        let bad = |reason: String| TrainError::State {
+            path: path.clone(),
+            reason,
+        };
+        let document = Document {
+            counters: self.optimizer.counters,
+            progress: self.progress,
+        };
         let document = toml::to_string(&document).map_err(|error| bad(error.to_string()))?;
-        let groups = [(TUNED, self.tuned), (BEST, self.best), (OPTIMIZER, self.optimizer.tensors)];
+        let groups = [
+            (TUNED, self.tuned),
+            (BEST, self.best),
+            (OPTIMIZER, self.optimizer.tensors),
+        ];
         let tensors = groups.into_iter().flat_map(|(group, tensors)| {
-            tensors.into_iter().map(move |(name, tensor)| (format!("{group}/{name}"), tensor))
+            tensors
+                .into_iter()
+                .map(move |(name, tensor)| (format!("{group}/{name}"), tensor))
         });
-        let file = SafetensorsFile { tensors: tensors.collect(), metadata: BTreeMap::from([(KEY.into(), document)]) };
+        let file = SafetensorsFile {
+            tensors: tensors.collect(),
+            metadata: BTreeMap::from([(KEY.into(), document)]),
+        };
         run.write(RunDir::STATE, &file.to_bytes(StoredFloat::F32).map_err(bad)?)
     }
 
@@ -185,21 +208,41 @@ impl RunState {
     }
 
     fn read(path: &Path) -> Result<Self, TrainError> {
-        let bad = |reason: String| TrainError::State { path: path.to_owned(), reason };
+        let bad = |reason: String| TrainError::State {
+            path: path.to_owned(),
+            reason,
+        };
         let file = SafetensorsFile::read(path)?;
-        let document = file.metadata.get(KEY).ok_or_else(|| bad(format!("its metadata has no key `{KEY}`")))?;
-        let Document { counters, progress } = toml::from_str(document).map_err(|error| bad(error.to_string()))?;
+        let document = file
+            .metadata
+            .get(KEY)
+            .ok_or_else(|| bad(format!("its metadata has no key `{KEY}`")))?;
+        let Document { counters, progress } =
+            toml::from_str(document).map_err(|error| bad(error.to_string()))?;
         if progress.format != FORMAT {
-            return Err(bad(format!("its format is `{}`, expected `{FORMAT}`", progress.format)));
+            return Err(bad(format!(
+                "its format is `{}`, expected `{FORMAT}`",
+                progress.format
+            )));
         }
         let mut groups: BTreeMap<String, BTreeMap<String, HostTensor>> = BTreeMap::new();
         for (name, tensor) in file.tensors {
-            let (group, name) = name.split_once('/').ok_or_else(|| bad(format!("tensor `{name}` belongs to no group")))?;
-            groups.entry(group.into()).or_default().insert(name.into(), tensor);
+            let (group, name) = name
+                .split_once('/')
+                .ok_or_else(|| bad(format!("tensor `{name}` belongs to no group")))?;
+            groups
+                .entry(group.into())
+                .or_default()
+                .insert(name.into(), tensor);
         }
         let mut take = |group: &str| groups.remove(group).unwrap_or_default();
         let (tuned, best, tensors) = (take(TUNED), take(BEST), take(OPTIMIZER));
-        Ok(Self { progress, tuned, best, optimizer: OptimizerState { tensors, counters } })
+        Ok(Self {
+            progress,
+            tuned,
+            best,
+            optimizer: OptimizerState { tensors, counters },
+        })
     }
 }
 

@@ -22,7 +22,8 @@ use crate::observer::StepInfo;
 use crate::source::{FeatureTable, TrainBatch};
 use crate::state::{Best, EndReason, Progress};
 use crate::{
-    GroupOptimizer, Observer, RunDir, RunPlan, Targets, TrainConfig, TrainError, clip_global_norm, cross_entropy, lr_at,
+    GroupOptimizer, Observer, RunDir, RunPlan, Targets, TrainConfig, TrainError, clip_global_norm,
+    cross_entropy, lr_at,
 };
 
 /// Trains one model on one data set into one run folder.
@@ -133,7 +134,13 @@ impl Trainer {
     fn lr(&self, plan: &RunPlan, step: usize) -> f64 {
         let steps = plan.steps_per_epoch;
         let warmup = (self.config.warmup_epochs * steps as f64).round() as usize;
-        lr_at(step, steps * self.config.epochs, warmup, self.config.lr, self.config.sched)
+        lr_at(
+            step,
+            steps * self.config.epochs,
+            warmup,
+            self.config.lr,
+            self.config.sched,
+        )
     }
 
     /// Where main memory is the device's memory, reading a loss is free; elsewhere it would stall the device.
@@ -168,7 +175,13 @@ impl Trainer {
     fn step_info(&self, images: usize, lr: f64, meter: &LossMeter) -> StepInfo {
         let Progress { epoch, batch, .. } = self.progress;
         let step = batch.div_ceil(self.config.grad_accum_steps) - 1;
-        StepInfo { epoch, step, images, lr, loss: meter.mean(&self.progress) }
+        StepInfo {
+            epoch,
+            step,
+            images,
+            lr,
+            loss: meter.mean(&self.progress),
+        }
     }
 
     /// Validates, compares with the best epoch so far, and moves on to the next.
@@ -187,9 +200,17 @@ impl Trainer {
         }
         let Some(&metric) = metrics.get(self.metric.name) else {
             let allowed = "a metric that is defined on the validation images".to_owned();
-            return Err(TrainError::Setting { flag: "--eval-metric", value: self.metric.name.into(), allowed });
+            return Err(TrainError::Setting {
+                flag: "--eval-metric",
+                value: self.metric.name.into(),
+                allowed,
+            });
         };
-        let best = Best { epoch: self.progress.epoch, metric, val_loss };
+        let best = Best {
+            epoch: self.progress.epoch,
+            metric,
+            val_loss,
+        };
         let is_best = is_better(&best, self.progress.best.as_ref(), self.metric);
         let row = EpochRow {
             epoch: self.progress.epoch + 1,
@@ -218,14 +239,25 @@ impl Trainer {
         Ok((row, is_best))
     }
 
-    fn validate(&self, val: Option<&FeatureTable>, observer: &mut dyn Observer) -> Result<Predictions, TrainError> {
+    fn validate(
+        &self,
+        val: Option<&FeatureTable>,
+        observer: &mut dyn Observer,
+    ) -> Result<Predictions, TrainError> {
         let model = self.as_stored(&self.model.tuned_tensors())?;
-        let Some(table) = val else { return self.predict(&model, Split::Val, observer) };
+        let Some(table) = val else {
+            return self.predict(&model, Split::Val, observer);
+        };
         let samples = &self.dataset.val;
         let paths = samples.iter().map(|sample| sample.path.clone()).collect();
         let labels = samples.iter().map(|sample| sample.label).collect();
         let logits = table.logits(&model, &self.device.device)?;
-        Ok(Predictions::new(self.dataset.classes.clone(), paths, labels, logits)?)
+        Ok(Predictions::new(
+            self.dataset.classes.clone(),
+            paths,
+            labels,
+            logits,
+        )?)
     }
 
     /// The model for inference as its task file will hold it: with `--half`, tuned tensors are rounded.
@@ -234,7 +266,9 @@ impl Trainer {
         if !self.config.half {
             return Ok(model);
         }
-        let rounded = tuned.iter().map(|(name, tensor)| (name.clone(), tensor.rounded_to_half()));
+        let rounded = tuned
+            .iter()
+            .map(|(name, tensor)| (name.clone(), tensor.rounded_to_half()));
         Ok(model.load_tuned(&rounded.collect())?)
     }
 
@@ -245,7 +279,10 @@ impl Trainer {
         split: Split,
         observer: &mut dyn Observer,
     ) -> Result<Predictions, TrainError> {
-        let options = PredictOptions { batch_size: self.config.batch_size.max(64), workers: self.config.workers };
+        let options = PredictOptions {
+            batch_size: self.config.batch_size.max(64),
+            workers: self.config.workers,
+        };
         let predictions = predict(
             model,
             self.dataset.split(split),
@@ -263,11 +300,20 @@ impl Trainer {
 
     fn not_finite(&self, loss: f64, lr: f64) -> TrainError {
         let Progress { epoch, step, .. } = self.progress;
-        TrainError::NotFinite { loss, epoch: epoch + 1, step, lr, clip_grad: self.config.clip_grad }
+        TrainError::NotFinite {
+            loss,
+            epoch: epoch + 1,
+            step,
+            lr,
+            clip_grad: self.config.clip_grad,
+        }
     }
 
     fn interrupted(self) -> Result<Outcome, TrainError> {
-        Ok(Outcome::Interrupted { run: self.run.path().to_owned(), epochs: self.progress.epoch })
+        Ok(Outcome::Interrupted {
+            run: self.run.path().to_owned(),
+            epochs: self.progress.epoch,
+        })
     }
 }
 

@@ -19,11 +19,19 @@ const MODEL: &str = "vit_p16_32";
 fn fixture(file: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let own = root.join("tests/fixtures").join(MODEL).join(file);
-    if own.exists() { own } else { root.join("../vpt-core/tests/fixtures/golden/vpt").join(MODEL).join(file) }
+    if own.exists() {
+        own
+    } else {
+        root.join("../vpt-core/tests/fixtures/golden/vpt")
+            .join(MODEL)
+            .join(file)
+    }
 }
 
 fn backbone() -> Backbone {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../vpt-core/tests/fixtures/golden/models").join(MODEL);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../vpt-core/tests/fixtures/golden/models")
+        .join(MODEL);
     Backbone::load(folder.to_str().unwrap()).unwrap()
 }
 
@@ -33,9 +41,21 @@ fn numbers(path: &Path) -> BTreeMap<String, (Vec<usize>, Vec<f64>)> {
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let read = |(name, view): (&str, safetensors::tensor::TensorView)| {
         let values = match view.dtype() {
-            Dtype::F32 => view.data().chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()).into()).collect(),
-            Dtype::F64 => view.data().chunks(8).map(|b| f64::from_le_bytes(b.try_into().unwrap())).collect(),
-            Dtype::I64 => view.data().chunks(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f64).collect(),
+            Dtype::F32 => view
+                .data()
+                .chunks(4)
+                .map(|b| f32::from_le_bytes(b.try_into().unwrap()).into())
+                .collect(),
+            Dtype::F64 => view
+                .data()
+                .chunks(8)
+                .map(|b| f64::from_le_bytes(b.try_into().unwrap()))
+                .collect(),
+            Dtype::I64 => view
+                .data()
+                .chunks(8)
+                .map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f64)
+                .collect(),
             other => panic!("{name} is {other:?}"),
         };
         (name.to_owned(), (view.shape().to_vec(), values))
@@ -63,7 +83,10 @@ impl Case {
         let case = &meta["case"];
         let options = PromptOptions {
             num_tokens: case["num_tokens"].as_u64().unwrap().max(1) as usize,
-            project_dim: case.get("project").and_then(Value::as_u64).map(|dim| dim as usize),
+            project_dim: case
+                .get("project")
+                .and_then(Value::as_u64)
+                .map(|dim| dim as usize),
             ..PromptOptions::default()
         };
         let method = match case["mode"].as_str().unwrap() {
@@ -93,7 +116,10 @@ impl Case {
 
     fn loss(&self, model: &Classifier, weights: Option<Vec<f32>>) -> Tensor<1> {
         let classes = self.class_weights.len();
-        let targets = Targets { smoothing: 0.0, weights: weights.unwrap_or(vec![1.0; classes]) };
+        let targets = Targets {
+            smoothing: 0.0,
+            weights: weights.unwrap_or(vec![1.0; classes]),
+        };
         let rows = targets.rows(&self.labels, None);
         let targets = TensorData::new(rows, [self.labels.len(), classes]);
         let targets = Tensor::from_data(targets, &Device::flex().autodiff());
@@ -119,7 +145,12 @@ fn tuned_of(
         Some((shape, values.iter().map(|&x| x as f32).collect::<Vec<_>>()))
     };
     let mut tuned = BTreeMap::new();
-    for name in ["head.weight", "head.bias", "prompt_proj.weight", "prompt_proj.bias"] {
+    for name in [
+        "head.weight",
+        "head.bias",
+        "prompt_proj.weight",
+        "prompt_proj.bias",
+    ] {
         if let Some((shape, data)) = get(name) {
             tuned.insert(name.to_owned(), HostTensor::new(shape, data));
         }
@@ -178,7 +209,10 @@ fn run(case: &Case, opt: Opt) -> (f64, f64) {
         model = optimizer.step(lr, model, grads);
         let expected = tuned_of(&case.tensors, &format!("train.{key}.param."), Some(step));
         let got = model.valid().tuned_tensors();
-        assert_eq!(got.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
+        assert_eq!(
+            got.keys().collect::<Vec<_>>(),
+            expected.keys().collect::<Vec<_>>()
+        );
         for (name, expected) in expected {
             assert_eq!(got[&name].shape, expected.shape, "{name}");
             let tolerance = (20.0 * noise(&meta["noise_max_abs_f32_vs_f64"], &name)).max(5e-5);
@@ -189,7 +223,10 @@ fn run(case: &Case, opt: Opt) -> (f64, f64) {
         }
     }
     let name = &case.name;
-    println!("{name} {key}: loss {:.2e}, parameters {worst_param:.3} of the tolerance", worst_loss * loss_tolerance);
+    println!(
+        "{name} {key}: loss {:.2e}, parameters {worst_param:.3} of the tolerance",
+        worst_loss * loss_tolerance
+    );
     (worst_loss, worst_param)
 }
 
@@ -197,7 +234,10 @@ fn check(name: &str) {
     let case = Case::load(name);
     for opt in [Opt::Sgd, Opt::AdamW] {
         let (loss, params) = run(&case, opt);
-        assert!(loss < 1.0 && params < 1.0, "{name} {opt:?}: {loss} and {params} of the tolerances");
+        assert!(
+            loss < 1.0 && params < 1.0,
+            "{name} {opt:?}: {loss} and {params} of the tolerances"
+        );
     }
 }
 
@@ -225,10 +265,16 @@ fn deep_projected() {
 fn weighted_loss() {
     for name in ["linear", "shallow", "deep", "deep_proj"] {
         let case = Case::load(name);
-        for (key, weights) in [("loss", None), ("weighted_loss", Some(case.class_weights.clone()))] {
+        for (key, weights) in [
+            ("loss", None),
+            ("weighted_loss", Some(case.class_weights.clone())),
+        ] {
             let expected = case.tensors[&format!("expect.{key}")].1[0];
             let got = f64::from(case.loss(&case.model, weights).into_scalar::<f32>());
-            assert!((got - expected).abs() < 5e-5 + 1e-4 * expected.abs(), "{name} {key}: {got} != {expected}");
+            assert!(
+                (got - expected).abs() < 5e-5 + 1e-4 * expected.abs(),
+                "{name} {key}: {got} != {expected}"
+            );
         }
     }
 }

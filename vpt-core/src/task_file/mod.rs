@@ -4,6 +4,7 @@
 //! `[C, D]`, `head.bias`; other methods add their own under timm's names) and one metadata entry `vpt`, a JSON
 //! document with all that is needed to use them: classes, preprocessing, method, and the backbone's hash.
 
+mod merge;
 mod metadata;
 
 pub use metadata::{BackboneInfo, Calibration, TaskInfo, TaskMetadata, TrainingInfo};
@@ -146,25 +147,31 @@ impl TaskFile {
     /// [`CoreError::OtherBackbone`] for another backbone; [`CoreError::Tensors`] and [`CoreError::Setting`]
     /// when the tensors are not those of the method.
     pub fn apply(&self, backbone: &Backbone, device: &Device) -> Result<Classifier, CoreError> {
+        self.check_backbone(backbone)?;
         let TaskMetadata {
-            backbone: trained_on,
             task,
             method,
             preprocess,
             training,
             ..
         } = &self.metadata;
-        if backbone.sha256 != trained_on.sha256 {
-            return Err(CoreError::OtherBackbone {
-                expected: trained_on.sha256.clone(),
-                expected_source: trained_on.source.clone(),
-                found: backbone.sha256.clone(),
-                found_source: backbone.source.clone(),
-            });
-        }
         let size = preprocess.input_size;
         let model = Classifier::new(backbone, method, task.classes.len(), size, training.seed, device)?;
         model.load_tuned(&self.tensors)
+    }
+
+    /// Whether `backbone` is the one that the task was trained on.
+    fn check_backbone(&self, backbone: &Backbone) -> Result<(), CoreError> {
+        let trained_on = &self.metadata.backbone;
+        if backbone.sha256 == trained_on.sha256 {
+            return Ok(());
+        }
+        Err(CoreError::OtherBackbone {
+            expected: trained_on.sha256.clone(),
+            expected_source: trained_on.source.clone(),
+            found: backbone.sha256.clone(),
+            found_source: backbone.source.clone(),
+        })
     }
 }
 
@@ -175,11 +182,11 @@ mod tests {
     use super::*;
     use crate::{MethodConfig, PromptConfig, PromptDepth, VitConfig, init, preset};
 
-    fn method(num_tokens: usize) -> MethodConfig {
+    pub(super) fn method(num_tokens: usize) -> MethodConfig {
         MethodConfig::vpt(PromptConfig::new(PromptDepth::Deep, num_tokens))
     }
 
-    fn metadata(backbone: &Backbone, method: MethodConfig, classes: usize) -> TaskMetadata {
+    pub(super) fn metadata(backbone: &Backbone, method: MethodConfig, classes: usize) -> TaskMetadata {
         TaskMetadata {
             format: FORMAT.to_owned(),
             vpt_version: "0.1.0".to_owned(),
@@ -203,7 +210,7 @@ mod tests {
         }
     }
 
-    fn backbone() -> Backbone {
+    pub(super) fn backbone() -> Backbone {
         let config = VitConfig {
             img_size: [32, 32],
             embed_dim: 24,

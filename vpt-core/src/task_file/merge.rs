@@ -1,0 +1,114 @@
+//! Weights and a task that changed them, as one backbone that needs no task file.
+
+use super::TaskFile;
+use crate::vit::{PosEmbedResampling, resample_pos_embed};
+use crate::weights::{canonical_sha256, is_classifier};
+use crate::{Backbone, CoreError};
+
+impl TaskFile {
+    /// The backbone with the task's tensors in the place of its own, its head for the task's classes, and position
+    /// embeddings for the task's image size: what timm calls a fine-tuned model.
+    ///
+    /// Logits are those of [`TaskFile::apply`] up to the rounding of the position embeddings, exactly those where the
+    /// image size did not change.
+    ///
+    /// # Errors
+    /// [`CoreError::OtherBackbone`] for another backbone; [`CoreError::Setting`] for a method that adds tensors which
+    /// the backbone's layout has no place for (prompts).
+    pub fn merge(&self, backbone: &Backbone) -> Result<Backbone, CoreError> {
+        self.check_backbone(backbone)?;
+        let method = &self.metadata.method;
+        if method.prompts.is_some() {
+            let allowed = "a method that changes the backbone's own tensors; prompts live in their task file";
+            return Err(CoreError::setting("method", method, allowed));
+        }
+        let mut merged = backbone.clone();
+        merged.tensors.retain(|name, _| !is_classifier(name));
+        merged.tensors.extend(self.tensors.clone());
+        merged.num_classes = self.metadata.task.classes.len();
+        merged.preprocess = self.metadata.preprocess.clone();
+        merged.source = "merged".to_owned();
+
+        let size = merged.preprocess.input_size;
+        let (old, new) = (merged.config.grid_size(), merged.config.grid_for(size));
+        if let Some(pos_embed) = merged.tensors.get_mut("pos_embed") {
+            let prefix = merged.config.num_embedded_prefix_tokens();
+            *pos_embed =
+                resample_pos_embed(pos_embed, prefix, old, new, PosEmbedResampling::BicubicAntialias);
+        }
+        merged.config.img_size = size;
+        merged.sha256 = canonical_sha256(&merged.tensors);
+        Ok(merged)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use burn::tensor::{Device, Tensor};
+
+    use super::super::tests::{backbone, metadata, method};
+    use super::*;
+    use crate::{Classifier, HostTensor, MethodConfig, PromptOptions, init};
+
+    /// A task of `name` at 48×48 whose tensors differ from the backbone's.
+    fn task(name: &str, backbone: &Backbone) -> TaskFile {
+        let method = MethodConfig::parse(name, &PromptOptions::default()).unwrap();
+        let model = Classifier::new(backbone, &method, 4, [48, 48], 5, &Device::flex()).unwrap();
+        let moved = |(name, mut tensor): (String, HostTensor)| {
+            tensor.data.iter_mut().for_each(|value| *value += 0.01);
+            (name, tensor)
+        };
+        let tensors: BTreeMap<_, _> = model.tuned_tensors().into_iter().map(moved).collect();
+        let mut metadata = metadata(backbone, method, 4);
+        metadata.preprocess.input_size = [48, 48];
+        TaskFile { metadata, tensors }
+    }
+
+    fn logits(model: &Classifier) -> Vec<f32> {
+        let pixels = init::normal([2, 3, 48, 48], 1.0, &mut init::rng_of(0, "pixels"));
+        let logits: Tensor<2> = model.forward(pixels.to_tensor(&Device::flex()));
+        HostTensor::from_tensor(&logits).unwrap().data
+    }
+
+    #[test]
+    fn merged_weights_predict_what_backbone_and_task_predict() {
+        let backbone = backbone();
+        for name in ["full", "linear", "bitfit", "partial-1"] {
+            let task = task(name, &backbone);
+            let merged = task.merge(&backbone).unwrap();
+            assert_eq!((merged.num_classes, merged.config.img_size), (4, [48, 48]));
+            assert_ne!(merged.sha256, backbone.sha256);
+            let folder = tempfile::tempdir().unwrap();
+            merged.save(folder.path(), false).unwrap();
+            let loaded = Backbone::load(folder.path().to_str().unwrap()).unwrap();
+            let alone = Classifier::with_pretrained_head(&loaded, [48, 48], &Device::flex()).unwrap();
+            let together = task.apply(&backbone, &Device::flex()).unwrap();
+            for (alone, together) in logits(&alone).iter().zip(logits(&together)) {
+                assert!((alone - together).abs() < 1e-5, "{name}: {alone} and {together}");
+            }
+        }
+    }
+
+    #[test]
+    fn prompts_and_other_backbones_are_refused() {
+        let backbone = backbone();
+        let prompts = TaskFile {
+            metadata: metadata(&backbone, method(3), 4),
+            tensors: BTreeMap::new(),
+        };
+        assert!(
+            prompts
+                .merge(&backbone)
+                .unwrap_err()
+                .to_string()
+                .contains("vpt-deep")
+        );
+        let other = Backbone::random(backbone.config.clone(), 0, 2);
+        assert!(matches!(
+            task("full", &backbone).merge(&other),
+            Err(CoreError::OtherBackbone { .. })
+        ));
+    }
+}
