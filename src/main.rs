@@ -1,5 +1,6 @@
 //! `vpt`: visual prompt tuning for Vision Transformers on the command line.
 
+mod allocator;
 mod banner;
 mod child;
 mod cli;
@@ -28,6 +29,7 @@ use crate::output::Output;
 use crate::session::Session;
 
 fn main() -> ExitCode {
+    allocator::keep_freed_memory();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error).into(),

@@ -42,6 +42,7 @@ pub struct CompareArgs {
         long,
         value_name = "METHODS",
         value_delimiter = ',',
+        value_parser = values::method,
         default_value = "vpt-deep,vpt-shallow,linear,full"
     )]
     pub methods: Vec<String>,

@@ -77,7 +77,7 @@ fn a_failed_run_is_recorded_and_the_rest_goes_on() {
     sandbox.draw("pets", &["ant", "bee"], [4, 2, 4]);
     let run = sandbox.run(
         &format!(
-            "{} --set vpt-deep.lr=1e30 --set vpt-deep.clip_grad=none",
+            "{} --set vpt-deep.lr=1e38 --set vpt-deep.clip_grad=none",
             words(&sandbox)
         ),
         1,

@@ -1,5 +1,6 @@
 //! Runs that are stopped, politely or not, end in the same bytes as runs that are not.
 
+use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -79,7 +80,7 @@ fn killed_at_any_moment_a_run_ends_in_the_same_bytes() {
     let mut words = format!("{TRAIN} broken --model {model}");
     while killed < kills {
         let mut child = start(&sandbox, &words);
-        if round == 0 {
+        if !words.contains("--resume") {
             // From here on there is something to resume.
             wait_for(&sandbox.path("runs/train/broken/args.toml"));
         }
@@ -98,7 +99,8 @@ fn killed_at_any_moment_a_run_ends_in_the_same_bytes() {
                 outcome(&sandbox, "whole"),
                 "after {killed} kills"
             );
-            words = format!("{TRAIN} broken --exist-ok --model {model}");
+            fs::remove_dir_all(sandbox.path("runs/train/broken")).expect("the finished run goes away");
+            words = format!("{TRAIN} broken --model {model}");
         }
     }
     if !words.contains("--resume") {

@@ -7,11 +7,11 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 use rand_pcg::Pcg64;
 
-use crate::methods::MethodConfig;
+use crate::methods::{MethodConfig, MethodKind};
 use crate::named_tensors::{self, ParamInfo};
 use crate::pretrained_head::pretrained_head;
 use crate::prompts::{Noise, PromptForm, Prompts};
-use crate::vit::{Readout, VisionTransformer, VitConfig, linear};
+use crate::vit::{DropPathFactors, Readout, VisionTransformer, VitConfig, linear};
 use crate::weights::{Backbone, TensorMismatch, canonical_sha256, is_classifier};
 use crate::{CoreError, HostTensor, init};
 
@@ -210,7 +210,7 @@ impl Classifier {
         vit.pool(tokens, &self.readout)
     }
 
-    /// Draws the dropout and stochastic depth of one training step.
+    /// Draws the dropout and stochastic depth of one training step. A linear probe has none: its features are fixed.
     pub fn sample_noise(&self, batch: usize, rng: &mut Pcg64) -> Noise {
         let prompts = match &self.tuner {
             Some(Tuner::Prompts(prompts)) => prompts.sample_dropout(&self.backbone, batch, rng),
@@ -218,7 +218,10 @@ impl Classifier {
         };
         Noise {
             prompts,
-            drop_path: self.backbone.sample_drop_path(batch, rng),
+            drop_path: match self.method.kind {
+                MethodKind::Linear => DropPathFactors::none(),
+                _ => self.backbone.sample_drop_path(batch, rng),
+            },
         }
     }
 

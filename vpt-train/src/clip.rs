@@ -74,8 +74,8 @@ mod tests {
         let weight = grads.get::<2>(layer.weight.id).expect("weight has a gradient");
         let bias = grads.get::<1>(bias).expect("bias has a gradient");
         [
-            weight.into_data().to_vec::<f32>(),
-            bias.into_data().to_vec::<f32>(),
+            weight.into_data().try_to_vec::<f32>(),
+            bias.into_data().try_to_vec::<f32>(),
         ]
         .map(Result::unwrap)
         .concat()

@@ -149,7 +149,7 @@ impl TrainError {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(
                     "free some space, then continue with --resume; or use another disk with --output".into(),
                 ),
-                _ => None,
+                _ => Some("choose another folder with --output".into()),
             },
             Self::Read { .. } => None,
             Self::State { .. } => Some("start the run again with --exist-ok".into()),

@@ -278,14 +278,14 @@ mod tests {
     }
 
     fn values(layer: &Linear) -> Vec<f32> {
-        let weight = layer.weight.val().into_data().to_vec::<f32>();
+        let weight = layer.weight.val().into_data().try_to_vec::<f32>();
         let bias = layer
             .bias
             .as_ref()
             .expect("has a bias")
             .val()
             .into_data()
-            .to_vec::<f32>();
+            .try_to_vec::<f32>();
         [weight, bias].map(Result::unwrap).concat()
     }
 

@@ -36,14 +36,6 @@ pub enum Input {
 }
 
 impl Source {
-    /// Batches in an epoch.
-    pub fn batches_per_epoch(&self) -> usize {
-        match self {
-            Self::Images(loader) => loader.batches_per_epoch(),
-            Self::Features(table) => table.batches_per_epoch(),
-        }
-    }
-
     /// The batches of `epoch` (from 0), without the first `first` of them.
     pub fn epoch(
         &self,
