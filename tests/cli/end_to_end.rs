@@ -1,6 +1,7 @@
 //! The road of a user: train, evaluate, predict, take features, look inside, go on.
 
 use std::fs;
+use std::path::Path;
 
 use safetensors::SafeTensors;
 
@@ -389,4 +390,53 @@ fn demo_shows_the_whole_road() {
     assert!(again.stdout.contains("vpt predict"), "{}", again.stdout);
     let (_, line) = again.stdout.rsplit_once("vpt predict ").unwrap();
     sandbox.run(&format!("predict {}", line.lines().next().unwrap()), 0);
+}
+
+#[test]
+fn a_fine_tuned_backbone_is_a_backbone() {
+    let sandbox = Sandbox::new();
+    trained(&sandbox, "--method full --imgsz 48");
+    let written = sandbox
+        .run("export runs/train/pets --output weights --json", 0)
+        .json();
+    assert_eq!(written["image_size"], serde_json::json!([48, 48]));
+    assert_eq!(written["classes"], 3);
+    let model = sandbox.run("inspect model weights --json", 0).json();
+    assert_eq!(model["head_classes"], 3, "the head comes with it: {model}");
+    sandbox.run(
+        "train --data-dir pets --epochs 1 --method linear --model weights --name next",
+        0,
+    );
+    let run = sandbox.run(
+        "train --data-dir pets --epochs 1 --model weights --name prompts -q",
+        0,
+    );
+    assert!(run.stderr.is_empty(), "{}", run.stderr);
+    let refused = sandbox.run("export runs/train/prompts --output nowhere", 1);
+    assert!(refused.stderr.contains("vpt-deep"), "{}", refused.stderr);
+    assert!(!sandbox.path("nowhere").exists());
+}
+
+/// Every task of this repository reads, and the one whose images are here opens.
+#[test]
+fn shipped_tasks() {
+    let sandbox = Sandbox::new();
+    let datasets = Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets");
+    let mut command = sandbox.command("list tasks --json");
+    let list = command.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    let list: serde_json::Value = serde_json::from_slice(&list.stdout).unwrap();
+    let files = fs::read_dir(&datasets).unwrap().flatten();
+    let files = files
+        .filter(|file| file.path().extension().is_some_and(|e| e == "toml"))
+        .count();
+    assert_eq!(list.as_array().unwrap().len(), files, "{list}");
+    let task = datasets.join("fundus-sample.toml");
+    let plan = sandbox
+        .run(&format!("train --task {} --dry-run --json", task.display()), 0)
+        .json();
+    assert_eq!(
+        plan["images"],
+        serde_json::json!({"train": 24, "val": 8, "test": 8})
+    );
+    assert_eq!(plan["settings"]["eval_metric"], "balanced_accuracy");
 }

@@ -16,7 +16,10 @@ pub fn write(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) 
     let mut builder = tempfile::Builder::new();
     builder.prefix(".vpt-").suffix(".tmp");
     share(&mut builder);
-    let temporary = builder.tempfile_in(folder)?;
+    // The kind alone: the path of the temporary file says nothing to whoever gave `path`.
+    let temporary = builder
+        .tempfile_in(folder)
+        .map_err(|error| io::Error::from(error.kind()))?;
     let mut buffered = BufWriter::new(temporary);
     write(&mut buffered)?;
     let temporary = buffered.into_inner().map_err(io::IntoInnerError::into_error)?;
