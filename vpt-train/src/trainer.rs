@@ -93,7 +93,10 @@ impl Trainer {
     /// go wrong in reading images and writing the run folder.
     pub fn fit(mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome, TrainError> {
         let plan = self.begin(observer)?;
+        let started = Instant::now();
         let (train, val) = self.sources(observer)?;
+        // Features that are computed once are part of what training costs.
+        self.progress.seconds += started.elapsed().as_secs_f64();
         while self.progress.ended.is_none() {
             let started = Instant::now();
             let mut meter = self.loss_meter();

@@ -9,11 +9,19 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{Shape, Tensor, TensorData};
 
-use super::{attention as attention_kernel, gelu as gelu_kernel, layer_norm as layer_norm_kernel};
+use super::{
+    attention as attention_kernel, gelu as gelu_kernel, layer_norm as layer_norm_kernel,
+    linear as linear_kernel,
+};
 
-/// The operations of this module as a backend sees them. Shapes as in [`super`]; `prompts` may hold no token.
+/// The operations of this module as a backend sees them. Shapes as in [`super`]; `prompts` may hold no token, `bias` no value.
 #[backend_extension(Flex, Autodiff)]
 pub(super) trait FusedOps: Backend {
+    fn fused_linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
     fn fused_layer_norm(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
@@ -27,6 +35,13 @@ pub(super) trait FusedOps: Backend {
         heads: usize,
         rows: usize,
     ) -> FloatTensor<Self>;
+}
+
+/// `weight` is `[inputs, outputs]`, as Burn keeps it.
+pub(super) fn linear<const R: usize>(x: Tensor<R>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<R> {
+    let bias = bias.unwrap_or_else(|| Tensor::empty([0], &weight.device()));
+    let y = Dispatch::fused_linear(x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
+    Tensor::from_dispatch(y)
 }
 
 pub(super) fn layer_norm<const R: usize>(
@@ -84,6 +99,10 @@ fn attention_shape(
 }
 
 impl FusedOps for Flex {
+    fn fused_linear(x: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
+        linear_forward(&x.to_contiguous(), &weight.to_contiguous(), &bias.to_contiguous())
+    }
+
     fn fused_layer_norm(x: FlexTensor, gamma: FlexTensor, beta: FlexTensor, eps: f64) -> FlexTensor {
         layer_norm_forward(
             &x.to_contiguous(),
@@ -102,6 +121,22 @@ impl FusedOps for Flex {
     fn fused_attention(qkv: FlexTensor, prompts: FlexTensor, heads: usize, rows: usize) -> FlexTensor {
         attention_forward(&qkv.to_contiguous(), &prompts.to_contiguous(), heads, rows).0
     }
+}
+
+fn linear_forward(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor) -> FlexTensor {
+    let [_, outputs] = weight.shape().dims();
+    let bias = Some(values(bias)).filter(|bias| !bias.is_empty());
+    let y = linear_kernel::forward(values(x), values(weight), bias, outputs);
+    tensor(y, with_last_axis(&x.shape(), outputs))
+}
+
+/// `shape` with another length of its last axis.
+fn with_last_axis(shape: &Shape, length: usize) -> Shape {
+    let mut axes = shape.to_vec();
+    if let Some(last) = axes.last_mut() {
+        *last = length;
+    }
+    Shape::from(axes)
 }
 
 fn layer_norm_forward(
@@ -123,6 +158,47 @@ fn attention_forward(
     let shape = attention_shape(qkv, prompts, heads, rows);
     let (out, log_sums) = attention_kernel::forward(&shape, values(qkv), values(prompts));
     (tensor(out, [shape.batch, rows, shape.dim]), log_sums)
+}
+
+#[derive(Debug)]
+struct LinearGradient;
+
+/// What a linear layer keeps for its gradient: the weight where the input is tracked, the input where the weight is.
+#[derive(Clone, Debug)]
+struct LinearState {
+    x: Option<FlexTensor>,
+    weight: Option<FlexTensor>,
+    inputs: usize,
+    outputs: usize,
+}
+
+impl Backward<Flex, 3> for LinearGradient {
+    type State = LinearState;
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [x, weight, bias] = ops.parents;
+        let dy = grads.consume::<Flex>(&ops.node).to_contiguous();
+        let LinearState {
+            x: kept,
+            weight: kept_weight,
+            inputs,
+            outputs,
+        } = ops.state;
+        if let (Some(node), Some(weight)) = (x, kept_weight) {
+            let dx = linear_kernel::input_gradient(values(&dy), values(&weight), outputs);
+            grads.register::<Flex>(node.id, tensor(dx, with_last_axis(&dy.shape(), inputs)));
+        }
+        if let (Some(node), Some(x)) = (weight, kept) {
+            let dweight = linear_kernel::weight_gradient(values(&x), values(&dy), inputs);
+            grads.register::<Flex>(node.id, tensor(dweight, [inputs, outputs]));
+        }
+        if let Some(node) = bias {
+            grads.register::<Flex>(
+                node.id,
+                tensor(linear_kernel::bias_gradient(values(&dy), outputs), [outputs]),
+            );
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -219,6 +295,30 @@ impl Backward<Flex, 2> for AttentionGradient {
 }
 
 impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
+    fn fused_linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), weight.node(), bias.node()];
+        let (keeps_weight, keeps_input) = (x.is_tracked(), weight.is_tracked());
+        let (x, weight) = (x.primitive().to_contiguous(), weight.primitive().to_contiguous());
+        let y = linear_forward(&x, &weight, &bias.primitive().to_contiguous());
+        match LinearGradient.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let [inputs, outputs] = weight.shape().dims();
+                let state = LinearState {
+                    x: keeps_input.then_some(x),
+                    weight: keeps_weight.then_some(weight),
+                    inputs,
+                    outputs,
+                };
+                prep.finish(state, y)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
     fn fused_layer_norm(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,

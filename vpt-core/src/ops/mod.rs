@@ -1,4 +1,4 @@
-//! Layer norm, GELU and attention, each as one operation on the tape.
+//! Linear layers, layer norm, GELU and attention, each as one operation on the tape.
 //!
 //! On the CPU backend they run fused kernels with hand-written gradients, which keep only what the
 //! gradient needs (no score matrix, no intermediates of the norm). On other devices, and for other
@@ -9,9 +9,12 @@ mod composed;
 mod fused;
 mod gelu;
 mod layer_norm;
+mod linear;
 mod vector_math;
 mod vectorised;
 
+use burn::module::Param;
+use burn::nn::Linear;
 use burn::tensor::{DType, Device, Tensor};
 
 /// Whether a tensor takes the fused kernels: float32 on the CPU backend.
@@ -22,6 +25,19 @@ fn is_fused<const D: usize>(x: &Tensor<D>) -> bool {
 /// Whether the device, or the device below its tape, is Burn's CPU backend.
 pub fn on_cpu_backend(device: &Device) -> bool {
     device.clone().inner() == Device::flex()
+}
+
+/// A linear layer.
+///
+/// # Shapes
+/// - `x`: `[..., inputs]`
+/// - output: `[..., outputs]`
+pub fn linear<const R: usize>(x: Tensor<R>, layer: &Linear) -> Tensor<R> {
+    if is_fused(&x) {
+        fused::linear(x, layer.weight.val(), layer.bias.as_ref().map(Param::val))
+    } else {
+        layer.forward(x)
+    }
 }
 
 /// Layer normalisation over the last axis.

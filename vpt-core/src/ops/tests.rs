@@ -35,6 +35,29 @@ fn compare<const N: usize>(
 }
 
 #[test]
+fn linear_equals_burns() {
+    for (rows, inputs, outputs) in [(1, 3, 5), (7, 48, 96), (300, 64, 193)] {
+        let matrix = |x: &Tensor<3>| x.clone().reshape([inputs, outputs]);
+        let vector = |x: &Tensor<3>| x.clone().reshape([outputs]);
+        let burns = |x: &Tensor<3>, weight: &Tensor<3>| x.clone().matmul(matrix(weight).unsqueeze());
+        compare(
+            [
+                random([2, rows, inputs]),
+                random([1, inputs, outputs]),
+                random([1, 1, outputs]),
+            ],
+            |[x, w, b]| fused::linear(x.clone(), matrix(w), Some(vector(b))),
+            |[x, w, b]| burns(x, w) + b.clone(),
+        );
+        compare(
+            [random([2, rows, inputs]), random([1, inputs, outputs])],
+            |[x, w]| fused::linear(x.clone(), matrix(w), None),
+            |[x, w]| burns(x, w),
+        );
+    }
+}
+
+#[test]
 fn layer_norm_equals_the_composed_form() {
     for dim in [5, 48, 193] {
         let affine = |x: &Tensor<3>| x.clone().reshape([dim]);

@@ -39,8 +39,8 @@ impl Attention {
     /// - output: `[batch, rows, D]`
     pub fn forward(&self, x: Tensor<3>, prompts: Option<Tensor<3>>, rows: Option<usize>) -> Tensor<3> {
         let rows = rows.unwrap_or(x.dims()[1]);
-        let prompts = prompts.map(|prompts| self.qkv.forward(prompts));
-        let mixed = ops::attention(self.qkv.forward(x), prompts, self.num_heads, rows);
-        self.proj.forward(mixed)
+        let prompts = prompts.map(|prompts| ops::linear(prompts, &self.qkv));
+        let mixed = ops::attention(ops::linear(x, &self.qkv), prompts, self.num_heads, rows);
+        ops::linear(mixed, &self.proj)
     }
 }

@@ -32,7 +32,7 @@ impl Mlp {
 
     /// `[batch, tokens, D] → [batch, tokens, D]`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.fc2.forward(self.act.forward(self.fc1.forward(x)))
+        ops::linear(self.act.forward(ops::linear(x, &self.fc1)), &self.fc2)
     }
 }
 

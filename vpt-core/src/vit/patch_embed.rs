@@ -5,6 +5,7 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 
 use super::{VitConfig, linear};
+use crate::ops;
 
 /// Cuts an image into patches and projects each one, timm's `PatchEmbed`.
 ///
@@ -35,6 +36,6 @@ impl PatchEmbed {
             .reshape([batch, channels, rows, ph, columns, pw])
             .permute([0, 2, 4, 1, 3, 5])
             .reshape([batch, rows * columns, channels * ph * pw]);
-        self.proj.forward(patches)
+        ops::linear(patches, &self.proj)
     }
 }
