@@ -6,7 +6,7 @@
 #
 # usage: scripts/pretrain-demo.sh TINY_IMAGENET32.tar.xz CIFAR10.tar.xz [FOLDER]
 #   START=demo      weights to begin with: `demo` are the ones inside the program, `random` begins anew
-#   EPOCHS1, EPOCHS2  length of the stages
+#   EPOCHS1, EPOCHS2, SHOTS2  passes of the stages, and images a class in the second
 # Then `cp FOLDER/demo/* vpt-core/assets/demo/`. Accuracy and what it cost are in docs/results.md.
 set -euo pipefail
 
@@ -37,20 +37,19 @@ if [ ! -d images ]; then
 fi
 
 # Scenes are told by place and orientation: no mirror images, and crops that leave most of the picture.
-stage() { # NAME EPOCHS LR FLAGS…
-    local name=$1 epochs=$2 lr=$3
-    shift 3
+from=(--model demo)
+[ "$start" = demo ] || from=(--model demo --no-pretrained)
+stage() { # NAME FLAGS…
+    local name=$1
+    shift
     if [ -f "runs/train/$name/args.toml" ]; then
         "$vpt" train --resume "runs/train/$name" --quiet
     else
-        "$vpt" train --data-dir images --method full --experiment "$name" --epochs "$epochs" --lr "$lr" --warmup-epochs 0.5 \
-            --batch-size 128 --weight-decay 0.05 --smoothing 0.1 --hflip 0 --rrc-scale 0.5,1 --color-jitter 0.3 --seed 1 "$@"
+        "$vpt" train --data-dir images --method full "${from[@]}" --experiment "$name" --weight-decay 0.05 --smoothing 0.1 \
+            --hflip 0 --rrc-scale 0.5,1 --color-jitter 0.3 --seed 1 --cache-mb 1500 "$@"
     fi
 }
-from=(--model demo)
-[ "$start" = demo ] || from=(--model "${MODEL:-demo}" --no-pretrained)
-stage small "${EPOCHS1:-12}" 7e-4 "${from[@]}" --img-size 32
-"$vpt" export runs/train/small --output small
-stage large "${EPOCHS2:-3}" 4e-4 --model small --img-size 64
+stage small --img-size 32 --epochs "${EPOCHS1:-3}" --batch-size 128 --lr 6e-4 --warmup-epochs 0.3
+stage large --img-size 64 --epochs "${EPOCHS2:-1}" --batch-size 64 --lr 3e-4 --warmup-epochs 0.05 --shots "${SHOTS2:-200}" \
+    --init-from runs/train/small/best.safetensors
 "$vpt" export runs/train/large --output demo --half
-"$vpt" eval runs/train/large --split val

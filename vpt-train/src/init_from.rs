@@ -60,8 +60,12 @@ pub fn init_from(
     } else {
         "; the head starts anew, the classes differ"
     };
+    let what = match taken.len() {
+        ..=4 => taken.join(", "),
+        many => format!("{many} tensors"),
+    };
     Ok((
         tuned,
-        format!("started from {} of `{}`{head}", taken.join(", "), path.display()),
+        format!("started from {what} of `{}`{head}", path.display()),
     ))
 }
