@@ -135,11 +135,7 @@ impl TrainConfig {
             skip_bad_images: false,
             half: false,
             method,
-            augment: if recipe.augment {
-                AugmentConfig::default()
-            } else {
-                AugmentConfig::none()
-            },
+            augment: recipe.augment(),
         }
     }
 
@@ -384,7 +380,7 @@ mod tests {
             deep.augment,
             AugmentConfig {
                 hflip: 0.0,
-                ..AugmentConfig::default()
+                ..recipe(deep.method.kind).augment()
             }
         );
         let flags = "method = \"full\"\nepochs = 9\nclip_grad = \"none\"\nwarmup_epochs = 2";
