@@ -41,7 +41,7 @@ impl Recipe {
 }
 
 /// The recipe of `method`. Prompts want many steps at a high rate and images close to what evaluation sees: on 1000 MRI
-/// slices, crops of at least 90 % of the area instead of 70 %, and the head at the prompts' rate, brought 6 points of validation
+/// slices, crops of at least 90 % of the area instead of 70 %, and the head at the prompts' rate, brought 5 points of validation
 /// accuracy (`docs/results.md`). A whole backbone wants few steps at a low rate, and can use stronger crops.
 #[rustfmt::skip]
 pub fn recipe(method: MethodKind) -> Recipe {
