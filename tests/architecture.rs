@@ -46,6 +46,15 @@ const NAMES_TO_AVOID: &[&str] = &[
     "common.rs",
 ];
 
+/// The folders that hold this project's sources.
+const SOURCES: [&str; 5] = [
+    "vpt-data/src",
+    "vpt-core/src",
+    "vpt-eval/src",
+    "vpt-train/src",
+    "src",
+];
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
@@ -117,13 +126,7 @@ fn layers_do_not_know_what_is_not_theirs() {
 
 #[test]
 fn only_the_output_module_prints() {
-    for dir in [
-        "vpt-data/src",
-        "vpt-core/src",
-        "vpt-eval/src",
-        "vpt-train/src",
-        "src",
-    ] {
+    for dir in SOURCES {
         for (path, code) in sources(dir) {
             if path.ends_with("src/output.rs") {
                 continue;
@@ -142,13 +145,7 @@ fn only_the_output_module_prints() {
 
 #[test]
 fn files_are_named_after_what_they_hold() {
-    for dir in [
-        "vpt-data/src",
-        "vpt-core/src",
-        "vpt-eval/src",
-        "vpt-train/src",
-        "src",
-    ] {
+    for dir in SOURCES {
         for path in sources(dir).keys() {
             let name = path.file_name().unwrap().to_str().unwrap();
             assert!(
@@ -162,13 +159,7 @@ fn files_are_named_after_what_they_hold() {
 
 #[test]
 fn unsafe_code_stands_only_in_named_modules_with_a_reason() {
-    for dir in [
-        "vpt-data/src",
-        "vpt-core/src",
-        "vpt-eval/src",
-        "vpt-train/src",
-        "src",
-    ] {
+    for dir in SOURCES {
         let mut files = Vec::new();
         rust_files(&root().join(dir), &mut files);
         for path in files {

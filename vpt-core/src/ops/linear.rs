@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Burn's own product zeroes its output, copies it once more to align it, and for the gradient of a weight forms one
-//! product per image and then adds them up; together that was a quarter of a step of full fine-tuning.
+//! product per image and then adds them up; `docs/performance.md` has what this brings.
 #![allow(unsafe_code)]
 
 use gemm::{Parallelism, gemm};
