@@ -83,6 +83,7 @@ struct ModelReport<'a> {
     params: usize,
     head_classes: usize,
     sha256: &'a str,
+    notes: &'a [String],
 }
 
 fn inspect_model(model: &str, session: &Session) -> Result<Exit> {
@@ -96,7 +97,11 @@ fn inspect_model(model: &str, session: &Session) -> Result<Exit> {
         params: backbone.num_params(),
         head_classes: backbone.num_classes,
         sha256: &backbone.sha256,
+        notes: &backbone.notes,
     })?;
+    for note in &backbone.notes {
+        session.output.info(format!("note: {note}"));
+    }
     let head = match backbone.num_classes {
         0 => "none".to_owned(),
         classes => format!("{classes} classes"),

@@ -137,19 +137,26 @@ fn models_that_cannot_be_used() {
         "not safetensors at all, but long enough to have a header",
     );
     sandbox.write("text/config.json", &config);
-    sandbox.write("no-config/model.safetensors", &weights);
+    sandbox.write(
+        "pointer/model.safetensors",
+        "version https://git-lfs.github.com/spec/v1\n",
+    );
     sandbox.write("bad-config/model.safetensors", &weights);
     sandbox.write(
         "bad-config/config.json",
         r#"{"architecture": "vit_tny_patch16_224"}"#,
     );
-    sandbox.write("weights.pth", "PK");
+    sandbox.write("weights.pth", [0x80, 2, b'.']);
+    sandbox.write("several/a.pth", "");
+    sandbox.write("several/b.pth", "");
     let words = [
         format!("train --data-dir data --model {model} --img-size 50"),
         "train --data-dir data --model nothing-here".to_owned(),
         "inspect model truncated".to_owned(),
         "inspect model text".to_owned(),
-        "inspect model no-config".to_owned(),
+        "inspect model pointer".to_owned(),
+        "inspect model several".to_owned(),
+        "inspect model hf-hub:timm/vit_base_patch16_224.mae".to_owned(),
         "inspect model bad-config".to_owned(),
         "inspect model weights.pth".to_owned(),
         "inspect task model/model.safetensors".to_owned(),

@@ -30,15 +30,11 @@ pub enum CoreError {
         reason: String,
     },
 
-    /// Weights in a container that this build does not read.
-    #[error("`{spec}` is {container}; models are read from safetensors files with a timm style config.json")]
-    UnsupportedContainer {
-        /// What the user gave.
-        spec: String,
-        /// What it is, with its article: `a PyTorch checkpoint`.
-        container: &'static str,
-        /// How to get a readable form of it.
-        remedy: String,
+    /// An id of the Hugging Face hub.
+    #[error("`hf-hub:{id}` lies on the Hugging Face hub, which this build does not download from")]
+    Hub {
+        /// The id, `organisation/name`.
+        id: String,
     },
 
     /// A value in a JSON document (config.json, the metadata of a task file) is not what it must be.
@@ -59,6 +55,26 @@ pub enum CoreError {
     Safetensors {
         /// The file.
         path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// Weights in a container that this build does not read.
+    #[error("`{}` is {container}, which this build does not read", path.display())]
+    UnsupportedContainer {
+        /// The file.
+        path: PathBuf,
+        /// What it is, with its article: `a PyTorch checkpoint`.
+        container: &'static str,
+    },
+
+    /// A file of weights that is not what it seems, or does not go together with others.
+    #[error("`{}` is not a readable {kind}: {reason}", path.display())]
+    WeightFile {
+        /// The file.
+        path: PathBuf,
+        /// What it should be: `PyTorch checkpoint`.
+        kind: &'static str,
         /// What is wrong with it.
         reason: String,
     },
@@ -218,15 +234,24 @@ impl CoreError {
                 _ => None,
             },
             Self::ModelNotFound { .. } => Some(
-                "give `demo`, a folder with model.safetensors and config.json, or one .safetensors file with \
-                 config.json beside it"
+                "give `demo`, a folder with model.safetensors and config.json, or one .safetensors file"
                     .into(),
             ),
-            Self::UnsupportedContainer { remedy, .. } => Some(remedy.clone()),
+            Self::UnsupportedContainer { .. } => Some(
+                "convert it once with timm in Python: `timm.models._hub.save_for_hf(timm.create_model(NAME, \
+                 checkpoint_path=FILE), DIR, safe_serialization=True)`, then give DIR"
+                    .into(),
+            ),
+            Self::Hub { id } => Some(format!(
+                "fetch it into a folder, for example `hf download {id} model.safetensors config.json --local-dir DIR`, \
+                 and give DIR"
+            )),
             Self::Key { .. } => Some("correct the value, or take the file again from where it came".into()),
             Self::Setting { .. } => Some("`--help` tells what each option allows".into()),
             Self::Device { .. } => Some("`--device cpu` always works".into()),
-            Self::Safetensors { .. } => Some("the file may be truncated: download or copy it again".into()),
+            Self::Safetensors { .. } | Self::WeightFile { .. } => {
+                Some("the file may be truncated: download or copy it again".into())
+            }
             Self::UnknownArchitecture { .. } => Some("`vpt list models` shows the known ones".into()),
             Self::Tensors { .. } => Some(
                 "check that `architecture` and `model_args` in config.json describe these weights".into(),
@@ -240,20 +265,24 @@ impl CoreError {
             )),
             Self::ImageSize { size, patch } => {
                 let fitting = |i: usize| (size[i] / patch[i]).max(1) * patch[i];
-                Some(format!("the nearest size that fits is {}x{}", fitting(0), fitting(1)))
+                Some(format!(
+                    "the nearest size that fits is {}x{}",
+                    fitting(0),
+                    fitting(1)
+                ))
             }
             Self::UnknownDevice { .. } => {
                 Some("one of auto, cpu, gpu, gpu:N, vulkan, metal, dx12, cuda, cuda:N".into())
             }
-            Self::DeviceNotBuilt { feature, .. } => {
-                Some(format!("build with `--features {feature}`, or use `--device auto`"))
+            Self::DeviceNotBuilt { feature, .. } => Some(format!(
+                "build with `--features {feature}`, or use `--device auto`"
+            )),
+            Self::NoAdapter { .. } => {
+                Some("`vpt inspect device` lists the adapters; `--device cpu` always works".into())
             }
-            Self::NoAdapter { .. } => Some(
-                "`vpt inspect device` lists the adapters; `--device cpu` always works".into(),
-            ),
-            Self::DeviceFailed { .. } => Some(
-                "use `--device cpu`, or update the driver and try `vpt inspect device --check`".into(),
-            ),
+            Self::DeviceFailed { .. } => {
+                Some("use `--device cpu`, or update the driver and try `vpt inspect device --check`".into())
+            }
         }
     }
 }

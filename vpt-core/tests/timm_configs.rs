@@ -52,7 +52,7 @@ fn every_golden_config_resolves_as_in_timm() {
     assert_eq!(models.len(), 9);
     for (name, model) in models {
         let path = PathBuf::from(format!("{name}/config.json"));
-        let parsed = ModelConfig::parse(&path, &model["config"].to_string(), &BTreeMap::new()).unwrap();
+        let parsed = ModelConfig::parse(&path, &model["config"].to_string(), None, &BTreeMap::new()).unwrap();
         let tensors = Backbone::random(parsed.config.clone(), parsed.num_classes, 0).tensors;
         let num_params = tensors.values().map(vpt_core::HostTensor::numel).sum();
         assert_eq!(

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rayon::prelude::*;
 use vpt_data::{CropMode, Interpolation, Preprocess};
 
 use super::config_json::{ModelConfig, Shapes};
+use super::infer::infer_model;
 use super::layout::{Init, layout, shapes};
-use super::mapped_file::FileBytes;
+use super::naming::{Renamed, to_timm};
 use super::safetensors_file::{SafetensorsFile, StoredFloat, encode};
+use super::weight_file::WeightFile;
+use super::weight_files::WeightFiles;
 use super::{TensorMismatch, canonical_sha256};
 use crate::presets::{PRESETS, TimmArgs, closest_preset};
 use crate::{CoreError, HostTensor, VitConfig, init};
@@ -39,37 +42,31 @@ pub struct Backbone {
     pub sha256: String,
     /// Where it was found: `demo`, the path of a file, or `random`.
     pub source: String,
+    /// What was left out of the file or assumed about it, one sentence each.
+    pub notes: Vec<String>,
 }
 
 impl Backbone {
-    /// Loads weights: `demo` (part of this crate), a folder with `model.safetensors` and `config.json`, or
-    /// one `.safetensors` file with `config.json` beside it. The config is timm's, see
-    /// [`ModelConfig::parse`].
+    /// Loads weights: `demo` (part of this crate), a folder with weights and their config.json, or one weight file. Files
+    /// are safetensors (also in shards), PyTorch checkpoints or NumPy archives, with the names of timm, Hugging Face
+    /// transformers, OpenCLIP or Google's releases. Without a config.json beside it, the architecture is inferred from the
+    /// shapes of the tensors; [`Backbone::notes`] then says what was assumed.
     ///
     /// # Errors
-    /// [`CoreError::ModelNotFound`], [`CoreError::UnsupportedContainer`], [`CoreError::Io`],
-    /// [`CoreError::Safetensors`], the errors of [`ModelConfig::parse`], and [`CoreError::Tensors`] when the
-    /// tensors are not exactly those of the architecture.
+    /// [`CoreError::ModelNotFound`], [`CoreError::Hub`], [`CoreError::Io`], [`CoreError::Safetensors`],
+    /// [`CoreError::WeightFile`], the errors of [`ModelConfig::read`], and [`CoreError::Tensors`] when the tensors are not
+    /// exactly those of the architecture.
     pub fn load(spec: &str) -> Result<Self, CoreError> {
         if spec == BUILTIN {
             return Self::builtin();
         }
-        let weights = find_weights(spec)?;
-        let config = weights.with_file_name("config.json");
-        if !config.is_file() {
-            let reason = format!("there is no config.json beside `{}`", weights.display());
-            return Err(CoreError::ModelNotFound {
-                spec: spec.into(),
-                reason,
-            });
-        }
-        let text = fs::read_to_string(&config).map_err(|error| CoreError::io("read", &config, error))?;
-        let source = fs::canonicalize(&weights).unwrap_or_else(|_| weights.clone());
+        let files = WeightFiles::find(spec)?;
+        let config = files.beside("config.json");
+        let source = fs::canonicalize(&files.path).unwrap_or_else(|_| files.path.clone());
         Self::assemble(
-            &weights,
-            &FileBytes::open(&weights)?,
-            &config,
-            &text,
+            &files.path,
+            files.read()?,
+            |found| config.map(|path| ModelConfig::read(&path, found)).transpose(),
             source.display().to_string(),
         )
     }
@@ -79,14 +76,14 @@ impl Backbone {
     /// # Errors
     /// None in a crate that was built from an undamaged source.
     pub fn builtin() -> Result<Self, CoreError> {
-        let path = |name| PathBuf::from(format!("{BUILTIN}/{name}"));
-        Self::assemble(
-            &path("model.safetensors"),
-            BUILTIN_WEIGHTS,
-            &path("config.json"),
-            BUILTIN_CONFIG,
-            BUILTIN.into(),
-        )
+        let path = Path::new("demo/model.safetensors");
+        let SafetensorsFile { tensors, metadata } = SafetensorsFile::parse(path, BUILTIN_WEIGHTS)?;
+        let file = WeightFile { tensors, metadata };
+        let config = |found: &Shapes| {
+            let path = path.with_file_name("config.json");
+            ModelConfig::parse(&path, BUILTIN_CONFIG, None, found).map(Some)
+        };
+        Self::assemble(path, file, config, BUILTIN.into())
     }
 
     /// A freshly initialised model, for training from scratch and for tests: timm's initialisation
@@ -123,6 +120,7 @@ impl Backbone {
             sha256: canonical_sha256(&tensors),
             tensors,
             source: "random".to_owned(),
+            notes: Vec::new(),
         }
     }
 
@@ -169,33 +167,43 @@ impl Backbone {
         }
     }
 
-    /// Puts the two files together and checks that they fit.
+    /// Puts tensors and config together and checks that they fit.
     fn assemble(
-        weights: &Path,
-        bytes: &[u8],
-        config: &Path,
-        text: &str,
+        path: &Path,
+        file: WeightFile,
+        config: impl FnOnce(&Shapes) -> Result<Option<ModelConfig>, CoreError>,
         source: String,
     ) -> Result<Self, CoreError> {
-        let file = SafetensorsFile::parse(weights, bytes)?;
+        let unusable = |reason: String| CoreError::ModelNotFound {
+            spec: path.display().to_string(),
+            reason,
+        };
         if file.metadata.contains_key("vpt") {
-            let reason = format!(
-                "`{}` is a vpt task file, which holds no backbone",
-                weights.display()
-            );
-            return Err(CoreError::ModelNotFound { spec: source, reason });
+            return Err(unusable("it is a vpt task file, which holds no backbone".into()));
         }
-        let found: Shapes = file
-            .tensors
+        let Renamed {
+            tensors,
+            origin,
+            num_heads,
+            mut notes,
+        } = to_timm(file.tensors).map_err(unusable)?;
+        let found: Shapes = tensors
             .iter()
             .map(|(name, tensor)| (name.clone(), tensor.shape.clone()))
             .collect();
-        let model = ModelConfig::parse(config, text, &found)?;
+        let model = match config(&found)? {
+            Some(model) => model,
+            None => {
+                let (model, assumed) = infer_model(path, &found, origin, num_heads)?;
+                notes.push(assumed);
+                model
+            }
+        };
         let expected = shapes(&model.config, model.num_classes);
         if let Some(mismatch) = TensorMismatch::between(&expected, &found) {
             let origin = format!(
                 "`{}` and the architecture `{}`",
-                weights.display(),
+                path.display(),
                 model.architecture
             );
             return Err(CoreError::Tensors { origin, mismatch });
@@ -205,9 +213,10 @@ impl Backbone {
             config: model.config,
             preprocess: model.preprocess,
             num_classes: model.num_classes,
-            sha256: canonical_sha256(&file.tensors),
-            tensors: file.tensors,
+            sha256: canonical_sha256(&tensors),
+            tensors,
             source,
+            notes,
         })
     }
 }
@@ -218,63 +227,12 @@ impl ModelConfig {
     /// # Errors
     /// None in a crate that was built from an undamaged source.
     pub fn builtin() -> Result<Self, CoreError> {
-        Self::parse(Path::new("demo/config.json"), BUILTIN_CONFIG, &Shapes::new())
-    }
-}
-
-/// The safetensors file that `spec` means.
-fn find_weights(spec: &str) -> Result<PathBuf, CoreError> {
-    let unsupported = |container, remedy: String| {
-        Err(CoreError::UnsupportedContainer {
-            spec: spec.to_owned(),
-            container,
-            remedy,
-        })
-    };
-    let missing = |reason: &str| {
-        Err(CoreError::ModelNotFound {
-            spec: spec.to_owned(),
-            reason: reason.to_owned(),
-        })
-    };
-    if let Some(id) = spec
-        .strip_prefix("hf-hub:")
-        .or_else(|| spec.strip_prefix("hf_hub:"))
-    {
-        let remedy = format!(
-            "fetch it into a folder, for example `hf download {id} model.safetensors config.json \
-             --local-dir DIR`, and give DIR"
-        );
-        return unsupported(
-            "an id of the Hugging Face hub, which this build does not download from",
-            remedy,
-        );
-    }
-    let path = Path::new(spec);
-    if path.is_dir() {
-        let weights = path.join("model.safetensors");
-        if weights.is_file() {
-            return Ok(weights);
-        }
-        return missing("the folder has no model.safetensors");
-    }
-    if !path.exists() {
-        if PRESETS.iter().any(|preset| preset.name == spec) {
-            return missing("that is the name of an architecture, which comes without weights");
-        }
-        return missing("neither a built-in model nor a folder nor a file has this name");
-    }
-    let convert = "convert it once with timm in Python: `timm.models._hub.save_for_hf(\
-                   timm.create_model(NAME, checkpoint_path=FILE), DIR, safe_serialization=True)`, then give DIR";
-    let extension = path
-        .extension()
-        .and_then(|extension| extension.to_str())
-        .unwrap_or_default();
-    match extension.to_ascii_lowercase().as_str() {
-        "safetensors" => Ok(path.to_owned()),
-        "pth" | "pt" | "bin" | "ckpt" | "tar" => unsupported("a PyTorch checkpoint", convert.into()),
-        "npz" => unsupported("a NumPy archive", convert.into()),
-        _ => unsupported("no .safetensors file", convert.into()),
+        Self::parse(
+            Path::new("demo/config.json"),
+            BUILTIN_CONFIG,
+            None,
+            &Shapes::new(),
+        )
     }
 }
 
@@ -350,12 +308,9 @@ mod tests {
                 "neither a built-in model nor a folder nor a file",
             ),
             ("vit_base_patch16_224".to_owned(), "comes without weights"),
-            ("hf-hub:timm/vit".to_owned(), "an id of the Hugging Face hub"),
+            ("hf-hub:timm/vit".to_owned(), "lies on the Hugging Face hub"),
             (empty, "has no model.safetensors"),
-            (file("a.pth"), "a PyTorch checkpoint"),
-            (file("a.npz"), "a NumPy archive"),
-            (file("a.txt"), "no .safetensors file"),
-            (file("a.safetensors"), "no config.json beside"),
+            (file("a.txt"), "not a readable safetensors file"),
         ] {
             let error = Backbone::load(&spec).unwrap_err();
             assert!(error.to_string().contains(part), "{spec}: {error}");

@@ -1,10 +1,16 @@
-//! Hyper-parameters that a config.json leaves open, inferred from the shapes of the tensors beside it.
+//! Hyper-parameters that a config.json leaves open, or all of them where there is none, inferred from the shapes of the
+//! tensors.
+
+use std::path::Path;
 
 use serde_json::Value;
+use vpt_data::Preprocess;
 
-use super::config_json::Shapes;
-use super::json_object::{Object, key_error};
-use crate::presets::{MOST, TimmArgs, closest_preset};
+use super::config_json::{Shapes, check};
+use super::json_object::Object;
+use super::naming::Origin;
+use super::{CLIP_MEAN, CLIP_STD, ModelConfig};
+use crate::presets::{MOST, TimmArgs, closest_preset, pool_name};
 use crate::{CoreError, GlobalPool};
 
 /// The image size that the position embedding was trained for, if it is square and not the one assumed.
@@ -26,17 +32,74 @@ pub(super) fn infer_img_size(args: &mut TimmArgs, found: &Shapes) {
 /// Hyper-parameters from the tensors alone, for a config.json without an architecture's name.
 pub(super) fn infer_architecture(top: &Object<'_>, found: &Shapes) -> Result<(String, TimmArgs), CoreError> {
     let timm_name = "the name of a timm architecture";
-    if let Some(kind) = top.map.get("model_type").or_else(|| top.map.get("architectures")) {
-        let found = format!("a config of Hugging Face transformers ({kind})");
-        return Err(key_error(top.path, "architecture", timm_name, &found));
-    }
-    let args = infer_args(found).ok_or_else(|| top.wrong("architecture", timm_name, &Value::Null))?;
+    let args = infer_args(found, None).ok_or_else(|| top.wrong("architecture", timm_name, &Value::Null))?;
     Ok((closest_preset(&args).name.to_owned(), args))
 }
 
-/// Hyper-parameters that the shapes tell; heads of 64 values and CLIP's epsilon behind a norm before the
-/// blocks are the conventions of all families.
-fn infer_args(found: &Shapes) -> Option<TimmArgs> {
+/// The model from the tensors alone, for weights without a config.json, and a sentence on what was assumed.
+///
+/// # Errors
+/// [`CoreError::ModelNotFound`] when the tensors are not those of a Vision Transformer, or of one that cannot be.
+pub(super) fn infer_model(
+    path: &Path,
+    found: &Shapes,
+    origin: Origin,
+    num_heads: Option<usize>,
+) -> Result<(ModelConfig, String), CoreError> {
+    let unknown = || CoreError::ModelNotFound {
+        spec: path.display().to_string(),
+        reason: "there is no config.json beside it, and its tensors are not those of a Vision Transformer"
+            .into(),
+    };
+    let mut args = infer_args(found, num_heads).ok_or_else(unknown)?;
+    infer_img_size(&mut args, found);
+    let config = args.resolve();
+    check(path, &config)?;
+    let preprocess = match origin {
+        Origin::Google => Preprocess {
+            mean: [0.5; 3],
+            std: [0.5; 3],
+            crop_pct: 0.9,
+            ..Preprocess::imagenet(config.img_size[0], config.img_size[1])
+        },
+        Origin::OpenClip => Preprocess {
+            mean: CLIP_MEAN,
+            std: CLIP_STD,
+            crop_pct: 1.0,
+            ..Preprocess::imagenet(config.img_size[0], config.img_size[1])
+        },
+        Origin::Timm | Origin::Transformers => Preprocess::imagenet(config.img_size[0], config.img_size[1]),
+    };
+    let architecture = closest_preset(&args).name;
+    let assumed = format!(
+        "no config.json: took from the shapes that it is like `{architecture}` (width {}, {} blocks, {} heads, \
+         {} x {} pixels, {}); assumed the activation {:?}, and images prepared as {} does: mean {:?}, deviation {:?}",
+        config.embed_dim,
+        config.depth,
+        config.num_heads,
+        config.img_size[0],
+        config.img_size[1],
+        pool_name(config.global_pool),
+        config.act,
+        origin.name(),
+        preprocess.mean,
+        preprocess.std
+    );
+    let model = ModelConfig {
+        architecture: architecture.to_owned(),
+        config,
+        preprocess,
+        num_classes: found
+            .get("head.weight")
+            .and_then(|shape| shape.first())
+            .map_or(0, |&rows| rows),
+    };
+    Ok((model, assumed))
+}
+
+/// Hyper-parameters that the shapes tell; heads of 64 values (unless `num_heads` is known) and CLIP's epsilon behind a
+/// norm before the blocks are the conventions of all families.
+fn infer_args(found: &Shapes, num_heads: Option<usize>) -> Option<TimmArgs> {
     let &[embed_dim, in_chans, patch_height, patch_width] = found.get("patch_embed.proj.weight")?.as_slice()
     else {
         return None;
@@ -64,7 +127,7 @@ fn infer_args(found: &Shapes) -> Option<TimmArgs> {
         in_chans,
         embed_dim,
         depth,
-        num_heads: (embed_dim / 64).max(1),
+        num_heads: num_heads.unwrap_or(embed_dim / 64).max(1),
         mlp_ratio: hidden as f64 / embed_dim as f64,
         qkv_bias: has("blocks.0.attn.qkv.bias"),
         class_token: has("cls_token"),
@@ -108,7 +171,7 @@ mod tests {
                 num_heads: config.embed_dim / 64,
                 ..config.clone()
             };
-            let mut inferred = infer_args(&shapes(&config, 2)).unwrap();
+            let mut inferred = infer_args(&shapes(&config, 2), None).unwrap();
             infer_img_size(&mut inferred, &shapes(&config, 2));
             assert_eq!(inferred.resolve(), expected, "{}", preset.name);
         }
@@ -119,11 +182,11 @@ mod tests {
         let mut found = shapes(&VitConfig::default(), 0);
         for shape in [vec![usize::MAX, 0, 16, 16], vec![192, 3, 0, 16], vec![192, 3, 16]] {
             found.insert("patch_embed.proj.weight".into(), shape);
-            assert_eq!(infer_args(&found), None);
+            assert_eq!(infer_args(&found, None), None);
         }
         let mut found = shapes(&VitConfig::default(), 0);
         found.insert("pos_embed".into(), vec![1, usize::MAX, 0]);
-        let mut args = infer_args(&found).unwrap();
+        let mut args = infer_args(&found, None).unwrap();
         infer_img_size(&mut args, &found);
         assert_eq!(args.img_size, [224, 224]);
     }

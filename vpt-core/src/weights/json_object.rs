@@ -18,6 +18,16 @@ pub(super) struct Object<'a> {
 static EMPTY: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
 
 impl<'a> Object<'a> {
+    /// The whole document, which must be an object.
+    pub fn top(path: &'a Path, document: &'a Value) -> Result<Self, CoreError> {
+        let map = as_object(path, "", document)?;
+        Ok(Self {
+            path,
+            prefix: "",
+            map,
+        })
+    }
+
     /// The object at `key`, empty when absent.
     pub fn object(&self, key: &'a str) -> Result<Object<'a>, CoreError> {
         let map = match self.map.get(key) {
@@ -106,11 +116,7 @@ pub(super) fn key_error(path: &Path, key: &str, expected: &str, found: &str) -> 
 }
 
 /// The value at `key`, which must be an object.
-pub(super) fn as_object<'a>(
-    path: &Path,
-    key: &str,
-    value: &'a Value,
-) -> Result<&'a Map<String, Value>, CoreError> {
+fn as_object<'a>(path: &Path, key: &str, value: &'a Value) -> Result<&'a Map<String, Value>, CoreError> {
     let found: String = value.to_string().chars().take(80).collect();
     value
         .as_object()

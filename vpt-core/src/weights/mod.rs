@@ -3,12 +3,18 @@
 mod backbone;
 mod canonical_hash;
 mod config_json;
+mod fuse_qkv;
 mod infer;
 mod json_object;
 mod layout;
 mod mapped_file;
+mod naming;
+mod permute;
 mod safetensors_file;
 mod tensor_mismatch;
+mod transformers_config;
+mod weight_file;
+mod weight_files;
 
 pub use backbone::{BUILTIN, Backbone};
 pub use canonical_hash::{canonical_sha256, is_classifier};
@@ -18,3 +24,9 @@ pub(crate) use mapped_file::FileBytes;
 pub use safetensors_file::{SafetensorsFile, StoredFloat, encode};
 pub use tensor_mismatch::TensorMismatch;
 pub(crate) use tensor_mismatch::nearest;
+
+/// Mean of the images that OpenAI's CLIP was trained on, and most CLIP models after it.
+const CLIP_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
+
+/// Their standard deviation.
+const CLIP_STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];

@@ -1,0 +1,354 @@
+//! Names of tensors: from those that a publisher chose to timm's, which everything else here uses.
+//!
+//! To read the weights of another library, add a file with its [`Convention`] and an entry in [`CONVENTIONS`].
+
+mod convention;
+mod google;
+mod open_clip;
+mod timm;
+mod transformers;
+
+use std::collections::BTreeMap;
+
+use convention::{Convention, Match};
+
+use super::canonical_hash::is_classifier;
+use super::fuse_qkv::fuse_qkv;
+use crate::HostTensor;
+
+pub(super) use convention::Origin;
+
+/// Every known convention. The anchor of an earlier one may be part of a name of a later one, never the reverse.
+const CONVENTIONS: [&Convention; 5] = [
+    &timm::TIMM,
+    &transformers::VIT,
+    &transformers::CLIP,
+    &open_clip::OPEN_CLIP,
+    &google::GOOGLE,
+];
+
+/// Tensors under timm's names.
+#[derive(Debug)]
+pub(super) struct Renamed {
+    /// The tensors; those whose names no rule knows keep them.
+    pub tensors: BTreeMap<String, HostTensor>,
+    /// Whose names they had.
+    pub origin: Origin,
+    /// Number of attention heads, where a shape tells.
+    pub num_heads: Option<usize>,
+    /// What was left out or decided, one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Recognises the convention of `raw` and renames. A common prefix (`module.`, `model.`, `teacher.backbone.`) falls
+/// away, and with it all tensors that do not have it.
+///
+/// # Errors
+/// A sentence, when two models lie side by side and nothing tells which is meant.
+pub(super) fn to_timm(raw: BTreeMap<String, HostTensor>) -> Result<Renamed, String> {
+    let dotted: BTreeMap<String, HostTensor> = raw
+        .into_iter()
+        .map(|(name, tensor)| (name.replace('/', "."), tensor))
+        .collect();
+    let found = CONVENTIONS
+        .iter()
+        .map(|convention| (*convention, prefixes(&dotted, convention.anchor)))
+        .find(|(_, prefixes)| !prefixes.is_empty());
+    let Some((convention, prefixes)) = found else {
+        return Ok(Renamed {
+            tensors: dotted,
+            origin: Origin::Timm,
+            num_heads: None,
+            notes: Vec::new(),
+        });
+    };
+    let prefix = choose(&prefixes)?;
+    let mut notes = Vec::new();
+    if prefixes.len() > 1 {
+        let others = prefixes.iter().filter(|other| **other != prefix);
+        let others: Vec<_> = others.map(|other| shown(other)).collect();
+        notes.push(format!(
+            "took the model at {}, not {}",
+            shown(prefix),
+            others.join(", ")
+        ));
+    }
+    let mut left_out = Vec::new();
+    let mut tensors = BTreeMap::new();
+    let mut num_heads = None;
+    for (name, tensor) in &dotted {
+        let Some(own) = name.strip_prefix(prefix) else {
+            match convention.head(name) {
+                Some(head) => _ = tensors.insert(head, tensor.clone()),
+                None => left_out.push(name.split('.').next().unwrap_or(name)),
+            }
+            continue;
+        };
+        match convention.rename(own) {
+            Match::LeftOut(beginning) => left_out.push(beginning),
+            Match::Unknown => {
+                tensors.insert(own.to_owned(), tensor.clone());
+            }
+            Match::Renamed(timm) => {
+                num_heads = num_heads.or_else(|| (convention.num_heads)(own, &tensor.shape));
+                tensors.insert(timm.clone(), (convention.convert)(&timm, own, tensor));
+            }
+        }
+    }
+    (convention.finish)(&mut tensors, &mut notes);
+    fuse_qkv(&mut tensors);
+    if has_foreign_head(&tensors) {
+        tensors.retain(|name, _| !is_classifier(name));
+        notes.push("its head reads something else than one token and was left out".into());
+    }
+    if !left_out.is_empty() {
+        notes.push(format!("left out {}", counted(&left_out)));
+    }
+    Ok(Renamed {
+        tensors,
+        origin: convention.origin,
+        num_heads,
+        notes,
+    })
+}
+
+/// Whether the head is no linear layer on one token.
+fn has_foreign_head(tensors: &BTreeMap<String, HostTensor>) -> bool {
+    let shape = |name| tensors.get(name).map(|tensor| tensor.shape.as_slice());
+    match (shape("head.weight"), shape("patch_embed.proj.weight")) {
+        (Some([_, width]), Some([dim, ..])) => width != dim,
+        (head, _) => head.is_some(),
+    }
+}
+
+/// What stands before `anchor` in the names that end with it.
+fn prefixes<'a>(tensors: &'a BTreeMap<String, HostTensor>, anchor: &str) -> Vec<&'a str> {
+    let prefix = |name: &'a String| {
+        let prefix = name.strip_suffix(anchor)?;
+        (prefix.is_empty() || prefix.ends_with('.')).then_some(prefix)
+    };
+    tensors.keys().filter_map(prefix).collect()
+}
+
+/// Of several copies of a model in one checkpoint the one to use: the averaged teacher of self-distillation (DINO, iBOT,
+/// I-JEPA) and the encoder of contrastive learning (MoCo) before all others, as their authors evaluate them.
+const PREFERRED: [&str; 6] = [
+    "teacher",
+    "target_encoder",
+    "base_encoder",
+    "model_ema",
+    "state_dict_ema",
+    "ema",
+];
+
+fn choose<'a>(prefixes: &[&'a str]) -> Result<&'a str, String> {
+    if let [only] = prefixes {
+        return Ok(only);
+    }
+    let has = |prefix: &str, word: &str| prefix.split('.').any(|part| part == word);
+    for word in PREFERRED {
+        let mut of_word = prefixes.iter().filter(|prefix| has(prefix, word));
+        if let (Some(only), None) = (of_word.next(), of_word.next()) {
+            return Ok(only);
+        }
+    }
+    let names: Vec<_> = prefixes.iter().map(|prefix| shown(prefix)).collect();
+    Err(format!("it holds several models: at {}", names.join(", ")))
+}
+
+fn shown(prefix: &str) -> String {
+    match prefix.trim_end_matches('.') {
+        "" => "the top".into(),
+        prefix => format!("`{prefix}`"),
+    }
+}
+
+/// `` `mask_token` and 12 tensors of `decoder` ``: how often each occurs.
+fn counted(beginnings: &[&str]) -> String {
+    let mut groups: BTreeMap<&str, usize> = BTreeMap::new();
+    for beginning in beginnings {
+        *groups.entry(beginning).or_default() += 1;
+    }
+    let words: Vec<_> = groups
+        .into_iter()
+        .map(|(group, count)| match count {
+            1 => format!("`{group}`"),
+            count => format!("{count} tensors of `{group}`"),
+        })
+        .collect();
+    match words.as_slice() {
+        [rest @ .., last] if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        words => words.join(""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::VitConfig;
+    use crate::presets::preset;
+    use crate::weights::Backbone;
+
+    /// A small model of a family, without a head.
+    fn small(name: &str) -> Backbone {
+        let config = VitConfig {
+            img_size: [32, 32],
+            patch_size: [16, 16],
+            embed_dim: 24,
+            depth: 2,
+            num_heads: 3,
+            ..preset(name).unwrap()
+        };
+        Backbone::random(config, 0, 1)
+    }
+
+    /// timm's tensors under the names of `convention`, query, key and value apart where it keeps them apart.
+    fn in_the_words_of(convention: &Convention, backbone: &Backbone) -> BTreeMap<String, HostTensor> {
+        let own_name = |timm: &str| {
+            let (module, leaf) = timm.rsplit_once('.').unwrap_or((timm, ""));
+            let block = module
+                .split('.')
+                .nth(1)
+                .filter(|part| part.parse::<usize>().is_ok());
+            let named = |rule: &&(&str, &str)| {
+                let rule = rule.1.replace('*', block.unwrap_or("*"));
+                rule == timm || rule == module
+            };
+            let (own, of) = convention.rules.iter().find(named)?;
+            let own = own.replace('*', block.unwrap_or("*"));
+            Some(if of.replace('*', block.unwrap_or("*")) == timm {
+                own
+            } else {
+                format!("{own}.{leaf}")
+            })
+        };
+        let mut own = BTreeMap::new();
+        for (name, tensor) in &backbone.tensors {
+            if let Some(name) = own_name(name) {
+                own.insert(name, tensor.clone());
+                continue;
+            }
+            let rows = tensor.shape[0] / 3;
+            for (i, part) in ["q", "k", "v"].iter().enumerate() {
+                let shape: Vec<usize> = [rows]
+                    .into_iter()
+                    .chain(tensor.shape[1..].iter().copied())
+                    .collect();
+                let count = tensor.numel() / 3;
+                let third = HostTensor::new(shape, tensor.data[i * count..][..count].to_vec());
+                own.insert(own_name(&name.replace("qkv", part)).expect("a rule"), third);
+            }
+        }
+        own
+    }
+
+    #[test]
+    fn every_convention_becomes_timms() {
+        for (convention, family) in [
+            (&timm::TIMM, "deit3_small_patch16_224"),
+            (&transformers::VIT, "vit_small_patch16_224"),
+            (&transformers::VIT, "deit_small_distilled_patch16_224"),
+            (&transformers::VIT, "vit_small_patch14_dinov2"),
+            (&transformers::CLIP, "vit_base_patch16_clip_quickgelu_224"),
+            (&open_clip::OPEN_CLIP, "vit_base_patch16_clip_224"),
+        ] {
+            let backbone = small(family);
+            let renamed = to_timm(in_the_words_of(convention, &backbone)).unwrap();
+            assert_eq!(renamed.origin, convention.origin, "{family}");
+            assert_eq!(renamed.notes, Vec::<String>::new(), "{family}");
+            assert_eq!(renamed.tensors, backbone.tensors, "{family}");
+        }
+    }
+
+    #[test]
+    fn registers_of_dinov2_have_no_position() {
+        let backbone = small("vit_small_patch14_reg4_dinov2");
+        let mut published = in_the_words_of(&transformers::VIT, &backbone);
+        let patches = &backbone.tensors["pos_embed"];
+        let [_, rows, dim] = patches.shape[..] else {
+            panic!("{:?}", patches.shape)
+        };
+        let with_class = [vec![0.0; dim], patches.data.clone()].concat();
+        let with_class = HostTensor::new([1, rows + 1, dim], with_class);
+        published.insert("embeddings.position_embeddings".into(), with_class);
+        published.insert("embeddings.mask_token".into(), HostTensor::full([1, dim], 0.0));
+        let renamed = to_timm(published).unwrap();
+        assert_eq!(renamed.tensors, backbone.tensors);
+        assert_eq!(renamed.notes, ["left out `embeddings.mask_token`"]);
+    }
+
+    fn tensors(names: &[&str]) -> BTreeMap<String, HostTensor> {
+        names
+            .iter()
+            .map(|name| ((*name).to_owned(), HostTensor::full([2, 2], 0.5)))
+            .collect()
+    }
+
+    #[test]
+    fn wrappers_fall_away() {
+        for prefix in ["", "module.", "model.", "state_dict.module.", "teacher.backbone."] {
+            let raw = tensors(&[
+                &format!("{prefix}patch_embed.proj.weight"),
+                &format!("{prefix}blocks.0.norm1.weight"),
+                "epoch",
+            ]);
+            let renamed = to_timm(raw).unwrap();
+            let names: Vec<_> = renamed.tensors.keys().map(String::as_str).collect();
+            if prefix.is_empty() {
+                assert_eq!(
+                    names,
+                    ["blocks.0.norm1.weight", "epoch", "patch_embed.proj.weight"]
+                );
+            } else {
+                assert_eq!(
+                    names,
+                    ["blocks.0.norm1.weight", "patch_embed.proj.weight"],
+                    "{prefix}"
+                );
+                assert_eq!(renamed.notes, ["left out `epoch`"]);
+            }
+        }
+    }
+
+    #[test]
+    fn of_teacher_and_student_the_teacher_is_taken() {
+        let raw = tensors(&[
+            "student.module.backbone.patch_embed.proj.weight",
+            "teacher.backbone.patch_embed.proj.weight",
+        ]);
+        let notes = to_timm(raw).unwrap().notes;
+        assert_eq!(
+            notes[0],
+            "took the model at `teacher.backbone`, not `student.module.backbone`"
+        );
+        let error = to_timm(tensors(&[
+            "a.patch_embed.proj.weight",
+            "b.patch_embed.proj.weight",
+        ]))
+        .unwrap_err();
+        assert_eq!(error, "it holds several models: at `a`, `b`");
+    }
+
+    #[test]
+    fn what_only_pretraining_needs_is_left_out() {
+        let raw = tensors(&[
+            "patch_embed.proj.weight",
+            "mask_token",
+            "decoder_blocks.0.norm1.weight",
+            "decoder_blocks.1.norm1.weight",
+            "head.mlp.0.weight",
+        ]);
+        let renamed = to_timm(raw).unwrap();
+        assert_eq!(renamed.tensors.len(), 1);
+        assert_eq!(
+            renamed.notes,
+            ["left out 2 tensors of `decoder`, `head` and `mask_token`"]
+        );
+    }
+
+    #[test]
+    fn names_that_nobody_knows_stay() {
+        let renamed = to_timm(tensors(&["layer1.0.conv1.weight"])).unwrap();
+        assert!(renamed.tensors.contains_key("layer1.0.conv1.weight"));
+    }
+}

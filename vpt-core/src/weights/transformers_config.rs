@@ -1,0 +1,353 @@
+//! `config.json` and `preprocessor_config.json` of Hugging Face transformers, in timm's terms.
+//!
+//! Defaults are those of `ViTConfig`, `Dinov2Config` and `CLIPVisionConfig`; they differ from timm's.
+
+use serde_json::{Value, json};
+use vpt_data::{CropMode, IMAGENET_MEAN, IMAGENET_STD, Interpolation, Preprocess};
+
+use super::config_json::{Shapes, check, checked};
+use super::json_object::Object;
+use super::{CLIP_MEAN, CLIP_STD, ModelConfig};
+use crate::CoreError;
+use crate::presets::{TimmArgs, closest_preset, pair};
+
+/// What a `model_type` stands for.
+struct Kind {
+    model_types: &'static [&'static str],
+    /// Where the image model's settings lie, empty for the top.
+    section: &'static str,
+    /// The model as its configuration class makes it without any setting.
+    args: fn() -> TimmArgs,
+    /// What its images are prepared like where `preprocessor_config.json` is absent.
+    preprocess: fn([usize; 2]) -> Preprocess,
+}
+
+const KINDS: [Kind; 5] = [
+    Kind {
+        model_types: &["vit", "vit_mae", "deit"],
+        section: "",
+        args: vit,
+        preprocess: half_squashed,
+    },
+    Kind {
+        model_types: &["dinov2"],
+        section: "",
+        args: dinov2,
+        preprocess: imagenet,
+    },
+    Kind {
+        model_types: &["dinov2_with_registers"],
+        section: "",
+        args: dinov2_with_registers,
+        preprocess: imagenet,
+    },
+    Kind {
+        model_types: &["clip_vision_model"],
+        section: "",
+        args: clip,
+        preprocess: clip_images,
+    },
+    Kind {
+        model_types: &["clip"],
+        section: "vision_config",
+        args: clip,
+        preprocess: clip_images,
+    },
+];
+
+/// Settings of the same meaning, there and in timm.
+const SAME: [(&str, &str); 11] = [
+    ("hidden_size", "embed_dim"),
+    ("num_hidden_layers", "depth"),
+    ("num_attention_heads", "num_heads"),
+    ("mlp_ratio", "mlp_ratio"),
+    ("image_size", "img_size"),
+    ("patch_size", "patch_size"),
+    ("num_channels", "in_chans"),
+    ("qkv_bias", "qkv_bias"),
+    ("layer_norm_eps", "norm_eps"),
+    ("layerscale_value", "init_values"),
+    ("num_register_tokens", "reg_tokens"),
+];
+
+/// The model that the document `top` describes; `preprocessor` is the document beside it, `found` are its tensors under
+/// timm's names.
+pub(super) fn parse(
+    top: &Object<'_>,
+    preprocessor: Option<&Object<'_>>,
+    found: &Shapes,
+) -> Result<ModelConfig, CoreError> {
+    let model_type = top.string("model_type")?.unwrap_or_default();
+    let kind = KINDS.iter().find(|kind| kind.model_types.contains(&model_type));
+    let Some(kind) = kind else {
+        let known: Vec<_> = KINDS.iter().flat_map(|kind| kind.model_types).collect();
+        let known: Vec<_> = known.into_iter().map(|name| format!("`{name}`")).collect();
+        let found = top.map.get("model_type").unwrap_or(&Value::Null);
+        return Err(top.wrong("model_type", &format!("one of {}", known.join(", ")), found));
+    };
+    let settings = match kind.section {
+        "" => Object { ..*top },
+        section => top.object(section)?,
+    };
+    let mut args = (kind.args)();
+    for (key, timm) in SAME {
+        if let Some(value) = settings.map.get(key).filter(|value| !value.is_null()) {
+            args.set(timm, value)
+                .map_err(|expected| settings.wrong(key, &expected, value))?;
+        }
+    }
+    if let Some(hidden) = settings.count("intermediate_size")? {
+        args.mlp_ratio = hidden as f64 / args.embed_dim as f64;
+    }
+    if let Some(name) = settings.string("hidden_act")? {
+        let name = if matches!(name, "gelu_new" | "gelu_pytorch_tanh") {
+            "gelu_tanh"
+        } else {
+            name
+        };
+        args.set("act_layer", &json!(name))
+            .map_err(|expected| settings.wrong("hidden_act", &expected, &json!(name)))?;
+    }
+    if let Some(value @ Value::Bool(true)) = settings.map.get("use_swiglu_ffn") {
+        return Err(settings.wrong("use_swiglu_ffn", "false (gated MLPs are not built)", value));
+    }
+    args.distilled = found.contains_key("dist_token");
+    let config = args.resolve();
+    check(top.path, &config)?;
+    let preprocess = match preprocessor {
+        Some(document) => read_preprocess(document, config.img_size)?,
+        None => (kind.preprocess)(config.img_size),
+    };
+    Ok(ModelConfig {
+        architecture: closest_preset(&args).name.to_owned(),
+        config,
+        preprocess,
+        num_classes: found
+            .get("head.weight")
+            .and_then(|shape| shape.first())
+            .map_or(0, |&rows| rows),
+    })
+}
+
+/// `preprocessor_config.json`: resize to `size`, then, if it says so, crop `crop_size` from the centre.
+fn read_preprocess(document: &Object<'_>, img_size: [usize; 2]) -> Result<Preprocess, CoreError> {
+    let edges = "pixels, {\"height\", \"width\"} or {\"shortest_edge\"}";
+    let size = document.read("size", edges, |value| Edges::of(value))?;
+    let crop = match document.map.get("do_center_crop") {
+        Some(Value::Bool(true)) => document.read("crop_size", edges, |value| Edges::of(value))?,
+        _ => None,
+    };
+    let (input_size, crop_pct, crop_mode) = match (size, crop) {
+        (Some(Edges::Shortest(edge)), Some(crop)) => {
+            let crop = crop.size();
+            (crop, crop[0].min(crop[1]) as f64 / edge as f64, CropMode::Center)
+        }
+        (Some(Edges::Both(_)), Some(crop)) => (crop.size(), 1.0, CropMode::Squash),
+        (Some(Edges::Both(size)), None) => (size, 1.0, CropMode::Squash),
+        (Some(Edges::Shortest(edge)), None) => ([edge; 2], 1.0, CropMode::Center),
+        (None, _) => (img_size, 1.0, CropMode::Center),
+    };
+    // PIL's numbers of its filters.
+    let interpolation = match document.count("resample")? {
+        Some(0) => Interpolation::Nearest,
+        Some(1) => Interpolation::Lanczos,
+        Some(2) => Interpolation::Bilinear,
+        Some(3) | None => Interpolation::Bicubic,
+        Some(other) => return Err(document.wrong("resample", "0, 1, 2 or 3", &json!(other))),
+    };
+    let preprocess = Preprocess {
+        input_size,
+        mean: document.colours("image_mean")?,
+        std: document.colours("image_std")?,
+        interpolation,
+        crop_pct,
+        crop_mode,
+    };
+    checked(preprocess, document.path, "size")
+}
+
+/// A size as transformers writes it.
+enum Edges {
+    Both([usize; 2]),
+    Shortest(usize),
+}
+
+impl Edges {
+    fn of(value: &Value) -> Option<Self> {
+        let number = |key: &str| pair(value.get(key)?).ok().map(|[edge, _]| edge);
+        if let Some(edge) = number("shortest_edge") {
+            return Some(Self::Shortest(edge));
+        }
+        match (number("height"), number("width")) {
+            (Some(height), Some(width)) => Some(Self::Both([height, width])),
+            _ => value.is_u64().then(|| pair(value).ok())?.map(Self::Both),
+        }
+    }
+
+    fn size(self) -> [usize; 2] {
+        match self {
+            Self::Both(size) => size,
+            Self::Shortest(edge) => [edge; 2],
+        }
+    }
+}
+
+fn vit() -> TimmArgs {
+    TimmArgs {
+        norm_eps: 1e-12,
+        ..TimmArgs::default()
+    }
+}
+
+fn dinov2() -> TimmArgs {
+    TimmArgs {
+        init_values: Some(1.0),
+        ..TimmArgs::default()
+    }
+}
+
+fn dinov2_with_registers() -> TimmArgs {
+    TimmArgs {
+        reg_tokens: 4,
+        no_embed_class: true,
+        ..dinov2()
+    }
+}
+
+fn clip() -> TimmArgs {
+    TimmArgs {
+        patch_size: [32; 2],
+        pre_norm: true,
+        act: crate::Activation::QuickGelu,
+        norm_eps: 1e-5,
+        ..TimmArgs::default()
+    }
+}
+
+fn half_squashed(input_size: [usize; 2]) -> Preprocess {
+    Preprocess {
+        input_size,
+        mean: [0.5; 3],
+        std: [0.5; 3],
+        interpolation: Interpolation::Bilinear,
+        crop_pct: 1.0,
+        crop_mode: CropMode::Squash,
+    }
+}
+
+fn imagenet(input_size: [usize; 2]) -> Preprocess {
+    Preprocess {
+        input_size,
+        mean: IMAGENET_MEAN,
+        std: IMAGENET_STD,
+        interpolation: Interpolation::Bicubic,
+        crop_pct: 0.875,
+        crop_mode: CropMode::Center,
+    }
+}
+
+fn clip_images(input_size: [usize; 2]) -> Preprocess {
+    Preprocess {
+        mean: CLIP_MEAN,
+        std: CLIP_STD,
+        crop_pct: 1.0,
+        ..imagenet(input_size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn parsed(document: &Value, preprocessor: Option<&Value>) -> Result<ModelConfig, CoreError> {
+        let path = Path::new("m/config.json");
+        let preprocessor = preprocessor
+            .map(|document| Object::top(path, document))
+            .transpose()?;
+        parse(
+            &Object::top(path, document)?,
+            preprocessor.as_ref(),
+            &Shapes::new(),
+        )
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_configuration_classes() {
+        let vit = parsed(&json!({"model_type": "vit"}), None).unwrap();
+        assert_eq!(vit.architecture, "vit_base_patch16_224");
+        assert_eq!((vit.config.norm_eps, vit.config.mlp_hidden()), (1e-12, 3072));
+        let registers = json!({"model_type": "dinov2_with_registers", "patch_size": 14, "image_size": 518});
+        let registers = parsed(&registers, None).unwrap().config;
+        assert_eq!(
+            (registers.reg_tokens, registers.num_pos_embed_tokens()),
+            (4, 37 * 37)
+        );
+        let clip =
+            json!({"model_type": "clip", "vision_config": {"hidden_size": 1024, "num_attention_heads": 16}});
+        let clip = parsed(&clip, None).unwrap();
+        assert_eq!((clip.config.embed_dim, clip.config.patch_bias), (1024, false));
+        assert_eq!(clip.preprocess.mean, CLIP_MEAN);
+    }
+
+    #[test]
+    fn preprocessing_is_read_in_all_its_forms() {
+        let colours = json!({"image_mean": [0.1, 0.2, 0.3], "image_std": [0.5, 0.5, 0.5]});
+        let of = |more: Value| {
+            let mut document = colours.clone();
+            for (key, value) in more.as_object().unwrap() {
+                document[key] = value.clone();
+            }
+            parsed(&json!({"model_type": "vit"}), Some(&document))
+                .unwrap()
+                .preprocess
+        };
+        let squashed = of(json!({"size": {"height": 224, "width": 192}, "resample": 2}));
+        assert_eq!(
+            (squashed.input_size, squashed.crop_mode, squashed.interpolation),
+            ([224, 192], CropMode::Squash, Interpolation::Bilinear)
+        );
+        assert_eq!(of(json!({"size": 384})).input_size, [384, 384]);
+        let cropped = of(json!({
+            "size": {"shortest_edge": 256}, "do_center_crop": true, "crop_size": {"height": 224, "width": 224},
+        }));
+        assert_eq!((cropped.input_size, cropped.crop_pct), ([224, 224], 0.875));
+        assert_eq!(cropped.interpolation, Interpolation::Bicubic);
+        assert_eq!(cropped.mean, [0.1, 0.2, 0.3]);
+    }
+
+    #[test]
+    fn what_cannot_be_built_is_said() {
+        for (document, part) in [
+            (
+                json!({"model_type": "swin"}),
+                "`model_type`: expected one of `vit`",
+            ),
+            (
+                json!({"model_type": "dinov2", "use_swiglu_ffn": true}),
+                "gated MLPs are not built",
+            ),
+            (
+                json!({"model_type": "vit", "hidden_act": "relu"}),
+                "`hidden_act`: expected `gelu`",
+            ),
+            (
+                json!({"model_type": "vit", "hidden_size": -1}),
+                "`hidden_size`: expected an integer",
+            ),
+            (
+                json!({"model_type": "vit", "num_attention_heads": 7}),
+                "a divisor of embed_dim",
+            ),
+        ] {
+            let error = parsed(&document, None).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+        let error = parsed(&json!({"model_type": "vit"}), Some(&json!({"resample": 9}))).unwrap_err();
+        assert!(
+            error.to_string().contains("`resample`: expected 0, 1, 2 or 3"),
+            "{error}"
+        );
+    }
+}

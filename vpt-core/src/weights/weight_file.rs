@@ -1,0 +1,103 @@
+//! [`WeightFile`]: the tensors of a file of weights.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use super::mapped_file::FileBytes;
+use super::safetensors_file::SafetensorsFile;
+use crate::{CoreError, HostTensor};
+
+/// Named tensors as a file has them: names and shapes are the file's own.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct WeightFile {
+    /// Tensors by name, widened to float32.
+    pub tensors: BTreeMap<String, HostTensor>,
+    /// The `__metadata__` strings of a safetensors file, empty for other files.
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl WeightFile {
+    /// Reads a safetensors file. What it really is, its first bytes tell, not its name.
+    ///
+    /// # Errors
+    /// [`CoreError::Io`]; [`CoreError::Safetensors`] for a damaged file and tensors that are no finite floats,
+    /// [`CoreError::UnsupportedContainer`] and [`CoreError::WeightFile`] for a file of another kind.
+    pub fn read(path: &Path) -> Result<Self, CoreError> {
+        let first = first_bytes(path)?;
+        if let Some(reason) = not_weights(&first) {
+            return Err(CoreError::WeightFile {
+                path: path.to_owned(),
+                kind: "file of weights",
+                reason: reason.into(),
+            });
+        }
+        if let Some(container) = other_container(&first) {
+            return Err(CoreError::UnsupportedContainer {
+                path: path.to_owned(),
+                container,
+            });
+        }
+        let SafetensorsFile { tensors, metadata } = SafetensorsFile::parse(path, &FileBytes::open(path)?)?;
+        Ok(Self { tensors, metadata })
+    }
+}
+
+/// What the file is instead of safetensors, with its article: a zip archive, a pickle of protocol 2 to 5, a tar archive.
+fn other_container(first: &[u8]) -> Option<&'static str> {
+    match first {
+        [b'P', b'K', 3 | 5, ..] => Some("a zip archive (a PyTorch checkpoint or a NumPy archive)"),
+        [0x80, 2..=5, ..] => Some("a PyTorch checkpoint"),
+        first if first.get(257..262) == Some(b"ustar") => Some("a tar archive"),
+        _ => None,
+    }
+}
+
+fn first_bytes(path: &Path) -> Result<Vec<u8>, CoreError> {
+    let failed = |error| CoreError::io("read", path, error);
+    let mut first = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(512).read_to_end(&mut first))
+        .map_err(failed)?;
+    Ok(first)
+}
+
+/// What was downloaded instead of weights, for the two mistakes that everybody makes once.
+fn not_weights(first: &[u8]) -> Option<&'static str> {
+    if first.starts_with(b"version https://git-lfs") {
+        return Some("it is a pointer of Git LFS; `git lfs pull` fetches what it stands for");
+    }
+    let text = first.trim_ascii_start();
+    (text.starts_with(b"<!") || text.starts_with(b"<html")).then_some("it is a web page, not a download")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_weights_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        for (bytes, part) in [
+            (
+                &b"version https://git-lfs.github.com/spec/v1\n"[..],
+                "git lfs pull",
+            ),
+            (b"\n<!DOCTYPE html>", "a web page"),
+            (b"PK\x03\x04 and then something", "is a zip archive"),
+            (b"\x80\x02 a pickle", "is a PyTorch checkpoint"),
+            (b"", "not a readable safetensors file"),
+            (b"hello", "not a readable safetensors file"),
+        ] {
+            let path = folder.path().join("weights.bin");
+            std::fs::write(&path, bytes).unwrap();
+            let error = WeightFile::read(&path).unwrap_err();
+            assert!(error.to_string().contains(part), "{error}");
+            assert!(error.to_string().contains("weights.bin"), "{error}");
+            assert!(error.hint().is_some(), "{error}");
+        }
+        let missing = WeightFile::read(&folder.path().join("none.pth")).unwrap_err();
+        assert!(matches!(missing, CoreError::Io { .. }), "{missing}");
+    }
+}
