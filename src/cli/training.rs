@@ -27,10 +27,6 @@ pub struct SamplingArgs {
     /// Seed of the splits and of `--shots`, apart from that of the training
     #[arg(long, value_name = "SEED", value_parser = values::seed)]
     pub split_seed: Option<u64>,
-
-    /// Memory for decoded images in MiB; 0 decodes every image in every epoch
-    #[arg(long, value_name = "MIB")]
-    pub cache_mb: Option<usize>,
 }
 
 /// What is fine-tuned.
@@ -114,6 +110,10 @@ pub struct OptimArgs {
     /// Peak learning rate of the head
     #[arg(long, value_name = "LR", value_parser = values::positive)]
     pub head_lr: Option<f64>,
+
+    /// How the head starts: at small random values, or as a linear probe that is fitted first
+    #[arg(long, value_name = "INIT", value_parser = ["normal", "probe"])]
+    pub head_init: Option<String>,
 
     /// Momentum of SGD
     #[arg(long, value_name = "F", value_parser = values::rate)]
@@ -215,6 +215,10 @@ pub struct TrainingArgs {
     #[command(flatten)]
     pub sampling: SamplingArgs,
 
+    /// Memory for decoded images in MiB; 0 decodes every image in every epoch
+    #[arg(long, value_name = "MIB", help_heading = "Data")]
+    pub cache_mb: Option<usize>,
+
     #[command(flatten)]
     pub model: ModelArgs,
 
@@ -233,6 +237,7 @@ impl TrainingArgs {
     pub fn layer(&self) -> Layer {
         let mut layer = Layer::default();
         self.sampling.add_to(&mut layer);
+        layer.count("cache_mb", self.cache_mb);
         self.model.add_to(&mut layer);
         self.prompts.add_to(&mut layer);
         self.optim.add_to(&mut layer);
@@ -242,12 +247,12 @@ impl TrainingArgs {
 }
 
 impl SamplingArgs {
-    fn add_to(&self, layer: &mut Layer) {
+    /// What was given, into a layer of settings.
+    pub fn add_to(&self, layer: &mut Layer) {
         layer.count("shots", self.shots);
         layer.set("val_fraction", self.val_fraction);
         layer.set("test_fraction", self.test_fraction);
         layer.set("split_seed", self.split_seed.map(|seed| seed as i64));
-        layer.count("cache_mb", self.cache_mb);
     }
 }
 
@@ -289,6 +294,7 @@ impl OptimArgs {
         layer.set("opt", self.opt.clone());
         layer.set("lr", self.lr);
         layer.set("head_lr", self.head_lr);
+        layer.set("head_init", self.head_init.clone());
         layer.set("momentum", self.momentum);
         layer.set("weight_decay", self.weight_decay);
         layer.set("warmup_epochs", self.warmup_epochs);

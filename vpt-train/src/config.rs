@@ -8,7 +8,7 @@ use vpt_core::methods::{MethodConfig, MethodKind, PromptOptions};
 use vpt_data::{AugmentConfig, Dataset, OpenOptions};
 
 use crate::defaults::recipe;
-use crate::{ClassWeights, Opt, Sched, TrainError};
+use crate::{ClassWeights, HeadInit, Opt, Sched, TrainError};
 
 /// Every setting of a training run. The run folder's `args.toml` is this, so `-c args.toml` repeats a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +45,8 @@ pub struct TrainConfig {
     /// Peak learning rate of the head; `lr` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head_lr: Option<f64>,
+    /// How the head starts.
+    pub head_init: HeadInit,
     /// Momentum of SGD.
     pub momentum: f64,
     /// Weight decay of everything but biases and norms.
@@ -114,6 +116,7 @@ impl TrainConfig {
             opt: Opt::AdamW,
             lr: recipe.lr,
             head_lr: recipe.head_lr,
+            head_init: recipe.head_init,
             momentum: 0.9,
             weight_decay: recipe.weight_decay,
             warmup_epochs: recipe.warmup_epochs,

@@ -7,8 +7,8 @@ use vpt_core::{HostTensor, TaskFile};
 
 use crate::TrainError;
 
-/// `tuned` with the tensors of the task file `path` in it, and a sentence on what was taken over. The head is taken over
-/// only where the classes are the same, in the same order.
+/// `tuned` with the tensors of the task file `path` in it, whether its head is among them, and a sentence on
+/// what was taken over. The head is taken over only where the classes are the same, in the same order.
 ///
 /// # Errors
 /// [`TrainError::Core`] when the file cannot be read; [`TrainError::Setting`] when it is for another backbone, or when none
@@ -18,7 +18,7 @@ pub fn init_from(
     mut tuned: BTreeMap<String, HostTensor>,
     classes: &[String],
     backbone_sha256: &str,
-) -> Result<(BTreeMap<String, HostTensor>, String), TrainError> {
+) -> Result<(BTreeMap<String, HostTensor>, bool, String), TrainError> {
     let unfit = |allowed: String| TrainError::Setting {
         flag: "--init-from",
         value: path.display().to_string(),
@@ -64,8 +64,10 @@ pub fn init_from(
         ..=4 => taken.join(", "),
         many => format!("{many} tensors"),
     };
+    let head_taken = taken.iter().any(|name| name.starts_with("head."));
     Ok((
         tuned,
+        head_taken,
         format!("started from {what} of `{}`{head}", path.display()),
     ))
 }

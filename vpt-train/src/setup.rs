@@ -167,7 +167,7 @@ impl Trainer {
             journal: Journal::open(&run),
             checkpoints: Checkpoints::new(true),
             best_tuned: BTreeMap::new(),
-            notes: dataset.notes.clone(),
+            notes: [backbone.notes.as_slice(), &dataset.notes].concat(),
             config,
             dataset,
             preprocess,
@@ -182,8 +182,10 @@ impl Trainer {
     /// `--init-from`.
     fn start_from(&mut self, path: &Path) -> Result<(), TrainError> {
         let tuned = self.model.tuned_tensors();
-        let (tuned, note) = init_from(path, tuned, &self.dataset.classes, &self.progress.backbone_sha256)?;
+        let (tuned, head_taken, note) =
+            init_from(path, tuned, &self.dataset.classes, &self.progress.backbone_sha256)?;
         self.model = self.model.clone().load_tuned(&tuned)?;
+        self.progress.head_ready = head_taken;
         self.notes.push(note);
         Ok(())
     }
@@ -237,21 +239,31 @@ impl Trainer {
         if !self.config.features_are_constant() {
             return Ok((Source::Images(self.loader(Split::Train, true)), None));
         }
-        let mut table = |split, shuffle| {
-            let total = self.dataset.split(split).len();
-            let progress = &mut |done| observer.progress(split, done, total);
-            let (model, device) = (burn::module::Module::valid(&self.model), &self.device.device);
-            FeatureTable::compute(
-                &model,
-                &self.loader(split, false),
-                device,
-                self.config.batch_size,
-                shuffle,
-                progress,
-            )
-        };
-        let train = table(Split::Train, self.config.shuffle.then_some(self.config.seed))?;
-        Ok((Source::Features(train), Some(table(Split::Val, None)?)))
+        let shuffle = self.config.shuffle.then_some(self.config.seed);
+        let batch_size = self.config.batch_size;
+        let train = self.feature_table(Split::Train, batch_size, shuffle, observer)?;
+        let val = self.feature_table(Split::Val, batch_size, None, observer)?;
+        Ok((Source::Features(train), Some(val)))
+    }
+
+    /// What the head reads of the images of a split as evaluation sees them, to be trained on in batches of `batch_size`,
+    /// ordered by the seed `shuffle`, if given.
+    pub(crate) fn feature_table(
+        &self,
+        split: Split,
+        batch_size: usize,
+        shuffle: Option<u64>,
+        observer: &mut dyn Observer,
+    ) -> Result<FeatureTable, TrainError> {
+        let total = self.dataset.split(split).len();
+        FeatureTable::compute(
+            &burn::module::Module::valid(&self.model),
+            &self.loader(split, false),
+            &self.device.device,
+            batch_size,
+            shuffle,
+            &mut |done| observer.progress(split, done, total),
+        )
     }
 
     /// Writes what a run folder has from the beginning, and tells the observer what is to come.
@@ -357,7 +369,7 @@ fn unchanged(what: &'static str, then: &str, now: &str) -> Result<(), TrainError
     })
 }
 
-fn optimizer_config(config: &TrainConfig, model: &Classifier) -> OptimizerConfig {
+pub(crate) fn optimizer_config(config: &TrainConfig, model: &Classifier) -> OptimizerConfig {
     OptimizerConfig {
         opt: config.opt,
         momentum: config.momentum,

@@ -145,11 +145,13 @@ impl FeatureTable {
         Ok(Array2::from_shape_vec((self.labels.len(), model.num_classes()), logits.data).unwrap_or_default())
     }
 
-    fn batches_per_epoch(&self) -> usize {
+    /// Number of batches of an epoch.
+    pub(crate) fn batches_per_epoch(&self) -> usize {
         self.labels.len().div_ceil(self.batch_size)
     }
 
-    fn epoch(&self, epoch: usize, first: usize) -> impl Iterator<Item = TrainBatch> {
+    /// The batches of `epoch` (from 0), without the first `first` of them.
+    pub(crate) fn epoch(&self, epoch: usize, first: usize) -> impl Iterator<Item = TrainBatch> {
         let mut order: Vec<usize> = (0..self.labels.len()).collect();
         if let Some(seed) = self.shuffle {
             order.shuffle(&mut rng::rng(seed, &[ORDER, epoch as u64]));

@@ -28,6 +28,8 @@ pub struct Progress {
     pub data_fingerprint: String,
     /// SHA-256 of the backbone.
     pub backbone_sha256: String,
+    /// Whether the head stands where training starts: taken from another run, or fitted as `--head-init` says.
+    pub head_ready: bool,
     /// Epoch in progress, from 0.
     pub epoch: usize,
     /// Next batch of that epoch.
@@ -106,6 +108,7 @@ impl Progress {
             date,
             data_fingerprint,
             backbone_sha256,
+            head_ready: false,
             epoch: 0,
             batch: 0,
             step: 0,

@@ -22,7 +22,7 @@ use crate::observer::StepInfo;
 use crate::source::{FeatureTable, TrainBatch};
 use crate::state::{Best, EndReason, Progress};
 use crate::{
-    GroupOptimizer, Observer, RunDir, RunPlan, Targets, TrainConfig, TrainError, clip_global_norm,
+    GroupOptimizer, HeadInit, Observer, RunDir, RunPlan, Targets, TrainConfig, TrainError, clip_global_norm,
     cross_entropy, lr_at,
 };
 
@@ -94,8 +94,11 @@ impl Trainer {
     pub fn fit(mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome, TrainError> {
         let plan = self.begin(observer)?;
         let started = Instant::now();
+        if self.config.head_init == HeadInit::Probe && !self.progress.head_ready {
+            self.probe_head(observer)?;
+        }
         let (train, val) = self.sources(observer)?;
-        // Features that are computed once are part of what training costs.
+        // Both are part of what training costs.
         self.progress.seconds += started.elapsed().as_secs_f64();
         while self.progress.ended.is_none() {
             let started = Instant::now();
@@ -153,7 +156,7 @@ impl Trainer {
     }
 
     /// Loss, summed over the images of `batches`, and the gradient of their mean.
-    fn gradients(&self, batches: Vec<TrainBatch>, images: usize) -> (Tensor<1>, GradientsParams) {
+    pub(crate) fn gradients(&self, batches: Vec<TrainBatch>, images: usize) -> (Tensor<1>, GradientsParams) {
         let device = self.device.device.clone().autodiff();
         let mut accumulator = GradientsAccumulator::new();
         let mut losses = Vec::with_capacity(batches.len());

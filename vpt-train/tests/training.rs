@@ -13,8 +13,8 @@ use vpt_core::{Backbone, TaskFile, VitConfig};
 use vpt_data::{AugmentConfig, Dataset, OpenOptions, Split};
 use vpt_eval::{EpochRow, PredictOptions, Results, metrics, predict};
 use vpt_train::{
-    EndReason, Existing, Finished, Observer, Opt, Outcome, Resumed, RunDir, RunPlan, Silent, StepInfo,
-    TrainConfig, TrainError, Trainer,
+    EndReason, Existing, Finished, HeadInit, Observer, Opt, Outcome, Resumed, RunDir, RunPlan, Silent,
+    StepInfo, TrainConfig, TrainError, Trainer,
 };
 
 /// Three classes that differ in their main colour, by little enough that the first epoch does not settle it.
@@ -402,7 +402,8 @@ fn test_images_are_read_once_and_only_after_the_last_step() {
         events: Vec::new(),
     };
     finished(trainer.fit(&mut observer, &AtomicBool::new(false)).unwrap());
-    let mut expected = vec!["started 12"];
+    // The head is fitted to the features of the training images first.
+    let mut expected = vec!["started 12", "train"];
     for _ in 0..3 {
         expected.extend(["step", "step", "step", "step", "val"]);
     }
@@ -433,6 +434,7 @@ fn a_loss_that_is_no_number_stops_with_advice_and_keeps_the_state() {
         lr: 1e30,
         clip_grad: None,
         head_lr: None,
+        head_init: HeadInit::Normal,
         ..bench.config("vpt-deep")
     };
     let error = bench
@@ -459,6 +461,7 @@ fn training_stops_early_when_nothing_improves() {
     let config = TrainConfig {
         lr: 1e-30,
         head_lr: None,
+        head_init: HeadInit::Normal,
         weight_decay: 0.0,
         epochs: 9,
         patience: Some(2),
@@ -505,6 +508,31 @@ fn gradient_accumulation_equals_a_large_batch() {
     }
 }
 
+/// Without a step of their own, prompts and a probed head are what a linear probe on the same features would be; a head at
+/// random values knows nothing.
+#[test]
+fn a_probed_head_has_learnt_before_the_first_step() {
+    let bench = Bench::with(&[("train", 12), ("val", 12), ("test", 2)]);
+    let val_loss = |name: &str, head_init| {
+        let config = TrainConfig {
+            lr: 1e-30,
+            head_lr: None,
+            head_init,
+            weight_decay: 0.0,
+            epochs: 1,
+            ..bench.config("vpt-deep")
+        };
+        bench.run(name, &config);
+        history(&bench, name)[0].val_loss
+    };
+    let (normal, probe) = (
+        val_loss("normal", HeadInit::Normal),
+        val_loss("probe", HeadInit::Probe),
+    );
+    assert!((normal - 3f64.ln()).abs() < 0.2, "{normal}");
+    assert!(probe < 0.8 * normal, "{probe} {normal}");
+}
+
 #[test]
 fn a_run_can_start_from_a_task_file() {
     let bench = Bench::new();
@@ -514,6 +542,7 @@ fn a_run_can_start_from_a_task_file() {
     let still = TrainConfig {
         lr: 1e-30,
         head_lr: None,
+        head_init: HeadInit::Probe, // which the head of the task file makes unnecessary
         weight_decay: 0.0,
         epochs: 1,
         init_from: Some(best),
