@@ -1,20 +1,22 @@
 #!/usr/bin/env bash
-# Trains the backbone that ships inside the program (vpt-core/assets/demo), in two stages:
-#   1. images of 32 x 32: Tiny ImageNet (200 classes), CIFAR-10 (10) and drawn scenes (91), together
-#   2. the same at 64 x 64, the size at which the backbone is used, where the drawn scenes are sharp
+# Trains the backbone that ships inside the program (vpt-core/assets/demo), in stages:
+#   small1, small2  images of 32 x 32: Tiny ImageNet (200 classes), CIFAR-10 (10) and drawn scenes (91), together
+#   large           the same at 64 x 64, the size at which the backbone is used, where the drawn scenes are sharp
 # Interrupted, the same command goes on where it was.
 #
 # usage: scripts/pretrain-demo.sh TINY_IMAGENET32.tar.xz CIFAR10.tar.xz [FOLDER]
-#   START=demo      weights to begin with: `demo` are the ones inside the program, `random` begins anew
-#   EPOCHS1, EPOCHS2, SHOTS2  passes of the stages, and images a class in the second
+#   START=first     weights to begin with: `first` are those that this repository began with (in its history), `demo` the
+#                   ones inside the program now, `random` none
+#   EPOCHS1, EPOCHS2, EPOCHS3, SHOTS3  passes of the stages, and images a class in the last
 # Then `cp FOLDER/demo/* vpt-core/assets/demo/`. Accuracy and what it cost are in docs/results.md.
 set -euo pipefail
 
 tiny=$(realpath "${1:?the archive of Tiny ImageNet at 32 x 32}")
 cifar=$(realpath "${2:?the archive of CIFAR-10}")
 folder=${3:-pretrain}
-start=${START:-demo}
+start=${START:-first}
 cd "$(dirname "$0")/.."
+repository=$PWD
 cargo build --release --bin vpt
 cargo build --release -p vpt-data --example draw_dataset
 vpt=$PWD/target/release/vpt
@@ -36,9 +38,29 @@ if [ ! -d images ]; then
     mv unpacked images
 fi
 
+seed2=2
+case $start in
+first)
+    if [ ! -d first ]; then
+        assets=vpt-core/assets/demo
+        commit=$(git -C "$repository" log --format=%h -- $assets/model.safetensors | tail -1)
+        mkdir first.part
+        for file in model.safetensors config.json; do
+            git -C "$repository" show "$commit:$assets/$file" >first.part/$file
+        done
+        mv first.part first
+    fi
+    from=(--model first)
+    ;;
+demo) from=(--model demo) ;;
+random)
+    from=(--model demo --no-pretrained)
+    seed2=1 # the random weights, which the stages must share, are a function of the seed
+    ;;
+*) echo "START=$start: expected first, demo or random" >&2 && exit 2 ;;
+esac
+
 # Scenes are told by place and orientation: no mirror images, and crops that leave most of the picture.
-from=(--model demo)
-[ "$start" = demo ] || from=(--model demo --no-pretrained)
 stage() { # NAME FLAGS…
     local name=$1
     shift
@@ -46,10 +68,13 @@ stage() { # NAME FLAGS…
         "$vpt" train --resume "runs/train/$name" --quiet
     else
         "$vpt" train --data-dir images --method full "${from[@]}" --experiment "$name" --weight-decay 0.05 --smoothing 0.1 \
-            --hflip 0 --rrc-scale 0.5,1 --color-jitter 0.3 --seed 1 --cache-mb 1500 "$@"
+            --hflip 0 --rrc-scale 0.5,1 --color-jitter 0.3 --head-init normal --cache-mb 1500 "$@"
     fi
 }
-stage small --img-size 32 --epochs "${EPOCHS1:-3}" --batch-size 128 --lr 6e-4 --warmup-epochs 0.3
-stage large --img-size 64 --epochs "${EPOCHS2:-1}" --batch-size 64 --lr 3e-4 --warmup-epochs 0.05 --shots "${SHOTS2:-200}" \
-    --init-from runs/train/small/best.safetensors
+best() { echo "runs/train/$1/best.safetensors"; }
+stage small1 --seed 1 --img-size 32 --epochs "${EPOCHS1:-3}" --batch-size 128 --lr 6e-4 --warmup-epochs 0.3
+stage small2 --seed $seed2 --img-size 32 --epochs "${EPOCHS2:-2}" --batch-size 128 --lr 8e-4 --warmup-epochs 0.2 \
+    --init-from "$(best small1)"
+stage large --seed $seed2 --img-size 64 --epochs "${EPOCHS3:-1}" --batch-size 64 --lr 4e-4 --warmup-epochs 0.05 \
+    --shots "${SHOTS3:-500}" --init-from "$(best small2)"
 "$vpt" export runs/train/large --output demo --half
