@@ -102,6 +102,7 @@ pub enum Command {
     Eval(commands::eval::EvalArgs),
     Compare(commands::compare::CompareArgs),
     Predict(commands::predict::PredictArgs),
+    Knn(commands::knn::KnnArgs),
     Features(commands::features::FeaturesArgs),
     Export(commands::export::ExportArgs),
     Inspect(commands::inspect::InspectArgs),

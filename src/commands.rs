@@ -8,6 +8,7 @@ pub mod eval;
 pub mod export;
 pub mod features;
 pub mod inspect;
+pub mod knn;
 pub mod list;
 pub mod predict;
 pub mod probe;

@@ -48,6 +48,7 @@ fn run(cli: &Cli, output: Output) -> Result<Exit> {
         Command::Eval(args) => commands::eval::run(args, &session),
         Command::Compare(args) => commands::compare::run(args, &session),
         Command::Predict(args) => commands::predict::run(args, &session),
+        Command::Knn(args) => commands::knn::run(args, &session),
         Command::Features(args) => commands::features::run(args, &session),
         Command::Export(args) => commands::export::run(args, &session),
         Command::Inspect(args) => commands::inspect::run(args, &session),

@@ -4,9 +4,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor};
+use ndarray::Array2;
 use serde_json::json;
 use vpt_core::vit::DropPathFactors;
-use vpt_core::{Backbone, Classifier, MethodConfig};
+use vpt_core::{Backbone, Classifier, HostTensor, MethodConfig};
 use vpt_data::{Preprocess, Sample, atomic};
 
 use crate::predict::{loader, pixels};
@@ -49,6 +50,31 @@ impl FeatureExtractor {
             model,
             preprocess,
             device,
+        })
+    }
+
+    /// What a head would read, `[images, D]`; `progress` hears how many images are done.
+    ///
+    /// # Errors
+    /// [`EvalError::NoImages`], [`EvalError::Data`] for an image that cannot be read, [`EvalError::Device`].
+    pub fn extract(
+        &self,
+        samples: &[Sample],
+        options: &PredictOptions,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Array2<f32>, EvalError> {
+        if samples.is_empty() {
+            return Err(EvalError::NoImages);
+        }
+        let dim = self.model.config().embed_dim;
+        let mut features = Vec::with_capacity(samples.len() * dim);
+        for batch in loader(samples, 1, &self.preprocess, options).epoch(0, 0) {
+            let pooled = self.model.pooled(pixels(batch?, &self.device));
+            features.extend(HostTensor::from_tensor(&pooled)?.data);
+            progress(features.len() / dim);
+        }
+        Array2::from_shape_vec((samples.len(), dim), features).map_err(|error| EvalError::Mismatch {
+            reason: error.to_string(),
         })
     }
 
