@@ -112,7 +112,7 @@ fn per_class(classes: &[String], counts: &[usize]) -> String {
             counts.iter().min().unwrap_or(&0),
             counts.iter().max().unwrap_or(&0),
         );
-        shown += &format!(", … ({least} to {most} train images a class)");
+        shown = format!("{shown}, … ({least} to {most} train images a class)");
     }
     shown
 }

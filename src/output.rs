@@ -68,6 +68,7 @@ impl Output {
     }
 
     /// Text that is a result whatever the format, such as a completion script, as it is.
+    #[allow(clippy::unused_self, reason = "all that is printed goes through an `Output`")]
     pub fn raw(self, text: &str) -> Result<()> {
         write_stdout(text)
     }

@@ -262,7 +262,7 @@ impl Folders {
             device,
         ];
         let child = Child::run(&words.map(str::to_owned), |line| {
-            bar.set_message(line.trim().to_owned())
+            bar.set_message(line.trim().to_owned());
         })?;
         bar.finish_and_clear();
         Ok(match child.code {
@@ -281,7 +281,7 @@ impl Folders {
 
     /// A finished run, with its folder as links in the comparison's folder shall name it.
     fn summary(&self, folder: &Path) -> Result<RunSummary> {
-        let name = folder.file_name().map(Path::new).unwrap_or(folder);
+        let name = folder.file_name().map_or(folder, Path::new);
         let run_dir = match folder.starts_with(&self.comparison) {
             true => name.to_owned(),
             false => Path::new("../../train").join(name),

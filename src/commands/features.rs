@@ -89,7 +89,7 @@ pub fn run(args: &FeaturesArgs, session: &Session) -> Result<Exit> {
     };
     let bar = progress::images(output, "features", images.len());
     let shapes = extractor.write(&args.output, &images, args.tokens, &options, &mut |done| {
-        bar.set_position(done as u64)
+        bar.set_position(done as u64);
     })?;
     bar.finish_and_clear();
     output.result(format!(

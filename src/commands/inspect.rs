@@ -146,7 +146,7 @@ fn inspect_task(target: &Path, session: &Session) -> Result<Exit> {
         ("task", format!("{} ({})", metadata.task.name, metadata.task.kind)),
         ("classes", metadata.task.classes.join(", ")),
         ("method", metadata.method.to_string()),
-        ("tensors", shortened(tensors.collect())),
+        ("tensors", shortened(&tensors.collect::<Vec<_>>())),
         (
             "backbone",
             format!(
@@ -370,7 +370,7 @@ fn preprocess(preprocess: &Preprocess) -> String {
 }
 
 /// The first few, and how many there are.
-fn shortened(names: Vec<String>) -> String {
+fn shortened(names: &[String]) -> String {
     const SHOWN: usize = 6;
     match names.len() {
         count if count > SHOWN => format!("{}, … ({count} in all)", names[..SHOWN].join(", ")),

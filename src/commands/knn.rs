@@ -86,7 +86,7 @@ pub fn run(args: &KnnArgs, session: &Session) -> Result<Exit> {
     let train = features(Split::Train)?;
     let vote = |k: usize, split: Split, queries: &Array2<f32>| {
         let (labels, classes) = (labels(&dataset.train), dataset.classes.len());
-        let shares = Knn::new(k).log_shares(train.view(), &labels, queries.view(), classes);
+        let shares = Knn::new(k).log_shares(&train, &labels, queries, classes);
         predictions(&dataset, split, shares)
     };
     let val = features(Split::Val)?;

@@ -50,6 +50,10 @@ struct Entry {
 }
 
 impl Entry {
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "names and texts alike, without a `&` at every call"
+    )]
     fn new(name: impl ToString, about: impl ToString) -> Self {
         Self {
             name: name.to_string(),
@@ -104,15 +108,14 @@ pub fn run(args: &ListArgs, session: &Session) -> Result<Exit> {
             .collect(),
     };
     session.output.json(&entries)?;
-    match entries.is_empty() {
-        true => session.output.info("there are none here"),
-        false => {
-            let pairs: Vec<_> = entries
-                .iter()
-                .map(|entry| (entry.name.as_str(), entry.about.clone()))
-                .collect();
-            session.output.result(tables::pairs(&pairs))?;
-        }
+    if entries.is_empty() {
+        session.output.info("there are none here");
+    } else {
+        let pairs: Vec<_> = entries
+            .iter()
+            .map(|entry| (entry.name.as_str(), entry.about.clone()))
+            .collect();
+        session.output.result(tables::pairs(&pairs))?;
     }
     Ok(Exit::Success)
 }

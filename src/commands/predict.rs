@@ -95,8 +95,9 @@ pub fn run(args: &PredictArgs, session: &Session) -> Result<Exit> {
         if let Some(predictions) = predictions {
             bar.suspend(|| print(&predictions, args.top_k, output))?;
             done += predictions.len();
-            csv.iter_mut()
-                .for_each(|csv| csv.push_str(&csv_lines(&predictions)));
+            if let Some(csv) = &mut csv {
+                csv.push_str(&csv_lines(&predictions));
+            }
         }
         bar.set_position(done as u64);
     }

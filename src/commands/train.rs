@@ -208,6 +208,10 @@ struct Images {
     test: usize,
 }
 
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "the run that would have taken the settings ends here"
+)]
 fn dry_run(config: TrainConfig, dataset: &Dataset, backbone: &Backbone, session: &Session) -> Result<Exit> {
     let size = config.image_size.unwrap_or(backbone.preprocess.input_size);
     let device = session.device()?;

@@ -191,6 +191,10 @@ fn header(images: &[PathBuf], shapes: &FeatureShapes) -> io::Result<Vec<u8>> {
 }
 
 /// Little-endian float32 values of a tensor.
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "tensors are handles, and pass as Burn passes them"
+)]
 fn bytes<const D: usize>(tensor: Tensor<D>) -> Result<Vec<u8>, EvalError> {
     Ok(vpt_core::HostTensor::from_tensor(&tensor)?.f32_bytes())
 }

@@ -34,7 +34,7 @@ impl Checkpoints {
 
     /// After a step: long epochs are saved in between.
     pub fn due_within_epoch(&self) -> bool {
-        self.last.elapsed() >= Duration::from_secs(60).max(20 * self.took)
+        self.last.elapsed() >= Duration::from_mins(1).max(20 * self.took)
     }
 
     fn done(&mut self, started: Instant) {

@@ -48,6 +48,7 @@ impl Recipe {
 /// sense of its features from the start; what each brought on validation is in `docs/results.md`. A whole backbone wants few steps
 /// at a low rate, and can use stronger crops.
 #[rustfmt::skip]
+#[allow(clippy::too_many_arguments, reason = "a table of rows")]
 pub fn recipe(method: MethodKind) -> Recipe {
     const fn row(epochs: usize, batch_size: usize, lr: f64, head_lr: Option<f64>, head_init: HeadInit, weight_decay: f64,
                  warmup_epochs: f64, clip_grad: Option<f64>, crop: Option<f64>) -> Recipe {
@@ -56,8 +57,8 @@ pub fn recipe(method: MethodKind) -> Recipe {
     use HeadInit::{Normal, Probe};
     match method {
         //                           epochs  batch  lr    head lr     head    decay  warm-up  clip       crop
-        MethodKind::VptDeep    => row(100,   32,    2e-2, None,       Probe,  1e-3,  5.0,     Some(5.0), Some(0.9)),
-        MethodKind::VptShallow => row(100,   32,    2e-2, None,       Probe,  1e-3,  5.0,     Some(5.0), Some(0.9)),
+        MethodKind::VptDeep | MethodKind::VptShallow
+                               => row(100,   32,    2e-2, None,       Probe,  1e-3,  5.0,     Some(5.0), Some(0.9)),
         MethodKind::Linear     => row(100,   32,    1e-2, None,       Normal, 1e-4,  5.0,     None,      None),
         MethodKind::Full       => row(50,    32,    5e-4, None,       Normal, 5e-2,  5.0,     Some(1.0), Some(0.7)),
         MethodKind::Bitfit     => row(100,   32,    2e-3, Some(1e-2), Normal, 1e-3,  5.0,     Some(5.0), Some(0.9)),

@@ -132,7 +132,7 @@ impl TrainError {
     /// One remedy, without the `hint: ` before it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Setting { .. } => None,
+            Self::Setting { .. } | Self::Read { .. } => None,
             Self::Config { .. } => Some("`args.toml` of any run shows every setting by name".into()),
             Self::RunExists { path } => Some(format!(
                 "use another --experiment, --exist-ok to replace it, or --resume {} to continue it",
@@ -151,7 +151,6 @@ impl TrainError {
                 ),
                 _ => Some("choose another folder with --output".into()),
             },
-            Self::Read { .. } => None,
             Self::State { .. } => Some("start the run again with --exist-ok".into()),
             Self::Changed { what, .. } => Some(format!(
                 "bring the {what} back, or start a new run; --init-from takes over what was learnt"

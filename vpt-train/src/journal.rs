@@ -23,11 +23,8 @@ impl Journal {
 
     /// Adds a line, with the seconds since this process began to train.
     pub fn line(&mut self, message: impl AsRef<str>) {
-        self.text += &format!(
-            "{:9.1}s  {}\n",
-            self.since.elapsed().as_secs_f64(),
-            message.as_ref()
-        );
+        let seconds = self.since.elapsed().as_secs_f64();
+        self.text += format!("{seconds:9.1}s  {}\n", message.as_ref()).as_str();
     }
 
     /// Writes `log.txt`.

@@ -112,7 +112,7 @@ impl GroupOptimizer {
         let tensors = sink
             .tensors
             .into_iter()
-            .map(|(name, data)| (name, host(data)))
+            .map(|(name, data)| (name, host(&data)))
             .collect();
         let counters = sink.scalars.into_iter();
         let counters = counters
@@ -149,7 +149,7 @@ fn parameter_paths(state: &OptimizerState) -> Vec<String> {
     paths
 }
 
-fn host(data: TensorData) -> HostTensor {
+fn host(data: &TensorData) -> HostTensor {
     let shape = data.shape().to_vec();
     HostTensor::new(shape, data.iter::<f32>().collect())
 }

@@ -49,6 +49,10 @@ impl Trainer {
     /// # Errors
     /// [`TrainError::Setting`] for impossible settings, [`TrainError::EmptySplit`], [`TrainError::Core`] when the method
     /// or the image size does not fit the backbone, [`TrainError::Data`] when an image cannot be read.
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "a run ends the life of the weights in main memory: they go to the device"
+    )]
     pub fn new(
         config: TrainConfig,
         dataset: Dataset,
@@ -272,12 +276,7 @@ impl Trainer {
         if !self.run.file(RunDir::ARGS).exists() {
             self.run.write(RunDir::ARGS, self.args(&plan)?.as_bytes())?;
         }
-        let labels: String = self
-            .dataset
-            .classes
-            .iter()
-            .map(|class| format!("{class}\n"))
-            .collect();
+        let labels = self.dataset.classes.join("\n") + "\n";
         self.run.write(RunDir::LABELS, labels.as_bytes())?;
         if !self.run.file(RunDir::PREVIEW).exists() {
             self.write_preview()?;

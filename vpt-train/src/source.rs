@@ -99,7 +99,7 @@ pub struct FeatureTable {
 }
 
 /// Stream of [`rng::rng`] that orders feature rows.
-const ORDER: u64 = 0x6f72_6465_72;
+const ORDER: u64 = 0x006f_7264_6572;
 
 impl FeatureTable {
     /// Runs the images of `loader` (in order, not augmented) through `model` below its head, telling `progress` how many

@@ -324,7 +324,7 @@ impl Trainer {
 }
 
 /// Stream of [`rng::rng`] for dropout and stochastic depth.
-const NOISE: u64 = 0x6e6f_6973_65;
+const NOISE: u64 = 0x006e_6f69_7365;
 
 /// The next `count` batches (fewer at the end of the epoch), or `None` after the last.
 fn next_batches(

@@ -71,7 +71,7 @@ impl Shape {
             "attention: length of prompts"
         );
         assert!(
-            self.dim % self.heads == 0 && self.rows <= self.tokens,
+            self.dim.is_multiple_of(self.heads) && self.rows <= self.tokens,
             "attention: {self:?}"
         );
     }

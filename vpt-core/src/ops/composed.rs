@@ -21,6 +21,10 @@ pub(super) fn gelu<const R: usize>(x: Tensor<R>) -> Tensor<R> {
 }
 
 /// See [`super::attention`].
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "tensors are handles, and pass as Burn passes them"
+)]
 pub(super) fn attention(qkv: Tensor<3>, prompts: Option<Tensor<3>>, heads: usize, rows: usize) -> Tensor<3> {
     let [batch, tokens, width] = qkv.dims();
     let (dim, head_dim) = (width / 3, width / 3 / heads);

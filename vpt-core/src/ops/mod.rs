@@ -3,6 +3,10 @@
 //! On the CPU backend they run fused kernels with hand-written gradients, which keep only what the
 //! gradient needs (no score matrix, no intermediates of the norm). On other devices, and for other
 //! number types, the same values come from Burn's own operations: the form the kernels are tested against.
+#![allow(
+    clippy::inline_always,
+    reason = "a loop is compiled for the vector instructions of its caller only if it is part of it"
+)]
 
 mod attention;
 mod composed;

@@ -27,7 +27,7 @@ impl TaskFile {
         merged.tensors.extend(self.tensors.clone());
         merged.num_classes = self.metadata.task.classes.len();
         merged.preprocess = self.metadata.preprocess.clone();
-        merged.source = "merged".to_owned();
+        "merged".clone_into(&mut merged.source);
 
         let size = merged.preprocess.input_size;
         let (old, new) = (merged.config.grid_size(), merged.config.grid_for(size));

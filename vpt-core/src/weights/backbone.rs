@@ -191,13 +191,12 @@ impl Backbone {
             .iter()
             .map(|(name, tensor)| (name.clone(), tensor.shape.clone()))
             .collect();
-        let model = match config(&found)? {
-            Some(model) => model,
-            None => {
-                let (model, assumed) = infer_model(path, &found, origin, num_heads)?;
-                notes.push(assumed);
-                model
-            }
+        let model = if let Some(model) = config(&found)? {
+            model
+        } else {
+            let (model, assumed) = infer_model(path, &found, origin, num_heads)?;
+            notes.push(assumed);
+            model
         };
         let expected = shapes(&model.config, model.num_classes);
         if let Some(mismatch) = TensorMismatch::between(&expected, &found) {

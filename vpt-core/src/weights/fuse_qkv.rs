@@ -18,8 +18,8 @@ pub(super) fn fuse_qkv(tensors: &mut BTreeMap<String, HostTensor>) {
             let Some(like) = parts.iter().flatten().next().map(|part| part.shape.clone()) else {
                 continue;
             };
-            let fits = |part: &Option<&HostTensor>| part.map_or(leaf == "bias", |part| part.shape == like);
-            if !parts.iter().all(fits) {
+            let fits = |part: Option<&HostTensor>| part.map_or(leaf == "bias", |part| part.shape == like);
+            if !parts.iter().copied().all(fits) {
                 continue;
             }
             let zeros = HostTensor::full(like.clone(), 0.0);

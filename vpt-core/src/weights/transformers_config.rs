@@ -132,9 +132,9 @@ pub(super) fn parse(
 /// `preprocessor_config.json`: resize to `size`, then, if it says so, crop `crop_size` from the centre.
 fn read_preprocess(document: &Object<'_>, img_size: [usize; 2]) -> Result<Preprocess, CoreError> {
     let edges = "pixels, {\"height\", \"width\"} or {\"shortest_edge\"}";
-    let size = document.read("size", edges, |value| Edges::of(value))?;
+    let size = document.read("size", edges, Edges::of)?;
     let crop = match document.map.get("do_center_crop") {
-        Some(Value::Bool(true)) => document.read("crop_size", edges, |value| Edges::of(value))?,
+        Some(Value::Bool(true)) => document.read("crop_size", edges, Edges::of)?,
         _ => None,
     };
     let (input_size, crop_pct, crop_mode) = match (size, crop) {
