@@ -44,9 +44,9 @@ impl Recipe {
     }
 }
 
-/// The recipe of `method`. Prompts want many steps at a high rate, images close to what evaluation sees, and a head that makes
-/// sense of its features from the start; what each brought on validation is in `docs/results.md`. A whole backbone wants few steps
-/// at a low rate, and can use stronger crops.
+/// The recipe of `method`. Prompts want many steps at a high rate, and images close to what evaluation sees; a head that is
+/// fitted first helps short trainings (`docs/results.md`). A whole backbone wants few steps at a low rate, and can use stronger
+/// crops.
 #[rustfmt::skip]
 #[allow(clippy::too_many_arguments, reason = "a table of rows")]
 pub fn recipe(method: MethodKind) -> Recipe {
