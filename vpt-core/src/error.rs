@@ -59,16 +59,7 @@ pub enum CoreError {
         reason: String,
     },
 
-    /// Weights in a container that this build does not read.
-    #[error("`{}` is {container}, which this build does not read", path.display())]
-    UnsupportedContainer {
-        /// The file.
-        path: PathBuf,
-        /// What it is, with its article: `a PyTorch checkpoint`.
-        container: &'static str,
-    },
-
-    /// A file of weights that is not what it seems, or does not go together with others.
+    /// A file of weights that is damaged, not what it seems, or does not go together with others.
     #[error("`{}` is not a readable {kind}: {reason}", path.display())]
     WeightFile {
         /// The file.
@@ -234,12 +225,8 @@ impl CoreError {
                 _ => None,
             },
             Self::ModelNotFound { .. } => Some(
-                "give `demo`, a folder with model.safetensors and config.json, or one .safetensors file"
-                    .into(),
-            ),
-            Self::UnsupportedContainer { .. } => Some(
-                "convert it once with timm in Python: `timm.models._hub.save_for_hf(timm.create_model(NAME, \
-                 checkpoint_path=FILE), DIR, safe_serialization=True)`, then give DIR"
+                "give `demo`, a folder with model.safetensors and config.json, or one weight file (.safetensors, \
+                 .pth, .bin, .npz)"
                     .into(),
             ),
             Self::Hub { id } => Some(format!(

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use vpt_core::Backbone;
+use burn::tensor::Device;
+use vpt_core::{Backbone, Classifier, CoreError, HostTensor};
 
 /// A golden file or folder, in the repository or beside it.
 fn golden(path: &str) -> Option<PathBuf> {
@@ -112,4 +113,122 @@ fn shards_are_one_model() {
     fs::remove_file(folder.path().join("model-1.safetensors")).unwrap();
     let error = Backbone::load(folder.path().to_str().unwrap()).unwrap_err();
     assert!(error.to_string().contains("model-1.safetensors"), "{error}");
+}
+
+/// A container file in a folder of its own, with timm's config.json beside it where the container has none.
+fn alone(file: &str, with_config: bool) -> Option<tempfile::TempDir> {
+    let (file, config) = (
+        golden(&format!("containers/vit_p16_32/{file}"))?,
+        golden("models/vit_p16_32/config.json")?,
+    );
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(&file, folder.path().join(file.file_name().unwrap())).unwrap();
+    if with_config {
+        fs::copy(config, folder.path().join("config.json")).unwrap();
+    }
+    Some(folder)
+}
+
+#[test]
+fn pytorch_checkpoints_and_numpy_archives_are_the_same_weights() {
+    let expected = timm();
+    for file in [
+        "state_dict.pth",
+        "nested_model.pth",
+        "nested_state_dict_module.pth",
+        "vit_google.npz",
+        "vit_big_vision.npz",
+    ] {
+        let Some(folder) = alone(file, true) else { continue };
+        let found = load(folder.path());
+        same(&found, &expected);
+        assert_eq!(found.preprocess, expected.preprocess, "{file}");
+    }
+}
+
+#[test]
+fn an_archive_without_config_tells_its_architecture() {
+    let folder = alone("vit_google.npz", false).expect("it is in the repository");
+    let found = load(folder.path());
+    same(&found, &timm());
+    assert_eq!(found.preprocess.mean, [0.5; 3]);
+    let [note] = found.notes.as_slice() else {
+        panic!("{:?}", found.notes)
+    };
+    assert!(note.contains("4 blocks, 3 heads, 32 x 32 pixels"), "{note}");
+}
+
+#[test]
+fn a_checkpoint_without_config_says_what_it_assumed() {
+    let folder = alone("nested_state_dict_module.pth", false).expect("it is in the repository");
+    let found = load(folder.path());
+    assert_eq!(found.sha256, timm().sha256);
+    assert_eq!(found.preprocess.mean, vpt_data::IMAGENET_MEAN);
+    assert!(found.notes[0].contains("no config.json"), "{:?}", found.notes);
+}
+
+#[test]
+fn logits_are_those_of_the_original() {
+    let io = golden("containers/vit_p16_32/io.safetensors").expect("it is in the repository");
+    let io = vpt_core::weights::SafetensorsFile::read(&io).unwrap().tensors;
+    let device = Device::flex();
+    for file in ["nested_state_dict_module.pth", "vit_google.npz"] {
+        let folder = alone(file, true).expect("it is in the repository");
+        let backbone = load(folder.path());
+        let model = Classifier::with_pretrained_head(&backbone, backbone.config.img_size, &device).unwrap();
+        let logits = HostTensor::from_tensor(&model.forward(io["pixels"].to_tensor(&device))).unwrap();
+        for (found, expected) in logits.data.iter().zip(&io["logits"].data) {
+            assert!(
+                (found - expected).abs() <= 5e-5 + 1e-4 * expected.abs(),
+                "{file}: {found} {expected}"
+            );
+        }
+    }
+}
+
+/// A checkpoint of any length, and one with any byte changed, loads or fails with an error that names it.
+#[test]
+fn damaged_files_are_refused() {
+    for file in ["nested_state_dict_module.pth", "vit_google.npz"] {
+        let folder = alone(file, true).expect("it is in the repository");
+        let path = folder.path().join(file);
+        let whole = fs::read(&path).unwrap();
+        let steps = 60;
+        for i in 0..steps {
+            fs::write(&path, &whole[..whole.len() * i / steps]).unwrap();
+            let error = Backbone::load(path.to_str().unwrap()).unwrap_err();
+            assert!(error.to_string().contains(file), "{error}");
+            assert!(error.hint().is_some());
+
+            let mut flipped = whole.clone();
+            let at = if i % 2 == 0 {
+                i * 7
+            } else {
+                whole.len() - 1 - i * 53
+            };
+            flipped[at] ^= 1 << (i % 8);
+            fs::write(&path, &flipped).unwrap();
+            match Backbone::load(path.to_str().unwrap()) {
+                Ok(backbone) => assert_eq!(backbone.sha256.len(), 64),
+                Err(error) => assert!(error.to_string().contains(file), "{error}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_pickle_that_calls_functions_is_not_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("evil.pth");
+    let trace = folder.path().join("trace");
+    // cos.system("touch TRACE"), as protocol 2.
+    let mut pickle = b"\x80\x02cposix\nsystem\nX".to_vec();
+    let command = format!("touch {}", trace.display());
+    pickle.extend((command.len() as u32).to_le_bytes());
+    pickle.extend(command.as_bytes());
+    pickle.extend(b"\x85R.");
+    fs::write(&path, pickle).unwrap();
+    let error = Backbone::load(path.to_str().unwrap()).unwrap_err();
+    assert!(matches!(error, CoreError::WeightFile { .. }), "{error}");
+    assert!(!trace.exists());
 }

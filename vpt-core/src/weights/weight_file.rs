@@ -1,4 +1,4 @@
-//! [`WeightFile`]: the tensors of a file of weights.
+//! [`WeightFile`]: the tensors of a file of weights, whatever it is stored as.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -6,6 +6,8 @@ use std::io::Read;
 use std::path::Path;
 
 use super::mapped_file::FileBytes;
+use super::npz_file::{is_npz, read_npz};
+use super::pytorch_file::read_pytorch;
 use super::safetensors_file::SafetensorsFile;
 use crate::{CoreError, HostTensor};
 
@@ -19,11 +21,12 @@ pub(crate) struct WeightFile {
 }
 
 impl WeightFile {
-    /// Reads a safetensors file. What it really is, its first bytes tell, not its name.
+    /// Reads a safetensors file, a PyTorch checkpoint (`.pth`, `.pt`, `.bin`; no code in it is run) or a NumPy archive
+    /// (`.npz`), told apart by their first bytes.
     ///
     /// # Errors
-    /// [`CoreError::Io`]; [`CoreError::Safetensors`] for a damaged file and tensors that are no finite floats,
-    /// [`CoreError::UnsupportedContainer`] and [`CoreError::WeightFile`] for a file of another kind.
+    /// [`CoreError::Io`]; [`CoreError::Safetensors`] and [`CoreError::WeightFile`] for a damaged file, a file of another
+    /// kind, and tensors that are no finite floats.
     pub fn read(path: &Path) -> Result<Self, CoreError> {
         let first = first_bytes(path)?;
         if let Some(reason) = not_weights(&first) {
@@ -33,24 +36,21 @@ impl WeightFile {
                 reason: reason.into(),
             });
         }
-        if let Some(container) = other_container(&first) {
-            return Err(CoreError::UnsupportedContainer {
-                path: path.to_owned(),
-                container,
-            });
+        let only_tensors = |tensors| Self {
+            tensors,
+            metadata: BTreeMap::new(),
+        };
+        match first.as_slice() {
+            [b'P', b'K', 3 | 5, ..] if is_npz(path)? => read_npz(path).map(only_tensors),
+            // Another zip archive, a pickle of protocol 2 to 5, a tar archive.
+            [b'P', b'K', 3 | 5, ..] | [0x80, 2..=5, ..] => read_pytorch(path).map(only_tensors),
+            first if first.get(257..262) == Some(b"ustar") => read_pytorch(path).map(only_tensors),
+            _ => {
+                let SafetensorsFile { tensors, metadata } =
+                    SafetensorsFile::parse(path, &FileBytes::open(path)?)?;
+                Ok(Self { tensors, metadata })
+            }
         }
-        let SafetensorsFile { tensors, metadata } = SafetensorsFile::parse(path, &FileBytes::open(path)?)?;
-        Ok(Self { tensors, metadata })
-    }
-}
-
-/// What the file is instead of safetensors, with its article: a zip archive, a pickle of protocol 2 to 5, a tar archive.
-fn other_container(first: &[u8]) -> Option<&'static str> {
-    match first {
-        [b'P', b'K', 3 | 5, ..] => Some("a zip archive (a PyTorch checkpoint or a NumPy archive)"),
-        [0x80, 2..=5, ..] => Some("a PyTorch checkpoint"),
-        first if first.get(257..262) == Some(b"ustar") => Some("a tar archive"),
-        _ => None,
     }
 }
 
@@ -85,8 +85,8 @@ mod tests {
                 "git lfs pull",
             ),
             (b"\n<!DOCTYPE html>", "a web page"),
-            (b"PK\x03\x04 and then something", "is a zip archive"),
-            (b"\x80\x02 a pickle", "is a PyTorch checkpoint"),
+            (b"PK\x03\x04 and then nothing", "not a readable zip archive"),
+            (b"\x80\x02 no pickle", "not a readable PyTorch checkpoint"),
             (b"", "not a readable safetensors file"),
             (b"hello", "not a readable safetensors file"),
         ] {

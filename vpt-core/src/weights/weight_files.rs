@@ -20,13 +20,16 @@ pub(super) struct WeightFiles {
 }
 
 /// What the weights in a folder are called, the best first.
-const NAMES: [&str; 3] = [
+const NAMES: [&str; 6] = [
     "model.safetensors",
     "model.safetensors.index.json",
     "open_clip_model.safetensors",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+    "open_clip_pytorch_model.bin",
 ];
 
-/// Endings of weight files; those of other containers are found so that their error can say what they are.
+/// Endings of weight files.
 const ENDINGS: [&str; 8] = ["safetensors", "pth", "pt", "bin", "ckpt", "tar", "npz", "th"];
 
 impl WeightFiles {
@@ -178,6 +181,8 @@ mod tests {
             error.contains("several weight files: dino.pth, mae.pth"),
             "{error}"
         );
+        write("pytorch_model.bin");
+        assert!(find().unwrap().path.ends_with("pytorch_model.bin"));
         write("model.safetensors");
         assert!(find().unwrap().path.ends_with("model.safetensors"));
     }
