@@ -41,17 +41,20 @@ impl WeightFile {
             metadata: BTreeMap::new(),
         };
         match first.as_slice() {
+            // A length that looks like one of the others, then the header.
+            [_, _, _, _, 0, 0, 0, 0, b'{', ..] => read_safetensors(path),
             [b'P', b'K', 3 | 5, ..] if is_npz(path)? => read_npz(path).map(only_tensors),
             // Another zip archive, a pickle of protocol 2 to 5, a tar archive.
             [b'P', b'K', 3 | 5, ..] | [0x80, 2..=5, ..] => read_pytorch(path).map(only_tensors),
             first if first.get(257..262) == Some(b"ustar") => read_pytorch(path).map(only_tensors),
-            _ => {
-                let SafetensorsFile { tensors, metadata } =
-                    SafetensorsFile::parse(path, &FileBytes::open(path)?)?;
-                Ok(Self { tensors, metadata })
-            }
+            _ => read_safetensors(path),
         }
     }
+}
+
+fn read_safetensors(path: &Path) -> Result<WeightFile, CoreError> {
+    let SafetensorsFile { tensors, metadata } = SafetensorsFile::parse(path, &FileBytes::open(path)?)?;
+    Ok(WeightFile { tensors, metadata })
 }
 
 fn first_bytes(path: &Path) -> Result<Vec<u8>, CoreError> {
@@ -75,6 +78,22 @@ fn not_weights(first: &[u8]) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// 0x0280 is the beginning of a pickle, and a length that a header can have.
+    #[test]
+    fn a_safetensors_header_of_any_length_is_one() {
+        let header = r#"{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}"#;
+        let bytes = [
+            &0x0280u64.to_le_bytes()[..],
+            format!("{header:640}").as_bytes(),
+            &1f32.to_le_bytes(),
+        ]
+        .concat();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights.safetensors");
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(WeightFile::read(&path).unwrap().tensors["a"].data, [1.0]);
+    }
 
     #[test]
     fn what_is_no_weights_is_said() {
