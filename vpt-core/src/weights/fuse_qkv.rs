@@ -19,7 +19,7 @@ pub(super) fn fuse_qkv(tensors: &mut BTreeMap<String, HostTensor>) {
                 continue;
             };
             let fits = |part: Option<&HostTensor>| part.map_or(leaf == "bias", |part| part.shape == like);
-            if !parts.iter().copied().all(fits) {
+            if like.is_empty() || !parts.iter().copied().all(fits) {
                 continue;
             }
             let zeros = HostTensor::full(like.clone(), 0.0);
@@ -64,6 +64,15 @@ mod tests {
             tensors["blocks.0.attn.qkv.bias"].data,
             [1.0, 1.0, 0.0, 0.0, 3.0, 3.0]
         );
+    }
+
+    #[test]
+    fn numbers_are_no_projections() {
+        let names = ["q", "k", "v"].map(|part| format!("blocks.0.attn.{part}.weight"));
+        let mut tensors = BTreeMap::from(names.map(|name| (name, HostTensor::full(vec![], 1.0))));
+        let before = tensors.clone();
+        fuse_qkv(&mut tensors);
+        assert_eq!(tensors, before);
     }
 
     #[test]

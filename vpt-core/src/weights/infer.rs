@@ -128,7 +128,7 @@ fn infer_args(found: &Shapes, num_heads: Option<usize>) -> Option<TimmArgs> {
         embed_dim,
         depth,
         num_heads: num_heads.unwrap_or(embed_dim / 64).max(1),
-        mlp_ratio: hidden as f64 / embed_dim as f64,
+        mlp_ratio: mlp_ratio(hidden, embed_dim),
         qkv_bias: has("blocks.0.attn.qkv.bias"),
         class_token: has("cls_token"),
         reg_tokens,
@@ -149,6 +149,16 @@ fn infer_args(found: &Shapes, num_heads: Option<usize>) -> Option<TimmArgs> {
     let rows = *found.get("pos_embed")?.get(1)?;
     args.no_embed_class = rows.isqrt().pow(2) == rows && args.resolve().num_prefix_tokens() > 0;
     Some(args)
+}
+
+/// The `mlp_ratio` with which `embed_dim` gives `hidden` again, whichever way the division rounds.
+pub(super) fn mlp_ratio(hidden: usize, embed_dim: usize) -> f64 {
+    let ratio = hidden as f64 / embed_dim as f64;
+    if (embed_dim as f64 * ratio) as usize == hidden {
+        ratio
+    } else {
+        (hidden as f64 + 0.5) / embed_dim as f64
+    }
 }
 
 #[cfg(test)]
@@ -174,6 +184,21 @@ mod tests {
             let mut inferred = infer_args(&shapes(&config, 2), None).unwrap();
             infer_img_size(&mut inferred, &shapes(&config, 2));
             assert_eq!(inferred.resolve(), expected, "{}", preset.name);
+        }
+    }
+
+    #[test]
+    fn every_hidden_width_comes_back() {
+        for (embed_dim, hidden) in (1..1500)
+            .map(|i| (i, i * 7 / 2 + 1))
+            .chain([(1152, 4304), (1408, 6144)])
+        {
+            let config = VitConfig {
+                embed_dim,
+                mlp_ratio: mlp_ratio(hidden, embed_dim),
+                ..VitConfig::default()
+            };
+            assert_eq!(config.mlp_hidden(), hidden, "{embed_dim}");
         }
     }
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use vpt_data::{CropMode, IMAGENET_MEAN, IMAGENET_STD, Interpolation, Preprocess};
 
 use super::config_json::{Shapes, check, checked};
+use super::infer::mlp_ratio;
 use super::json_object::Object;
 use super::{CLIP_MEAN, CLIP_STD, ModelConfig};
 use crate::CoreError;
@@ -97,7 +98,7 @@ pub(super) fn parse(
         }
     }
     if let Some(hidden) = settings.count("intermediate_size")? {
-        args.mlp_ratio = hidden as f64 / args.embed_dim as f64;
+        args.mlp_ratio = mlp_ratio(hidden, args.embed_dim);
     }
     if let Some(name) = settings.string("hidden_act")? {
         let name = if matches!(name, "gelu_new" | "gelu_pytorch_tanh") {

@@ -91,7 +91,12 @@ pub(super) fn to_timm(raw: BTreeMap<String, HostTensor>) -> Result<Renamed, Stri
             }
             Match::Renamed(timm) => {
                 num_heads = num_heads.or_else(|| (convention.num_heads)(own, &tensor.shape));
-                tensors.insert(timm.clone(), (convention.convert)(&timm, own, tensor));
+                // Axes that no value backs up can have any length: nothing is computed with them.
+                let converted = match tensor.data.is_empty() {
+                    true => tensor.clone(),
+                    false => (convention.convert)(&timm, own, tensor),
+                };
+                tensors.insert(timm, converted);
             }
         }
     }
