@@ -88,9 +88,7 @@ impl ModelConfig {
         }
         let num_classes = match (top.count("num_classes")?, pretrained.count("num_classes")?) {
             (Some(n), _) | (None, Some(n)) => n,
-            (None, None) => found
-                .get("head.weight")
-                .map_or(0, |shape| shape.first().copied().unwrap_or(0)),
+            (None, None) => head_classes(found),
         };
         let config = args.resolve();
         check(path, &config)?;
@@ -143,6 +141,12 @@ impl ModelConfig {
         });
         Ok(format!("{document:#}\n"))
     }
+}
+
+/// Classes of the head that lies among the tensors, 0 without one.
+pub(super) fn head_classes(found: &Shapes) -> usize {
+    let shape = found.get("head.weight");
+    shape.and_then(|shape| shape.first().copied()).unwrap_or(0)
 }
 
 /// Height and width of `pretrained_cfg.input_size`, `[channels, height, width]`.

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 use vpt_data::Preprocess;
 
-use super::config_json::{Shapes, check};
+use super::config_json::{Shapes, check, head_classes};
 use super::json_object::Object;
 use super::naming::Origin;
 use super::{CLIP_MEAN, CLIP_STD, ModelConfig};
@@ -89,10 +89,7 @@ pub(super) fn infer_model(
         architecture: architecture.to_owned(),
         config,
         preprocess,
-        num_classes: found
-            .get("head.weight")
-            .and_then(|shape| shape.first())
-            .map_or(0, |&rows| rows),
+        num_classes: head_classes(found),
     };
     Ok((model, assumed))
 }

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 use vpt_data::{CropMode, IMAGENET_MEAN, IMAGENET_STD, Interpolation, Preprocess};
 
-use super::config_json::{Shapes, check, checked};
+use super::config_json::{Shapes, check, checked, head_classes};
 use super::infer::mlp_ratio;
 use super::json_object::Object;
 use super::{CLIP_MEAN, CLIP_STD, ModelConfig};
@@ -123,10 +123,7 @@ pub(super) fn parse(
         architecture: closest_preset(&args).name.to_owned(),
         config,
         preprocess,
-        num_classes: found
-            .get("head.weight")
-            .and_then(|shape| shape.first())
-            .map_or(0, |&rows| rows),
+        num_classes: head_classes(found),
     })
 }
 
