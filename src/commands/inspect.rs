@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use vpt_core::device::{self, DeviceSummary};
+use vpt_core::flops::ForwardMacs;
 use vpt_core::parity::{self, ParityReport};
 use vpt_core::{Backbone, VitConfig};
 use vpt_data::{DataSummary, Dataset, OpenOptions, Preprocess};
@@ -81,6 +82,7 @@ struct ModelReport<'a> {
     config: &'a VitConfig,
     preprocess: &'a Preprocess,
     params: usize,
+    macs_per_image: u64,
     head_classes: usize,
     sha256: &'a str,
     notes: &'a [String],
@@ -89,12 +91,14 @@ struct ModelReport<'a> {
 fn inspect_model(model: &str, session: &Session) -> Result<Exit> {
     let backbone = Backbone::load(model)?;
     let vit = &backbone.config;
+    let macs = ForwardMacs::of(vit, backbone.preprocess.input_size, 0).backbone;
     session.output.json(&ModelReport {
         source: &backbone.source,
         architecture: &backbone.architecture,
         config: vit,
         preprocess: &backbone.preprocess,
         params: backbone.num_params(),
+        macs_per_image: macs,
         head_classes: backbone.num_classes,
         sha256: &backbone.sha256,
         notes: &backbone.notes,
@@ -112,6 +116,10 @@ fn inspect_model(model: &str, session: &Session) -> Result<Exit> {
         (
             "parameters",
             format!("{} without the head", format::count(backbone.num_params())),
+        ),
+        (
+            "multiply-adds",
+            format!("{:.3} billion per image", macs as f64 / 1e9),
         ),
         (
             "blocks",

@@ -16,6 +16,8 @@ use crate::{settings, tables};
 const EXAMPLES: &str = "\
 Examples:
   vpt list methods
+  vpt list models dinov2
+  vpt list models 'vit_base*clip'
   vpt list metrics --json";
 
 /// List models, methods, tasks, metrics or data formats
@@ -25,6 +27,10 @@ pub struct ListArgs {
     /// What to list
     #[arg(value_name = "WHAT")]
     pub what: What,
+
+    /// Only names that contain this; `*` stands for anything
+    #[arg(value_name = "FILTER")]
+    pub filter: Option<String>,
 }
 
 /// What `vpt list` lists.
@@ -91,7 +97,7 @@ fn tasks() -> Result<Vec<Entry>> {
 
 /// Prints names with a line each.
 pub fn run(args: &ListArgs, session: &Session) -> Result<Exit> {
-    let entries = match args.what {
+    let mut entries = match args.what {
         What::Models => models(),
         What::Methods => MethodKind::ALL
             .iter()
@@ -107,9 +113,15 @@ pub fn run(args: &ListArgs, session: &Session) -> Result<Exit> {
             .map(|format| Entry::new(format, format.about()))
             .collect(),
     };
+    if let Some(filter) = &args.filter {
+        entries.retain(|entry| contains(&entry.name, filter));
+    }
     session.output.json(&entries)?;
     if entries.is_empty() {
-        session.output.info("there are none here");
+        session.output.info(match &args.filter {
+            Some(filter) => format!("no name contains `{filter}`"),
+            None => "there are none here".to_owned(),
+        });
     } else {
         let pairs: Vec<_> = entries
             .iter()
@@ -118,4 +130,31 @@ pub fn run(args: &ListArgs, session: &Session) -> Result<Exit> {
         session.output.result(tables::pairs(&pairs))?;
     }
     Ok(Exit::Success)
+}
+
+/// Whether `name` contains the pieces of `filter` between its `*`, in their order.
+fn contains(name: &str, filter: &str) -> bool {
+    let name = name.to_lowercase();
+    let mut rest = name.as_str();
+    filter.to_lowercase().split('*').all(|piece| {
+        let found = rest.find(piece);
+        rest = found.map_or(rest, |start| &rest[start + piece.len()..]);
+        found.is_some()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::contains;
+
+    #[test]
+    fn pieces_of_a_filter_stand_in_their_order() {
+        let name = "vit_base_patch16_clip_224";
+        for filter in ["", "clip", "CLIP", "base*clip", "*base*", "vit*224"] {
+            assert!(contains(name, filter), "`{filter}`");
+        }
+        for filter in ["dinov2", "clip*base", "224*224"] {
+            assert!(!contains(name, filter), "`{filter}`");
+        }
+    }
 }

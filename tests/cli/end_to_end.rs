@@ -369,6 +369,27 @@ fn lists_and_bench() {
         );
     }
     sandbox.run("list tasks", 0);
+    let filtered = sandbox.run("list models base*dinov2 --json", 0).json();
+    let names: Vec<_> = filtered
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| &entry["name"])
+        .collect();
+    assert_eq!(names, ["vit_base_patch14_dinov2", "vit_base_patch14_reg4_dinov2"]);
+    assert_eq!(
+        sandbox
+            .run("list models resnet --json", 0)
+            .json()
+            .as_array()
+            .unwrap()
+            .len(),
+        0
+    );
+    let model = sandbox
+        .run(&format!("inspect model {} --json", sandbox.model()), 0)
+        .json();
+    assert!(model["macs_per_image"].as_u64().unwrap() > model["params"].as_u64().unwrap());
     let bench = sandbox
         .run(
             &format!(
