@@ -82,7 +82,7 @@ struct ModelReport<'a> {
     config: &'a VitConfig,
     preprocess: &'a Preprocess,
     params: usize,
-    macs_per_image: u64,
+    macs_per_image: u128,
     head_classes: usize,
     sha256: &'a str,
     notes: &'a [String],

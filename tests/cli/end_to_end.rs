@@ -331,6 +331,8 @@ fn looking_inside() {
         .run(&format!("inspect model {} --json", sandbox.model()), 0)
         .json();
     assert_eq!(model["config"]["embed_dim"], 48);
+    // Embedding 4 · 768 · 48; four blocks of five tokens: projections 4 · 48², attention 2 · 5 · 48, MLP 2 · 48 · 192.
+    assert_eq!(model["macs_per_image"], 147_456 + 4 * 5 * (9_216 + 480 + 18_432));
     let task = sandbox.run("inspect task runs/train/pets --json", 0).json();
     assert_eq!(task["format"], "vpt-task/1");
     assert_eq!(task["task"]["classes"], serde_json::json!(CLASSES));
@@ -377,19 +379,8 @@ fn lists_and_bench() {
         .map(|entry| &entry["name"])
         .collect();
     assert_eq!(names, ["vit_base_patch14_dinov2", "vit_base_patch14_reg4_dinov2"]);
-    assert_eq!(
-        sandbox
-            .run("list models resnet --json", 0)
-            .json()
-            .as_array()
-            .unwrap()
-            .len(),
-        0
-    );
-    let model = sandbox
-        .run(&format!("inspect model {} --json", sandbox.model()), 0)
-        .json();
-    assert!(model["macs_per_image"].as_u64().unwrap() > model["params"].as_u64().unwrap());
+    let none = sandbox.run("list models resnet --json", 0).json();
+    assert_eq!(none, serde_json::json!([]));
     let bench = sandbox
         .run(
             &format!(

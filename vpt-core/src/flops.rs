@@ -6,19 +6,20 @@ use crate::VitConfig;
 ///
 /// Counted are the products of matrices (patch embedding, projections, attention, MLP); element-wise work,
 /// the norms and the head are well below one percent. One multiply-add is two floating-point operations.
+/// 128 bits hold the count of every configuration that a file can ask for, however absurd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct ForwardMacs {
     /// The bare backbone.
-    pub backbone: u64,
+    pub backbone: u128,
     /// What prompts add in the plain form, in which they pass through every block like other tokens.
-    pub prompts_plain: u64,
+    pub prompts_plain: u128,
     /// What deep prompts add in the K/V form, in which the other tokens only attend to their keys and values.
-    pub prompts_kv: u64,
+    pub prompts_kv: u128,
     /// Keys and values of deep prompts: once for a batch, not for each image (once and for all when serving).
-    pub prompts_kv_per_batch: u64,
+    pub prompts_kv_per_batch: u128,
     /// What is saved in the last block when the head reads the class token alone: the other tokens end there
     /// as keys and values.
-    pub last_block_saving: u64,
+    pub last_block_saving: u128,
 }
 
 impl ForwardMacs {
@@ -26,17 +27,17 @@ impl ForwardMacs {
     /// none).
     pub fn of(config: &VitConfig, image_size: [usize; 2], prompts: usize) -> Self {
         let [rows, columns] = config.grid_for(image_size);
-        let patches = (rows * columns) as u64;
-        let tokens = patches + config.num_prefix_tokens() as u64;
-        let prompts = prompts as u64;
-        let (dim, depth) = (config.embed_dim as u64, config.depth as u64);
+        let patches = (rows * columns) as u128;
+        let tokens = patches + config.num_prefix_tokens() as u128;
+        let prompts = prompts as u128;
+        let (dim, depth) = (config.embed_dim as u128, config.depth as u128);
 
         // Keys and values of a token; then all else that a token costs which attends to `keys` others.
         let as_key = 2 * dim * dim;
-        let as_query = |keys: u64| 2 * dim * dim + 2 * keys * dim + 2 * dim * config.mlp_hidden() as u64;
-        let block = |tokens: u64| tokens * (as_key + as_query(tokens));
+        let as_query = |keys: u128| 2 * dim * dim + 2 * keys * dim + 2 * dim * config.mlp_hidden() as u128;
+        let block = |tokens: u128| tokens * (as_key + as_query(tokens));
         Self {
-            backbone: patches * config.patch_values() as u64 * dim + depth * block(tokens),
+            backbone: patches * config.patch_values() as u128 * dim + depth * block(tokens),
             prompts_plain: depth * (block(tokens + prompts) - block(tokens)),
             prompts_kv: depth * tokens * (as_query(tokens + prompts) - as_query(tokens)),
             prompts_kv_per_batch: depth * prompts * as_key,
@@ -55,7 +56,7 @@ mod tests {
     fn known_counts() {
         let base = preset("vit_base_patch16_224").unwrap();
         let macs = ForwardMacs::of(&base, [224, 224], 100);
-        let percent = |part: u64| (1000.0 * part as f64 / macs.backbone as f64).round() / 10.0;
+        let percent = |part: u128| (1000.0 * part as f64 / macs.backbone as f64).round() / 10.0;
         assert_eq!((macs.backbone as f64 / 1e7).round() / 100.0, 17.56);
         assert_eq!(percent(macs.prompts_plain), 53.5);
         assert_eq!(percent(macs.prompts_kv), 2.1);
@@ -90,5 +91,19 @@ mod tests {
             macs.last_block_saving,
             4 * (2 * 2 + 2 * 8 * 2 + 2 * 2 + 2 * 2 * 8)
         );
+    }
+
+    /// The largest image that preprocessing allows, cut into single pixels: 2^28 patches and a class token, each
+    /// attending to all of them.
+    #[test]
+    fn absurd_sizes_do_not_overflow() {
+        let config = VitConfig {
+            patch_size: [1, 1],
+            depth: 1024,
+            ..VitConfig::default()
+        };
+        let tokens = (1_u128 << 28) + 1;
+        let attention = 1024 * 2 * tokens * tokens * 192;
+        assert!(ForwardMacs::of(&config, [16384, 16384], 0).backbone > attention);
     }
 }

@@ -176,7 +176,7 @@ impl Bench {
             .as_ref()
             .is_some_and(|prompts| prompts.depth == PromptDepth::Deep);
         let prompts = match deep {
-            true => macs.prompts_kv + macs.prompts_kv_per_batch / self.batch_size as u64,
+            true => macs.prompts_kv + macs.prompts_kv_per_batch / self.batch_size as u128,
             false => macs.prompts_plain,
         };
         let saved = match self.model.config().global_pool {
@@ -194,7 +194,7 @@ impl Bench {
         let blocks = vit.depth as f64;
         let tokens =
             vit.num_prefix_tokens() + vit.grid_for(self.model.image_size()).iter().product::<usize>();
-        let attention = gflop(2 * (vit.depth * tokens * tokens * vit.embed_dim) as u64);
+        let attention = gflop(2 * (vit.depth * tokens * tokens * vit.embed_dim) as u128);
         match self.method().kind {
             MethodKind::Linear => forward,
             MethodKind::Full => 3.0 * forward,
@@ -232,7 +232,7 @@ pub fn matmul_peak(device: &Device, size: usize) -> Result<f64, TrainError> {
         wait_for(&matrix.clone().matmul(matrix.clone()).slice([0..1, 0..1]))?;
         best = best.min(start.elapsed().as_secs_f64());
     }
-    Ok(gflop((size * size * size) as u64) / best)
+    Ok(gflop((size * size * size) as u128) / best)
 }
 
 /// Waits until the tensor is computed, by reading it.
@@ -240,7 +240,7 @@ fn wait_for<const D: usize>(tensor: &Tensor<D>) -> Result<(), CoreError> {
     HostTensor::from_tensor(tensor).map(drop)
 }
 
-fn gflop(macs: u64) -> f64 {
+fn gflop(macs: u128) -> f64 {
     2.0 * macs as f64 / 1e9
 }
 
