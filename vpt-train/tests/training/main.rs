@@ -1,0 +1,6 @@
+//! Whole runs with tiny models on tiny drawn images.
+
+mod bench;
+mod learning;
+mod resuming;
+mod run_folder;
