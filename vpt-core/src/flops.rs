@@ -1,6 +1,6 @@
 //! [`ForwardMacs`]: multiply-adds of a forward pass, the floor that measured speed is held against.
 
-use crate::VitConfig;
+use crate::{GlobalPool, VitConfig};
 
 /// Multiply-adds of one image's forward pass, counted from the architecture.
 ///
@@ -31,13 +31,18 @@ impl ForwardMacs {
         let tokens = patches + config.num_prefix_tokens() as u128;
         let prompts = prompts as u128;
         let (dim, depth) = (config.embed_dim as u128, config.depth as u128);
+        let mlp = (config.mlp_fc1() + config.mlp_hidden()) as u128;
 
         // Keys and values of a token; then all else that a token costs which attends to `keys` others.
         let as_key = 2 * dim * dim;
-        let as_query = |keys: u128| 2 * dim * dim + 2 * keys * dim + 2 * dim * config.mlp_hidden() as u128;
+        let as_query = |keys: u128| 2 * dim * dim + 2 * keys * dim + dim * mlp;
         let block = |tokens: u128| tokens * (as_key + as_query(tokens));
+        let pooling = match config.global_pool {
+            GlobalPool::Map => tokens * as_key,
+            GlobalPool::Token | GlobalPool::Avg => 0,
+        };
         Self {
-            backbone: patches * config.patch_values() as u128 * dim + depth * block(tokens),
+            backbone: patches * config.patch_values() as u128 * dim + depth * block(tokens) + pooling,
             prompts_plain: depth * (block(tokens + prompts) - block(tokens)),
             prompts_kv: depth * tokens * (as_query(tokens + prompts) - as_query(tokens)),
             prompts_kv_per_batch: depth * prompts * as_key,

@@ -3,7 +3,7 @@
 mod suite;
 
 use burn::tensor::Device;
-use suite::MODELS;
+use suite::{MODELS, TRANSFORMERS};
 
 #[test]
 fn model_outputs_equal_timm() {
@@ -12,8 +12,8 @@ fn model_outputs_equal_timm() {
         .filter(|(name, _)| suite::model_outputs(name, &Device::flex()))
         .count();
     assert!(
-        found >= 3,
-        "the fixtures of three models are part of the repository"
+        found >= 10,
+        "the fixtures of ten models are part of the repository"
     );
 }
 
@@ -26,8 +26,8 @@ fn other_image_sizes_equal_timm() {
         }
     }
     assert!(
-        found >= 2,
-        "the fixtures of two image sizes are part of the repository"
+        found >= 4,
+        "the fixtures of four image sizes are part of the repository"
     );
 }
 
@@ -38,9 +38,16 @@ fn prompts_equal_the_official_form() {
         .filter(|case| suite::prompt_case(*case, &Device::flex()))
         .count();
     assert!(
-        found >= 12,
-        "the fixtures of twelve cases are part of the repository"
+        found >= 18,
+        "the fixtures of eighteen cases are part of the repository"
     );
+}
+
+#[test]
+fn models_of_transformers_give_its_outputs() {
+    for name in TRANSFORMERS {
+        suite::transformers_outputs(name, &Device::flex());
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ mod suite;
 use std::sync::OnceLock;
 
 use burn::tensor::Device;
-use suite::MODELS;
+use suite::{MODELS, TRANSFORMERS};
 
 /// The adapter, initialised once.
 fn device() -> Option<&'static Device> {
@@ -47,6 +47,14 @@ fn prompts_equal_the_official_form() {
     let Some(device) = device() else { return };
     for case in suite::prompt_cases() {
         suite::prompt_case(case, device);
+    }
+}
+
+#[test]
+fn models_of_transformers_give_its_outputs() {
+    let Some(device) = device() else { return };
+    for name in TRANSFORMERS {
+        suite::transformers_outputs(name, device);
     }
 }
 

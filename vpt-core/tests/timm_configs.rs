@@ -35,10 +35,12 @@ fn in_words_of_timm(config: &VitConfig, num_params: usize) -> Value {
             Activation::Gelu => "GELU",
             Activation::QuickGelu => "QuickGELU",
             Activation::GeluTanh => "GELUTanh",
+            Activation::Silu => "SiLU",
         },
         "global_pool": match config.global_pool {
             GlobalPool::Token => "token",
             GlobalPool::Avg => "avg",
+            GlobalPool::Map => "map",
         },
         "layer_scale": config.init_values.is_some(),
         "distilled": config.distilled,

@@ -181,7 +181,7 @@ impl Bench {
         };
         let saved = match self.model.config().global_pool {
             GlobalPool::Token => macs.last_block_saving,
-            GlobalPool::Avg => 0,
+            GlobalPool::Avg | GlobalPool::Map => 0,
         };
         gflop(macs.backbone + prompts - saved)
     }

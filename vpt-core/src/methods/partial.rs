@@ -1,11 +1,11 @@
-//! Partial fine-tuning: the last blocks and the norms behind them (Partial-k of Jia et al. 2022).
+//! Partial fine-tuning: the last blocks, and the norms and the pooling behind them (Partial-k of Jia et al. 2022).
 
 /// Whether the parameter is learned: when it belongs to one of the last `tuned` of `depth` blocks, or to
-/// a norm behind them.
+/// to what stands behind them.
 pub(super) fn tunes(name: &str, tuned: usize, depth: usize) -> bool {
     let mut parts = name.split('.');
     match parts.next() {
-        Some("norm" | "fc_norm") => true,
+        Some("norm" | "attn_pool" | "fc_norm") => true,
         Some("blocks") => parts
             .next()
             .and_then(|index| index.parse::<usize>().ok())
@@ -25,6 +25,7 @@ mod tests {
             "blocks.11.ls1.gamma",
             "norm.bias",
             "fc_norm.weight",
+            "attn_pool.latent",
         ];
         let frozen = [
             "blocks.9.mlp.fc1.bias",

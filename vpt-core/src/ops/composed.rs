@@ -1,7 +1,9 @@
 //! The operations from Burn's own: what runs off the CPU backend, and the oracle of the kernels' tests.
 
-use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
+use burn::tensor::{Tensor, s};
+
+use super::RotaryLayout;
 
 /// See [`super::layer_norm`].
 pub(super) fn layer_norm<const R: usize>(
@@ -52,4 +54,44 @@ pub(super) fn attention(qkv: Tensor<3>, prompts: Option<Tensor<3>>, heads: usize
     }
     let weights = softmax(q.matmul(k.swap_dims(2, 3)), 3);
     weights.matmul(v).swap_dims(1, 2).reshape([batch, rows, dim])
+}
+
+/// See [`super::rotary`].
+pub(super) fn rotary(
+    qkv: Tensor<3>,
+    cos: Tensor<2>,
+    sin: Tensor<2>,
+    first: usize,
+    heads: usize,
+    layout: RotaryLayout,
+) -> Tensor<3> {
+    let [batch, tokens, width] = qkv.dims();
+    let [patches, pairs] = cos.dims();
+    let (dim, end) = (width / 3, first + patches);
+    // The axis of the two partners of a pair, behind the heads.
+    let (shape, axis) = match layout {
+        RotaryLayout::Interleaved => ([batch, patches, 2 * heads, pairs, 2], 4),
+        RotaryLayout::Halves => ([batch, patches, 2 * heads, 2, pairs], 3),
+    };
+    let table = |x: Tensor<2>| match layout {
+        RotaryLayout::Interleaved => x.reshape([1, patches, 1, pairs, 1]),
+        RotaryLayout::Halves => x.reshape([1, patches, 1, 1, pairs]),
+    };
+    let (cos, sin) = (table(cos), table(sin));
+    let turned = qkv.clone().slice(s![.., first..end, ..2 * dim]).reshape(shape);
+    let (a, b) = (turned.clone().narrow(axis, 0, 1), turned.narrow(axis, 1, 1));
+    let pair = vec![
+        a.clone() * cos.clone() - b.clone() * sin.clone(),
+        b * cos + a * sin,
+    ];
+    let turned = Tensor::cat(pair, axis).reshape([batch, patches, 2 * dim]);
+    let values = qkv.clone().slice(s![.., first..end, 2 * dim..]);
+    let mut rows = vec![Tensor::cat(vec![turned, values], 2)];
+    if first > 0 {
+        rows.insert(0, qkv.clone().slice(s![.., ..first]));
+    }
+    if end < tokens {
+        rows.push(qkv.slice(s![.., end..]));
+    }
+    Tensor::cat(rows, 1)
 }

@@ -10,8 +10,8 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_e
 use burn::tensor::{Shape, Tensor, TensorData};
 
 use super::{
-    attention as attention_kernel, gelu as gelu_kernel, layer_norm as layer_norm_kernel,
-    linear as linear_kernel,
+    RotaryLayout, attention as attention_kernel, gelu as gelu_kernel, layer_norm as layer_norm_kernel,
+    linear as linear_kernel, rotary as rotary_kernel,
 };
 
 /// The operations of this module as a backend sees them. Shapes as in [`super`]; `prompts` may hold no token, `bias` no value.
@@ -35,6 +35,20 @@ pub(super) trait FusedOps: Backend {
         heads: usize,
         rows: usize,
     ) -> FloatTensor<Self>;
+    fn fused_rotary(
+        qkv: FloatTensor<Self>,
+        cos: FloatTensor<Self>,
+        sin: FloatTensor<Self>,
+        place: RotaryPlace,
+    ) -> FloatTensor<Self>;
+}
+
+/// What of a sequence is turned, and how.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RotaryPlace {
+    first: usize,
+    heads: usize,
+    layout: RotaryLayout,
 }
 
 /// `weight` is `[inputs, outputs]`, as Burn keeps it.
@@ -68,6 +82,24 @@ pub(super) fn attention(qkv: Tensor<3>, prompts: Option<Tensor<3>>, heads: usize
     let prompts = prompts.unwrap_or_else(|| Tensor::empty([1, 0, width], &qkv.device()));
     let out = Dispatch::fused_attention(qkv.into_dispatch(), prompts.into_dispatch(), heads, rows);
     Tensor::from_dispatch(out)
+}
+
+pub(super) fn rotary(
+    qkv: Tensor<3>,
+    cos: Tensor<2>,
+    sin: Tensor<2>,
+    first: usize,
+    heads: usize,
+    layout: RotaryLayout,
+) -> Tensor<3> {
+    let place = RotaryPlace { first, heads, layout };
+    let turned = Dispatch::fused_rotary(
+        qkv.into_dispatch(),
+        cos.into_dispatch(),
+        sin.into_dispatch(),
+        place,
+    );
+    Tensor::from_dispatch(turned)
 }
 
 /// The values of a contiguous tensor.
@@ -121,6 +153,30 @@ impl FusedOps for Flex {
     fn fused_attention(qkv: FlexTensor, prompts: FlexTensor, heads: usize, rows: usize) -> FlexTensor {
         attention_forward(&qkv.to_contiguous(), &prompts.to_contiguous(), heads, rows).0
     }
+
+    fn fused_rotary(qkv: FlexTensor, cos: FlexTensor, sin: FlexTensor, place: RotaryPlace) -> FlexTensor {
+        turned(&qkv, &cos.to_contiguous(), &sin.to_contiguous(), place, false)
+    }
+}
+
+fn turned(
+    qkv: &FlexTensor,
+    cos: &FlexTensor,
+    sin: &FlexTensor,
+    place: RotaryPlace,
+    back: bool,
+) -> FlexTensor {
+    let [_, tokens, width] = qkv.shape().dims();
+    let shape = rotary_kernel::Shape {
+        tokens,
+        dim: width / 3,
+        heads: place.heads,
+        first: place.first,
+        layout: place.layout,
+    };
+    let mut result = values(&qkv.to_contiguous()).to_vec();
+    rotary_kernel::turn(&mut result, &shape, values(cos), values(sin), back);
+    tensor(result, qkv.shape())
 }
 
 fn linear_forward(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor) -> FlexTensor {
@@ -294,6 +350,30 @@ impl Backward<Flex, 2> for AttentionGradient {
     }
 }
 
+#[derive(Debug)]
+struct RotaryGradient;
+
+/// What the turn keeps for its gradient: the angles.
+#[derive(Clone, Debug)]
+struct RotaryState {
+    cos: FlexTensor,
+    sin: FlexTensor,
+    place: RotaryPlace,
+}
+
+impl Backward<Flex, 1> for RotaryGradient {
+    type State = RotaryState;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [qkv] = ops.parents;
+        let dy = grads.consume::<Flex>(&ops.node);
+        let RotaryState { cos, sin, place } = ops.state;
+        if let Some(node) = qkv {
+            grads.register::<Flex>(node.id, turned(&dy, &cos, &sin, place, true));
+        }
+    }
+}
+
 impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
     fn fused_linear(
         x: FloatTensor<Self>,
@@ -380,6 +460,22 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
                 prep.finish(state, out)
             }
             OpsKind::UnTracked(prep) => prep.finish(out),
+        }
+    }
+
+    fn fused_rotary(
+        qkv: FloatTensor<Self>,
+        cos: FloatTensor<Self>,
+        sin: FloatTensor<Self>,
+        place: RotaryPlace,
+    ) -> FloatTensor<Self> {
+        let nodes = [qkv.node()];
+        let (cos, sin) = (cos.primitive().to_contiguous(), sin.primitive().to_contiguous());
+        let input = qkv.primitive();
+        let y = turned(input, &cos, &sin, place, false);
+        match RotaryGradient.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(RotaryState { cos, sin, place }, y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
         }
     }
 }

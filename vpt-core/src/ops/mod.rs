@@ -1,4 +1,4 @@
-//! Linear layers, layer norm, GELU and attention, each as one operation on the tape.
+//! Linear layers, layer norm, GELU, rotary embeddings and attention, each as one operation on the tape.
 //!
 //! On the CPU backend they run fused kernels with hand-written gradients, which keep only what the
 //! gradient needs (no score matrix, no intermediates of the norm). On other devices, and for other
@@ -14,12 +14,15 @@ mod fused;
 mod gelu;
 mod layer_norm;
 mod linear;
+mod rotary;
 mod vector_math;
 mod vectorised;
 
 use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::{DType, Device, Tensor};
+
+pub use rotary::RotaryLayout;
 
 /// Whether a tensor takes the fused kernels: float32 on the CPU backend.
 fn is_fused<const D: usize>(x: &Tensor<D>) -> bool {
@@ -77,6 +80,26 @@ pub fn attention(qkv: Tensor<3>, prompts: Option<Tensor<3>>, heads: usize, rows:
         fused::attention(qkv, prompts, heads, rows)
     } else {
         composed::attention(qkv, prompts, heads, rows)
+    }
+}
+
+/// Turns queries and keys of the tokens `first..first + patches` by their rotary embeddings, in every head.
+///
+/// # Shapes
+/// - `qkv`, output: `[batch, tokens, 3 * dim]`, queries, keys and values side by side
+/// - `cos`, `sin`: `[patches, dim / heads / 2]`
+pub fn rotary(
+    qkv: Tensor<3>,
+    cos: Tensor<2>,
+    sin: Tensor<2>,
+    first: usize,
+    heads: usize,
+    layout: RotaryLayout,
+) -> Tensor<3> {
+    if is_fused(&qkv) {
+        fused::rotary(qkv, cos, sin, first, heads, layout)
+    } else {
+        composed::rotary(qkv, cos, sin, first, heads, layout)
     }
 }
 

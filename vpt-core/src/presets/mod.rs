@@ -4,8 +4,8 @@
 
 mod timm_args;
 
-pub use timm_args::TimmArgs;
 pub(crate) use timm_args::{MOST, pair, pool_name};
+pub use timm_args::{RopeType, TimmArgs};
 
 use crate::weights::{BUILTIN, ModelConfig, nearest};
 use crate::{Activation, CoreError, GlobalPool, VitConfig};
@@ -38,10 +38,27 @@ enum Family {
     Clip,
     /// OpenAI's and early OpenCLIP towers: CLIP with quick GELU.
     ClipQuickGelu,
+    /// DINOv2's giant: LayerScale, gated MLP, with so many registers.
+    Dinov2Gated(usize),
+    /// DINOv3: rotary embeddings alone, four registers, LayerNorm before average pooling; some with a gated MLP.
+    Dinov3 {
+        /// Gated MLP.
+        gated: bool,
+        /// Biases of queries and values, all zero in the published weights.
+        qkv_bias: bool,
+    },
     /// EVA: average pooling, then LayerNorm.
     Eva,
+    /// EVA-02: gated MLP, learned and rotary embeddings.
+    Eva02,
+    /// EVA-02's larger models: a LayerNorm inside the MLP.
+    Eva02Norm,
+    /// EVA-02's CLIP towers: another inside the attention.
+    Eva02Clip,
     /// FlexiViT: class token without position embedding.
     Flexi,
+    /// SigLIP: no class token, attention pooling.
+    Siglip,
     /// SigLIP read by averaging: no class token, LayerNorm before pooling.
     SiglipGap,
     /// timm's own models with so many registers, no class token, average pooling.
@@ -59,7 +76,22 @@ const BASE: Size = Size(768, 12, 12, 4.0);
 const LARGE: Size = Size(1024, 24, 16, 4.0);
 const HUGE: Size = Size(1280, 32, 16, 4.0);
 const GIANT: Size = Size(1408, 40, 16, 48.0 / 11.0);
+const GIANT_GATED: Size = Size(1536, 40, 24, 2.666_67 * 2.0);
+const SO400M: Size = Size(1152, 27, 16, 3.7362);
 const GIGANTIC: Size = Size(1664, 48, 16, 64.0 / 13.0);
+
+const EVA02_RATIO: f64 = 4.0 * 2.0 / 3.0;
+const EVA02_BASE: Size = Size(768, 12, 12, EVA02_RATIO);
+const EVA02_LARGE: Size = Size(1024, 24, 16, EVA02_RATIO);
+
+const DINOV3: Family = dinov3(false, false);
+const DINOV3_QKVB: Family = dinov3(false, true);
+const DINOV3_GATED: Family = dinov3(true, false);
+const DINOV3_GATED_QKVB: Family = dinov3(true, true);
+
+const fn dinov3(gated: bool, qkv_bias: bool) -> Family {
+    Family::Dinov3 { gated, qkv_bias }
+}
 
 const fn entry(name: &'static str, family: Family, size: Size, patch: usize, image: usize) -> Preset {
     Preset {
@@ -71,7 +103,7 @@ const fn entry(name: &'static str, family: Family, size: Size, patch: usize, ima
     }
 }
 
-/// All named architectures (`timm/models/vision_transformer.py` and `deit.py`).
+/// All named architectures (`timm/models/vision_transformer.py`, `deit.py` and `eva.py`).
 #[rustfmt::skip]
 pub static PRESETS: &[Preset] = &[
     entry("vit_tiny_patch16_224", Family::Vit, TINY, 16, 224),
@@ -116,6 +148,19 @@ pub static PRESETS: &[Preset] = &[
     entry("vit_small_patch14_reg4_dinov2", Family::Dinov2Reg4, SMALL, 14, 518),
     entry("vit_base_patch14_reg4_dinov2", Family::Dinov2Reg4, BASE, 14, 518),
     entry("vit_large_patch14_reg4_dinov2", Family::Dinov2Reg4, LARGE, 14, 518),
+    entry("vit_giant_patch14_dinov2", Family::Dinov2Gated(0), GIANT_GATED, 14, 518),
+    entry("vit_giant_patch14_reg4_dinov2", Family::Dinov2Gated(4), GIANT_GATED, 14, 518),
+    entry("vit_small_patch16_dinov3", DINOV3, SMALL, 16, 224),
+    entry("vit_small_patch16_dinov3_qkvb", DINOV3_QKVB, SMALL, 16, 224),
+    entry("vit_small_plus_patch16_dinov3", DINOV3_GATED, SMALL, 16, 224),
+    entry("vit_small_plus_patch16_dinov3_qkvb", DINOV3_GATED_QKVB, SMALL, 16, 224),
+    entry("vit_base_patch16_dinov3", DINOV3, BASE, 16, 224),
+    entry("vit_base_patch16_dinov3_qkvb", DINOV3_QKVB, BASE, 16, 224),
+    entry("vit_large_patch16_dinov3", DINOV3, LARGE, 16, 224),
+    entry("vit_large_patch16_dinov3_qkvb", DINOV3_QKVB, LARGE, 16, 224),
+    entry("vit_huge_plus_patch16_dinov3", DINOV3_GATED, Size(1280, 32, 20, 4.0), 16, 224),
+    entry("vit_huge_plus_patch16_dinov3_qkvb", DINOV3_GATED_QKVB, Size(1280, 32, 20, 4.0), 16, 224),
+    entry("vit_7b_patch16_dinov3", DINOV3_GATED, Size(4096, 40, 32, 2.0), 16, 224),
     entry("vit_base_patch32_clip_224", Family::Clip, BASE, 32, 224),
     entry("vit_base_patch32_clip_256", Family::Clip, BASE, 32, 256),
     entry("vit_base_patch32_clip_384", Family::Clip, BASE, 32, 384),
@@ -134,9 +179,33 @@ pub static PRESETS: &[Preset] = &[
     entry("vit_huge_patch14_clip_quickgelu_224", Family::ClipQuickGelu, HUGE, 14, 224),
     entry("eva_large_patch14_196", Family::Eva, LARGE, 14, 196),
     entry("eva_large_patch14_336", Family::Eva, LARGE, 14, 336),
+    entry("eva_giant_patch14_224", Family::Eva, GIANT, 14, 224),
+    entry("eva_giant_patch14_336", Family::Eva, GIANT, 14, 336),
+    entry("eva_giant_patch14_560", Family::Eva, GIANT, 14, 560),
+    entry("eva02_tiny_patch14_224", Family::Eva02, Size(192, 12, 3, EVA02_RATIO), 14, 224),
+    entry("eva02_tiny_patch14_336", Family::Eva02, Size(192, 12, 3, EVA02_RATIO), 14, 336),
+    entry("eva02_small_patch14_224", Family::Eva02, Size(384, 12, 6, EVA02_RATIO), 14, 224),
+    entry("eva02_small_patch14_336", Family::Eva02, Size(384, 12, 6, EVA02_RATIO), 14, 336),
+    entry("eva02_base_patch14_224", Family::Eva02Norm, EVA02_BASE, 14, 224),
+    entry("eva02_base_patch14_448", Family::Eva02Norm, EVA02_BASE, 14, 448),
+    entry("eva02_large_patch14_224", Family::Eva02Norm, EVA02_LARGE, 14, 224),
+    entry("eva02_large_patch14_448", Family::Eva02Norm, EVA02_LARGE, 14, 448),
+    entry("eva02_base_patch16_clip_224", Family::Eva02Clip, EVA02_BASE, 16, 224),
+    entry("eva02_large_patch14_clip_224", Family::Eva02Clip, EVA02_LARGE, 14, 224),
+    entry("eva02_large_patch14_clip_336", Family::Eva02Clip, EVA02_LARGE, 14, 336),
     entry("flexivit_small", Family::Flexi, SMALL, 16, 240),
     entry("flexivit_base", Family::Flexi, BASE, 16, 240),
     entry("flexivit_large", Family::Flexi, LARGE, 16, 240),
+    entry("vit_base_patch32_siglip_256", Family::Siglip, BASE, 32, 256),
+    entry("vit_base_patch16_siglip_224", Family::Siglip, BASE, 16, 224),
+    entry("vit_base_patch16_siglip_256", Family::Siglip, BASE, 16, 256),
+    entry("vit_base_patch16_siglip_384", Family::Siglip, BASE, 16, 384),
+    entry("vit_base_patch16_siglip_512", Family::Siglip, BASE, 16, 512),
+    entry("vit_large_patch16_siglip_256", Family::Siglip, LARGE, 16, 256),
+    entry("vit_large_patch16_siglip_384", Family::Siglip, LARGE, 16, 384),
+    entry("vit_large_patch16_siglip_512", Family::Siglip, LARGE, 16, 512),
+    entry("vit_so400m_patch14_siglip_224", Family::Siglip, SO400M, 14, 224),
+    entry("vit_so400m_patch14_siglip_378", Family::Siglip, SO400M, 14, 378),
     entry("vit_base_patch16_siglip_gap_224", Family::SiglipGap, BASE, 16, 224),
     entry("vit_base_patch16_siglip_gap_256", Family::SiglipGap, BASE, 16, 256),
     entry("vit_base_patch16_siglip_gap_384", Family::SiglipGap, BASE, 16, 384),
@@ -208,12 +277,54 @@ impl Preset {
                 act: Activation::QuickGelu,
                 ..plain
             },
+            Family::Dinov2Gated(reg_tokens) => TimmArgs {
+                init_values: Some(1e-5),
+                gated_mlp: true,
+                act: Activation::Silu,
+                reg_tokens,
+                no_embed_class: reg_tokens > 0,
+                ..plain
+            },
+            Family::Dinov3 { gated, qkv_bias } => TimmArgs {
+                eva: true,
+                qkv_bias,
+                init_values: Some(1e-5),
+                gated_mlp: gated,
+                reg_tokens: 4,
+                abs_pos_embed: false,
+                rot_pos_embed: true,
+                rope_type: RopeType::Dinov3,
+                rope_temperature: 100.0,
+                norm_eps: 1e-5,
+                global_pool: GlobalPool::Avg,
+                fc_norm: Some(false),
+                ..plain
+            },
             Family::Eva => TimmArgs {
                 global_pool: GlobalPool::Avg,
                 ..plain
             },
+            Family::Eva02 | Family::Eva02Norm | Family::Eva02Clip => TimmArgs {
+                eva: true,
+                gated_mlp: true,
+                mlp_norm: self.family != Family::Eva02,
+                attn_norm: self.family == Family::Eva02Clip,
+                rot_pos_embed: true,
+                ref_feat_shape: Some([16; 2]),
+                global_pool: if self.family == Family::Eva02Clip {
+                    GlobalPool::Token
+                } else {
+                    GlobalPool::Avg
+                },
+                ..plain
+            },
             Family::Flexi => TimmArgs {
                 no_embed_class: true,
+                ..plain
+            },
+            Family::Siglip => TimmArgs {
+                class_token: false,
+                global_pool: GlobalPool::Map,
                 ..plain
             },
             Family::SiglipGap => TimmArgs {
@@ -247,7 +358,7 @@ pub fn preset(name: &str) -> Option<VitConfig> {
 pub(crate) fn closest_preset(args: &TimmArgs) -> &'static Preset {
     let differences = |preset: &&Preset| {
         let of_preset = preset.timm_args();
-        let hidden = of_preset.distilled != args.distilled;
+        let hidden = !of_preset.is_same_class(args);
         let eps = of_preset.norm_eps != args.norm_eps;
         (hidden, eps, of_preset.model_args_of(args).len())
     };

@@ -1,11 +1,12 @@
-//! [`TimmArgs`]: the arguments of timm's `VisionTransformer`, as presets imply and config.json overrides
-//! them.
+//! [`TimmArgs`]: the arguments of timm's `VisionTransformer` and `Eva`, as presets imply and config.json
+//! overrides them.
 
 use serde_json::{Map, Value, json};
 
-use crate::{Activation, GlobalPool, VitConfig};
+use crate::{Activation, GlobalPool, Rope, VitConfig};
 
-/// Arguments of `timm.models.vision_transformer.VisionTransformer` (and of DeiT's distilled variant).
+/// Arguments of `timm.models.vision_transformer.VisionTransformer` (and of DeiT's distilled variant), and of
+/// `timm.models.eva.Eva`, which calls some of them otherwise.
 ///
 /// They differ from [`VitConfig`] in that some properties follow from others there: the final norm moves
 /// behind the pooling with average pooling, and a norm before the blocks takes the bias from the patches.
@@ -23,14 +24,30 @@ pub struct TimmArgs {
     pub depth: usize,
     /// Attention heads.
     pub num_heads: usize,
-    /// Hidden width of the MLP over `embed_dim`.
+    /// Outputs of the MLP's first layer over `embed_dim`; in `Eva`, of each half of a gated one.
     pub mlp_ratio: f64,
+    /// Gated MLP: `mlp_layer` is `SwiGLUPacked`, or `swiglu_mlp`.
+    pub gated_mlp: bool,
+    /// LayerNorm before the MLP's second layer.
+    pub mlp_norm: bool,
+    /// LayerNorm before the attention's projection.
+    pub attn_norm: bool,
     /// Bias of the query/key/value projection.
     pub qkv_bias: bool,
     /// Class token.
     pub class_token: bool,
     /// Register tokens.
     pub reg_tokens: usize,
+    /// Learned position embeddings.
+    pub abs_pos_embed: bool,
+    /// Rotary position embeddings, of `rope_type`.
+    pub rot_pos_embed: bool,
+    /// Which rotary embeddings.
+    pub rope_type: RopeType,
+    /// Ratio of the slowest to the fastest turn.
+    pub rope_temperature: f64,
+    /// The grid that axial rotary embeddings are stretched to.
+    pub ref_feat_shape: Option<[usize; 2]>,
     /// Position embeddings for the patches only.
     pub no_embed_class: bool,
     /// LayerNorm before the blocks.
@@ -51,6 +68,17 @@ pub struct TimmArgs {
     pub drop_path: f64,
     /// Distillation token; part of the architecture's name, no argument.
     pub distilled: bool,
+    /// The class is `Eva`, not `VisionTransformer`; part of the architecture's name, no argument.
+    pub eva: bool,
+}
+
+/// timm's `rope_type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RopeType {
+    /// `cat`: [`Rope::Axial`].
+    Cat,
+    /// `dinov3`: [`Rope::Dinov3`].
+    Dinov3,
 }
 
 impl Default for TimmArgs {
@@ -64,9 +92,17 @@ impl Default for TimmArgs {
             depth: 12,
             num_heads: 12,
             mlp_ratio: 4.0,
+            gated_mlp: false,
+            mlp_norm: false,
+            attn_norm: false,
             qkv_bias: true,
             class_token: true,
             reg_tokens: 0,
+            abs_pos_embed: true,
+            rot_pos_embed: false,
+            rope_type: RopeType::Cat,
+            rope_temperature: 10_000.0,
+            ref_feat_shape: None,
             no_embed_class: false,
             pre_norm: false,
             init_values: None,
@@ -77,6 +113,7 @@ impl Default for TimmArgs {
             final_norm: true,
             drop_path: 0.0,
             distilled: false,
+            eva: false,
         }
     }
 }
@@ -92,7 +129,12 @@ const IGNORED: &[&str] = &[
     "patch_drop_rate",
     "pos_drop_rate",
     "proj_drop_rate",
+    "qkv_fused",
+    "rope_jitter_coords",
+    "rope_rescale_coords",
+    "rope_shift_coords",
     "strict_img_size",
+    "swiglu_align_to",
     "weight_init",
 ];
 
@@ -100,7 +142,7 @@ impl TimmArgs {
     /// Sets the argument `key` from JSON.
     ///
     /// # Errors
-    /// What was expected, when the key or the value is not one that timm's plain Vision Transformer has.
+    /// What was expected, when the key or the value is not one that timm's `VisionTransformer` or `Eva` has.
     pub fn set(&mut self, key: &str, value: &Value) -> Result<(), String> {
         match key {
             "img_size" => self.img_size = pair(value)?,
@@ -110,22 +152,36 @@ impl TimmArgs {
             "depth" => self.depth = up_to(value, 1, 1024)?,
             "num_heads" => self.num_heads = count(value)?,
             "mlp_ratio" => self.mlp_ratio = positive(value).and_then(at_most_1024)?,
+            "mlp_layer" => self.gated_mlp = gated(value)?,
+            "swiglu_mlp" => self.gated_mlp = flag(value)?,
+            "scale_mlp" | "scale_mlp_norm" => self.mlp_norm = flag(value)?,
+            "scale_attn_inner" | "scale_attn_norm" => self.attn_norm = flag(value)?,
             "qkv_bias" => self.qkv_bias = flag(value)?,
             "class_token" => self.class_token = flag(value)?,
-            "reg_tokens" => self.reg_tokens = up_to(value, 0, 1024)?,
+            "use_abs_pos_emb" => self.abs_pos_embed = flag(value)?,
+            "use_rot_pos_emb" => self.rot_pos_embed = flag(value)?,
+            "rope_type" => self.rope_type = rope_type(value)?,
+            "rope_temperature" => self.rope_temperature = positive(value)?,
+            "ref_feat_shape" => self.ref_feat_shape = optional(value, pair)?,
+            "reg_tokens" | "num_reg_tokens" => self.reg_tokens = up_to(value, 0, 1024)?,
             "no_embed_class" => self.no_embed_class = flag(value)?,
-            "pre_norm" => self.pre_norm = flag(value)?,
+            "pre_norm" | "use_pre_transformer_norm" => self.pre_norm = flag(value)?,
             "init_values" => self.init_values = optional(value, positive)?,
             "act_layer" => self.act = activation(value)?,
             "norm_eps" => self.norm_eps = positive(value)?,
             "global_pool" => self.global_pool = pool(value)?,
-            "fc_norm" => self.fc_norm = optional(value, flag)?,
+            "fc_norm" | "use_fc_norm" => self.fc_norm = optional(value, flag)?,
             "final_norm" => self.final_norm = flag(value)?,
             "drop_path_rate" => self.drop_path = fraction(value)?,
             _ if IGNORED.contains(&key) => {}
-            _ => return Err("an argument of timm's plain `VisionTransformer`".into()),
+            _ => return Err("an argument of timm's `VisionTransformer` or `Eva` that is built here".into()),
         }
         Ok(())
+    }
+
+    /// Whether both are for the same class of timm, whose name a config.json gives.
+    pub fn is_same_class(&self, other: &Self) -> bool {
+        (self.distilled, self.eva) == (other.distilled, other.eva)
     }
 
     /// The arguments in which `other` differs from `self`, as `model_args` of a config.json.
@@ -149,19 +205,41 @@ impl TimmArgs {
             ("mlp_ratio", json!(self.mlp_ratio)),
             ("qkv_bias", json!(self.qkv_bias)),
             ("class_token", json!(self.class_token)),
-            ("reg_tokens", json!(self.reg_tokens)),
             ("no_embed_class", json!(self.no_embed_class)),
-            ("pre_norm", json!(self.pre_norm)),
             ("init_values", json!(self.init_values)),
             ("act_layer", json!(activation_name(self.act))),
             ("norm_eps", json!(self.norm_eps)),
             ("global_pool", json!(pool_name(self.global_pool))),
-            ("fc_norm", json!(self.fc_norm)),
-            ("final_norm", json!(self.final_norm)),
             ("drop_path_rate", json!(self.drop_path)),
         ];
+        let of_class = if self.eva {
+            vec![
+                ("swiglu_mlp", json!(self.gated_mlp)),
+                ("scale_mlp", json!(self.mlp_norm)),
+                ("scale_attn_inner", json!(self.attn_norm)),
+                ("use_abs_pos_emb", json!(self.abs_pos_embed)),
+                ("use_rot_pos_emb", json!(self.rot_pos_embed)),
+                ("rope_type", json!(rope_name(self.rope_type))),
+                ("rope_temperature", json!(self.rope_temperature)),
+                ("ref_feat_shape", json!(self.ref_feat_shape)),
+                ("num_reg_tokens", json!(self.reg_tokens)),
+                ("use_pre_transformer_norm", json!(self.pre_norm)),
+                ("use_fc_norm", json!(self.fc_norm)),
+            ]
+        } else {
+            vec![
+                ("mlp_layer", json!(if self.gated_mlp { GATED } else { "Mlp" })),
+                ("scale_mlp_norm", json!(self.mlp_norm)),
+                ("scale_attn_norm", json!(self.attn_norm)),
+                ("reg_tokens", json!(self.reg_tokens)),
+                ("pre_norm", json!(self.pre_norm)),
+                ("fc_norm", json!(self.fc_norm)),
+                ("final_norm", json!(self.final_norm)),
+            ]
+        };
         fields
             .into_iter()
+            .chain(of_class)
             .map(|(key, value)| (key.to_owned(), value))
             .collect()
     }
@@ -169,6 +247,8 @@ impl TimmArgs {
     /// The model that timm builds from these arguments.
     pub fn resolve(&self) -> VitConfig {
         let fc_norm = self.fc_norm.unwrap_or(self.global_pool == GlobalPool::Avg);
+        let fc1 = (self.embed_dim as f64 * self.mlp_ratio) as usize;
+        let halved = self.eva && self.gated_mlp;
         VitConfig {
             img_size: self.img_size,
             patch_size: self.patch_size,
@@ -176,15 +256,32 @@ impl TimmArgs {
             embed_dim: self.embed_dim,
             depth: self.depth,
             num_heads: self.num_heads,
-            mlp_ratio: self.mlp_ratio,
+            mlp_ratio: if halved {
+                VitConfig::mlp_ratio_of(2 * fc1, self.embed_dim)
+            } else {
+                self.mlp_ratio
+            },
+            gated_mlp: self.gated_mlp,
+            mlp_norm: self.mlp_norm,
+            attn_norm: self.attn_norm,
             qkv_bias: self.qkv_bias,
             class_token: self.class_token,
             reg_tokens: self.reg_tokens,
+            pos_embed: self.abs_pos_embed,
+            rope: self.rot_pos_embed.then_some(match self.rope_type {
+                RopeType::Cat => Rope::Axial {
+                    ref_grid: self.ref_feat_shape,
+                    temperature: self.rope_temperature,
+                },
+                RopeType::Dinov3 => Rope::Dinov3 {
+                    temperature: self.rope_temperature,
+                },
+            }),
             no_embed_class: self.no_embed_class,
             pre_norm: self.pre_norm,
             patch_bias: !self.pre_norm,
             init_values: self.init_values,
-            act: self.act,
+            act: if halved { Activation::Silu } else { self.act },
             norm_eps: self.norm_eps,
             global_pool: self.global_pool,
             fc_norm: self.final_norm && fc_norm,
@@ -197,6 +294,9 @@ impl TimmArgs {
     /// The arguments from which timm builds `config`; None for a combination that timm's class cannot make.
     pub fn of(config: &VitConfig) -> Option<Self> {
         let implied = config.global_pool == GlobalPool::Avg;
+        let eva = config.rope.is_some() || !config.pos_embed;
+        let halved = eva && config.gated_mlp;
+        let rope = RopeArgs::of(config.rope);
         let args = Self {
             img_size: config.img_size,
             patch_size: config.patch_size,
@@ -204,14 +304,27 @@ impl TimmArgs {
             embed_dim: config.embed_dim,
             depth: config.depth,
             num_heads: config.num_heads,
-            mlp_ratio: config.mlp_ratio,
+            mlp_ratio: if halved {
+                VitConfig::mlp_ratio_of(config.mlp_hidden(), config.embed_dim)
+            } else {
+                config.mlp_ratio
+            },
+            gated_mlp: config.gated_mlp,
+            mlp_norm: config.mlp_norm,
+            attn_norm: config.attn_norm,
             qkv_bias: config.qkv_bias,
             class_token: config.class_token,
             reg_tokens: config.reg_tokens,
+            abs_pos_embed: config.pos_embed,
+            rot_pos_embed: config.rope.is_some(),
+            rope_type: rope.kind,
+            rope_temperature: rope.temperature,
+            ref_feat_shape: rope.ref_feat_shape,
             no_embed_class: config.no_embed_class,
             pre_norm: config.pre_norm,
             init_values: config.init_values,
-            act: config.act,
+            // A gated MLP of `Eva` has SiLU whatever the argument says.
+            act: if halved { Activation::Gelu } else { config.act },
             norm_eps: config.norm_eps,
             global_pool: config.global_pool,
             fc_norm: (config.fc_norm != implied && (config.fc_norm || config.final_norm))
@@ -219,8 +332,48 @@ impl TimmArgs {
             final_norm: config.final_norm || config.fc_norm,
             drop_path: config.drop_path,
             distilled: config.distilled,
+            eva,
         };
         (args.resolve() == *config).then_some(args)
+    }
+}
+
+/// timm's arguments of a rotary embedding.
+struct RopeArgs {
+    kind: RopeType,
+    temperature: f64,
+    ref_feat_shape: Option<[usize; 2]>,
+}
+
+impl RopeArgs {
+    /// Those of `rope`, the defaults for none.
+    fn of(rope: Option<Rope>) -> Self {
+        let TimmArgs {
+            rope_type: kind,
+            rope_temperature: temperature,
+            ref_feat_shape,
+            ..
+        } = TimmArgs::default();
+        match rope {
+            None => Self {
+                kind,
+                temperature,
+                ref_feat_shape,
+            },
+            Some(Rope::Axial {
+                ref_grid,
+                temperature,
+            }) => Self {
+                kind: RopeType::Cat,
+                temperature,
+                ref_feat_shape: ref_grid,
+            },
+            Some(Rope::Dinov3 { temperature }) => Self {
+                kind: RopeType::Dinov3,
+                temperature,
+                ref_feat_shape: None,
+            },
+        }
     }
 }
 
@@ -283,12 +436,39 @@ fn optional<T>(value: &Value, read: fn(&Value) -> Result<T, String>) -> Result<O
     }
 }
 
+/// timm's class of a gated MLP. timm takes it as a Python object, which no file can hold: the name is our addition.
+const GATED: &str = "SwiGLUPacked";
+
+fn gated(value: &Value) -> Result<bool, String> {
+    match value.as_str() {
+        Some(GATED) => Ok(true),
+        Some("Mlp") => Ok(false),
+        _ => Err(format!("`Mlp` or `{GATED}`")),
+    }
+}
+
+fn rope_type(value: &Value) -> Result<RopeType, String> {
+    match value.as_str() {
+        Some("cat") => Ok(RopeType::Cat),
+        Some("dinov3") => Ok(RopeType::Dinov3),
+        _ => Err("`cat` or `dinov3`".into()),
+    }
+}
+
+fn rope_name(rope: RopeType) -> &'static str {
+    match rope {
+        RopeType::Cat => "cat",
+        RopeType::Dinov3 => "dinov3",
+    }
+}
+
 fn activation(value: &Value) -> Result<Activation, String> {
     match value.as_str() {
         Some("gelu") => Ok(Activation::Gelu),
         Some("quick_gelu") => Ok(Activation::QuickGelu),
         Some("gelu_tanh") => Ok(Activation::GeluTanh),
-        _ => Err("`gelu`, `quick_gelu` or `gelu_tanh`".into()),
+        Some("silu") => Ok(Activation::Silu),
+        _ => Err("`gelu`, `quick_gelu`, `gelu_tanh` or `silu`".into()),
     }
 }
 
@@ -297,14 +477,16 @@ fn activation_name(act: Activation) -> &'static str {
         Activation::Gelu => "gelu",
         Activation::QuickGelu => "quick_gelu",
         Activation::GeluTanh => "gelu_tanh",
+        Activation::Silu => "silu",
     }
 }
 
-/// timm's name of a pooling, `token` or `avg`.
+/// timm's name of a pooling.
 pub(crate) fn pool_name(pool: GlobalPool) -> &'static str {
     match pool {
         GlobalPool::Token => "token",
         GlobalPool::Avg => "avg",
+        GlobalPool::Map => "map",
     }
 }
 
@@ -312,7 +494,8 @@ fn pool(value: &Value) -> Result<GlobalPool, String> {
     match value.as_str() {
         Some("token") => Ok(GlobalPool::Token),
         Some("avg") => Ok(GlobalPool::Avg),
-        _ => Err("`token` or `avg`".into()),
+        Some("map") => Ok(GlobalPool::Map),
+        _ => Err("`token`, `avg` or `map`".into()),
     }
 }
 
@@ -376,12 +559,18 @@ mod tests {
             ("mlp_ratio", json!(1e9), "a number up to 1024"),
             ("patch_size", json!([1, 2, 3]), "one integer or [height, width]"),
             ("mlp_ratio", json!("4"), "a positive number"),
-            ("act_layer", json!("silu"), "`gelu`, `quick_gelu` or `gelu_tanh`"),
-            ("global_pool", json!("map"), "`token` or `avg`"),
+            (
+                "act_layer",
+                json!("relu"),
+                "`gelu`, `quick_gelu`, `gelu_tanh` or `silu`",
+            ),
+            ("global_pool", json!("max"), "`token`, `avg` or `map`"),
+            ("rope_type", json!("mixed"), "`cat` or `dinov3`"),
+            ("mlp_layer", json!("GluMlp"), "`Mlp` or `SwiGLUPacked`"),
             (
                 "qk_norm",
                 json!(true),
-                "an argument of timm's plain `VisionTransformer`",
+                "an argument of timm's `VisionTransformer` or `Eva` that is built here",
             ),
         ] {
             assert_eq!(args.set(key, &value).unwrap_err(), expected, "{key}");

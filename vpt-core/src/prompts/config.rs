@@ -200,6 +200,7 @@ impl PromptConfig {
         let end = num_tokens + self.num_tokens;
         match (self.pool, own) {
             (PromptPool::Original, Readout::First(count)) => Readout::First(count),
+            (PromptPool::Original, Readout::Map(range)) => Readout::Map(range),
             (PromptPool::Original, Readout::Mean(_)) | (PromptPool::ImagePrompt, _) => {
                 Readout::Mean(num_prefix..end)
             }

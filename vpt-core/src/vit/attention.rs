@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 
-use super::{VitConfig, linear};
+use super::{LayerNorm, Rotary, VitConfig, linear};
 use crate::ops;
 
 /// Multi-head self-attention with one fused query/key/value product, timm's `Attention`.
@@ -15,18 +15,26 @@ use crate::ops;
 pub struct Attention {
     /// Queries, keys and values of all heads, `[D → 3 D]`.
     pub qkv: Linear,
+    /// Before the projection (EVA-02's CLIP towers).
+    pub norm: Option<LayerNorm>,
     /// Output projection `[D → D]`.
     pub proj: Linear,
+    /// Turns queries and keys of the patches; prompts have no place in the image and are not turned.
+    rope: Option<Rotary>,
     num_heads: usize,
 }
 
 impl Attention {
     /// An attention whose parameters are to be loaded.
-    pub fn new(config: &VitConfig, device: &Device) -> Self {
+    pub fn new(config: &VitConfig, rope: Option<Rotary>, device: &Device) -> Self {
         let dim = config.embed_dim;
         Self {
             qkv: linear(dim, 3 * dim, config.qkv_bias, device),
+            norm: config
+                .attn_norm
+                .then(|| LayerNorm::new(dim, config.norm_eps, device)),
             proj: linear(dim, dim, true, device),
+            rope,
             num_heads: config.num_heads,
         }
     }
@@ -40,7 +48,16 @@ impl Attention {
     pub fn forward(&self, x: Tensor<3>, prompts: Option<Tensor<3>>, rows: Option<usize>) -> Tensor<3> {
         let rows = rows.unwrap_or(x.dims()[1]);
         let prompts = prompts.map(|prompts| ops::linear(prompts, &self.qkv));
-        let mixed = ops::attention(ops::linear(x, &self.qkv), prompts, self.num_heads, rows);
+        let qkv = ops::linear(x, &self.qkv);
+        let qkv = match &self.rope {
+            Some(rope) => rope.forward(qkv, self.num_heads),
+            None => qkv,
+        };
+        let mixed = ops::attention(qkv, prompts, self.num_heads, rows);
+        let mixed = match &self.norm {
+            Some(norm) => norm.forward(mixed),
+            None => mixed,
+        };
         ops::linear(mixed, &self.proj)
     }
 }

@@ -13,6 +13,8 @@ pub enum Activation {
     QuickGelu,
     /// GELU with the tanh approximation.
     GeluTanh,
+    /// `x · sigmoid(x)`; with a gated MLP, SwiGLU.
+    Silu,
 }
 
 /// What the head reads, timm's `global_pool`.
@@ -24,6 +26,28 @@ pub enum GlobalPool {
     Token,
     /// The mean over all tokens but the prefix (class, distillation and register tokens).
     Avg,
+    /// Attention pooling: a learned query over all tokens (SigLIP; timm's `AttentionPoolLatent`).
+    Map,
+}
+
+/// Rotary position embedding: queries and keys of the patches are turned by angles that grow with the patch's place
+/// (RoFormer, Su et al. 2021; in two dimensions as timm's `RotaryEmbeddingCat` and `RotaryEmbeddingDinoV3`).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Rope {
+    /// EVA-02: whole steps from patch to patch, stretched to `ref_grid` (rows, columns) at other image sizes;
+    /// neighbouring channels are turned together.
+    Axial {
+        /// The grid of the pretraining, none for steps of one whatever the image size.
+        ref_grid: Option<[usize; 2]>,
+        /// Ratio of the slowest to the fastest turn.
+        temperature: f64,
+    },
+    /// DINOv3: the image spans -1 to 1 whatever its size; channels half a head apart are turned together.
+    Dinov3 {
+        /// Ratio of the slowest to the fastest turn.
+        temperature: f64,
+    },
 }
 
 /// Hyper-parameters of a Vision Transformer in timm's vocabulary (`timm.models.vision_transformer`).
@@ -45,14 +69,25 @@ pub struct VitConfig {
     pub depth: usize,
     /// Attention heads; divides `embed_dim`.
     pub num_heads: usize,
-    /// Hidden width of the MLP as a multiple of `embed_dim`.
+    /// Outputs of the MLP's first layer as a multiple of `embed_dim`; a gated MLP halves them.
     pub mlp_ratio: f64,
+    /// Whether the MLP is gated: its first layer makes gates and values side by side, `act(gate) · value` goes on
+    /// (Shazeer 2020; DINOv2 giant, EVA-02).
+    pub gated_mlp: bool,
+    /// Whether a LayerNorm stands before the MLP's second layer (EVA-02).
+    pub mlp_norm: bool,
+    /// Whether a LayerNorm stands before the attention's projection (EVA-02's CLIP towers).
+    pub attn_norm: bool,
     /// Whether the fused query/key/value projection has a bias.
     pub qkv_bias: bool,
     /// Whether the sequence begins with a class token.
     pub class_token: bool,
     /// Number of register tokens (DINOv2 with registers).
     pub reg_tokens: usize,
+    /// Whether there are learned position embeddings (DINOv3 has none).
+    pub pos_embed: bool,
+    /// Rotary position embedding; `None` leaves it out.
+    pub rope: Option<Rope>,
     /// Whether `pos_embed` covers the patches only (DeiT-3, DINOv2 with registers).
     pub no_embed_class: bool,
     /// Whether a LayerNorm stands before the first block (CLIP).
@@ -87,9 +122,14 @@ impl Default for VitConfig {
             depth: 12,
             num_heads: 3,
             mlp_ratio: 4.0,
+            gated_mlp: false,
+            mlp_norm: false,
+            attn_norm: false,
             qkv_bias: true,
             class_token: true,
             reg_tokens: 0,
+            pos_embed: true,
+            rope: None,
             no_embed_class: false,
             pre_norm: false,
             patch_bias: true,
@@ -131,16 +171,20 @@ impl VitConfig {
 
     /// Prefix tokens that own a row of `pos_embed`.
     pub fn num_embedded_prefix_tokens(&self) -> usize {
-        if self.no_embed_class {
+        if self.no_embed_class || !self.pos_embed {
             0
         } else {
             self.num_prefix_tokens()
         }
     }
 
-    /// Rows of `pos_embed`.
+    /// Rows of `pos_embed`; 0 for a model without.
     pub fn num_pos_embed_tokens(&self) -> usize {
-        self.num_embedded_prefix_tokens() + self.num_patches()
+        if self.pos_embed {
+            self.num_embedded_prefix_tokens() + self.num_patches()
+        } else {
+            0
+        }
     }
 
     /// Width of one attention head.
@@ -148,9 +192,28 @@ impl VitConfig {
         self.embed_dim / self.num_heads
     }
 
-    /// Hidden width of the MLP.
-    pub fn mlp_hidden(&self) -> usize {
+    /// Outputs of the MLP's first layer.
+    pub fn mlp_fc1(&self) -> usize {
         (self.embed_dim as f64 * self.mlp_ratio) as usize
+    }
+
+    /// Inputs of the MLP's second layer.
+    pub fn mlp_hidden(&self) -> usize {
+        if self.gated_mlp {
+            self.mlp_fc1() / 2
+        } else {
+            self.mlp_fc1()
+        }
+    }
+
+    /// The `mlp_ratio` with which `embed_dim` gives `fc1` outputs, whichever way the division rounds.
+    pub fn mlp_ratio_of(fc1: usize, embed_dim: usize) -> f64 {
+        let ratio = fc1 as f64 / embed_dim as f64;
+        if (embed_dim as f64 * ratio) as usize == fc1 {
+            ratio
+        } else {
+            (fc1 as f64 + 0.5) / embed_dim as f64
+        }
     }
 
     /// Values in one flattened patch, `channels · patch height · patch width`.

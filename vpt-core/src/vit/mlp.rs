@@ -2,21 +2,25 @@
 
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::activation::{gelu_approximate, sigmoid};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::activation::{gelu_approximate, sigmoid, silu};
+use burn::tensor::{Device, Tensor, s};
 
-use super::{Activation, VitConfig, linear};
+use super::{Activation, LayerNorm, VitConfig, linear};
 use crate::ops;
 
-/// Two linear layers with an activation between them, timm's `Mlp`.
+/// Two linear layers with an activation between them, timm's `Mlp`; gated, timm's `GluMlp` with the gate first
+/// (`SwiGLUPacked`).
 #[derive(Module, Debug)]
 pub struct Mlp {
-    /// `[D → hidden]`.
+    /// `[D → hidden]`; gated `[D → 2 hidden]`, gates and values side by side.
     pub fc1: Linear,
+    /// Before the second layer (EVA-02).
+    pub norm: Option<LayerNorm>,
     /// `[hidden → D]`.
     pub fc2: Linear,
     #[module(skip)]
     act: Activation,
+    gated: bool,
 }
 
 impl Mlp {
@@ -24,15 +28,30 @@ impl Mlp {
     pub fn new(config: &VitConfig, device: &Device) -> Self {
         let (dim, hidden) = (config.embed_dim, config.mlp_hidden());
         Self {
-            fc1: linear(dim, hidden, true, device),
+            fc1: linear(dim, config.mlp_fc1(), true, device),
+            norm: config
+                .mlp_norm
+                .then(|| LayerNorm::new(hidden, config.norm_eps, device)),
             fc2: linear(hidden, dim, true, device),
             act: config.act,
+            gated: config.gated_mlp,
         }
     }
 
     /// `[batch, tokens, D] → [batch, tokens, D]`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        ops::linear(self.act.forward(ops::linear(x, &self.fc1)), &self.fc2)
+        let hidden = ops::linear(x, &self.fc1);
+        let hidden = if self.gated {
+            let [gate, value] = halves(hidden);
+            self.act.forward(gate) * value
+        } else {
+            self.act.forward(hidden)
+        };
+        let hidden = match &self.norm {
+            Some(norm) => norm.forward(hidden),
+            None => hidden,
+        };
+        ops::linear(hidden, &self.fc2)
     }
 }
 
@@ -43,6 +62,13 @@ impl Activation {
             Self::Gelu => ops::gelu(x),
             Self::QuickGelu => x.clone() * sigmoid(x * 1.702),
             Self::GeluTanh => gelu_approximate(x),
+            Self::Silu => silu(x),
         }
     }
+}
+
+/// `[batch, tokens, 2 W]` as two of `[batch, tokens, W]`.
+fn halves(x: Tensor<3>) -> [Tensor<3>; 2] {
+    let half = x.dims()[2] / 2;
+    [x.clone().slice(s![.., .., ..half]), x.slice(s![.., .., half..])]
 }

@@ -1,6 +1,7 @@
 //! The Vision Transformer, in timm's layout and names.
 
 mod attention;
+mod attention_pool;
 mod block;
 mod config;
 mod drop_path;
@@ -10,6 +11,7 @@ mod mlp;
 mod patch_embed;
 mod pos_embed;
 mod readout;
+mod rotary;
 mod vision_transformer;
 
 use burn::module::{Initializer, Param};
@@ -17,8 +19,9 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 
 pub use attention::Attention;
+pub use attention_pool::AttentionPool;
 pub use block::{Block, BlockOptions};
-pub use config::{Activation, GlobalPool, VitConfig};
+pub use config::{Activation, GlobalPool, Rope, VitConfig};
 pub use drop_path::DropPath;
 pub(crate) use drop_path::inverted_dropout;
 pub use layer_norm::LayerNorm;
@@ -27,6 +30,7 @@ pub use mlp::Mlp;
 pub use patch_embed::PatchEmbed;
 pub use pos_embed::{PosEmbedResampling, resample_pos_embed};
 pub use readout::Readout;
+pub use rotary::Rotary;
 pub use vision_transformer::{DropPathFactors, VisionTransformer};
 
 /// A parameter that holds no memory until it is loaded.

@@ -9,6 +9,8 @@ pub enum Readout {
     First(usize),
     /// The mean over a range of tokens.
     Mean(Range<usize>),
+    /// The model's attention pooling over a range of tokens.
+    Map(Range<usize>),
 }
 
 impl Readout {
@@ -16,7 +18,7 @@ impl Readout {
     pub fn rows(&self) -> Option<usize> {
         match self {
             Self::First(count) => Some(*count),
-            Self::Mean(_) => None,
+            Self::Mean(_) | Self::Map(_) => None,
         }
     }
 
@@ -24,7 +26,7 @@ impl Readout {
     pub fn reads_from(&self, position: usize) -> bool {
         match self {
             Self::First(count) => *count > position,
-            Self::Mean(range) => range.end > position,
+            Self::Mean(range) | Self::Map(range) => range.end > position,
         }
     }
 
@@ -32,7 +34,7 @@ impl Readout {
     pub fn width(&self) -> usize {
         match self {
             Self::First(count) => *count,
-            Self::Mean(_) => 1,
+            Self::Mean(_) | Self::Map(_) => 1,
         }
     }
 }

@@ -5,8 +5,8 @@ use burn::tensor::{Device, Tensor, TensorData, s};
 use rand_pcg::Pcg64;
 
 use super::{
-    Block, BlockOptions, GlobalPool, LayerNorm, PatchEmbed, PosEmbedResampling, Readout, VitConfig,
-    placeholder,
+    AttentionPool, Block, BlockOptions, GlobalPool, LayerNorm, PatchEmbed, PosEmbedResampling, Readout,
+    Rotary, VitConfig, placeholder,
 };
 use crate::CoreError;
 
@@ -24,14 +24,16 @@ pub struct VisionTransformer {
     pub dist_token: Option<Param<Tensor<3>>>,
     /// Register tokens `[1, R, D]`.
     pub reg_token: Option<Param<Tensor<3>>>,
-    /// Position embedding `[1, rows, D]` of the image size the weights were trained for.
-    pub pos_embed: Param<Tensor<3>>,
+    /// Position embedding `[1, rows, D]` of the image size the weights were trained for (DINOv3 has none).
+    pub pos_embed: Option<Param<Tensor<3>>>,
     /// Before the first block (CLIP).
     pub norm_pre: Option<LayerNorm>,
     /// The blocks.
     pub blocks: Vec<Block>,
     /// After the last block.
     pub norm: Option<LayerNorm>,
+    /// Pooling by attention (SigLIP).
+    pub attn_pool: Option<AttentionPool>,
     /// After the pooling.
     pub fc_norm: Option<LayerNorm>,
     /// `[patches, trained patches]`, none at the trained image size.
@@ -58,20 +60,24 @@ impl VisionTransformer {
         }
         let dim = config.embed_dim;
         let norm = |wanted: bool| wanted.then(|| LayerNorm::new(dim, config.norm_eps, device));
+        let rope = config
+            .rope
+            .map(|rope| Rotary::new(rope, config, config.grid_for(image_size), device));
         let token = |count: usize| (count > 0).then(|| placeholder([1, count, dim], device));
         Ok(Self {
             patch_embed: PatchEmbed::new(config, device),
             cls_token: token(config.class_token.into()),
             dist_token: token(config.distilled.into()),
             reg_token: token(config.reg_tokens),
-            pos_embed: placeholder([1, config.num_pos_embed_tokens(), dim], device),
+            pos_embed: token(config.num_pos_embed_tokens()),
             norm_pre: norm(config.pre_norm),
             blocks: (0..config.depth)
-                .map(|i| Block::new(config, drop_path_rate(config, i), device))
+                .map(|i| Block::new(config, rope.clone(), drop_path_rate(config, i), device))
                 .collect(),
             norm: norm(config.final_norm),
+            attn_pool: (config.global_pool == GlobalPool::Map).then(|| AttentionPool::new(config, device)),
             fc_norm: norm(config.fc_norm),
-            resampling: resampling(config.grid_size(), config.grid_for(image_size), device),
+            resampling: resampling(config, image_size, device),
             config: config.clone(),
             image_size,
         })
@@ -93,11 +99,12 @@ impl VisionTransformer {
         self.config.num_prefix_tokens() + rows * columns
     }
 
-    /// What timm's head reads: the class token, or the mean over the patches.
+    /// What timm's head reads: the class token, the mean over the patches, or what the attention pooling finds in them.
     pub fn readout(&self) -> Readout {
         match self.config.global_pool {
             GlobalPool::Token => Readout::First(1),
             GlobalPool::Avg => Readout::Mean(self.config.num_prefix_tokens()..self.num_tokens()),
+            GlobalPool::Map => Readout::Map(0..self.num_tokens()),
         }
     }
 
@@ -106,7 +113,10 @@ impl VisionTransformer {
         let patches = self.patch_embed.forward(pixels);
         let [batch, _, dim] = patches.dims();
         let (prefix_positions, patch_positions) = self.positions();
-        let patches = patches + patch_positions;
+        let patches = match patch_positions {
+            Some(positions) => patches + positions,
+            None => patches,
+        };
         let prefix = match (self.prefix(), prefix_positions) {
             (None, _) => return patches,
             (Some(prefix), None) => prefix,
@@ -190,6 +200,13 @@ impl VisionTransformer {
                     .mean_dim(1)
                     .reshape([batch, dim])
             }
+            Readout::Map(range) => {
+                let normed = self.normalise_output(tokens).slice(s![.., range.clone()]);
+                match &self.attn_pool {
+                    Some(pool) => pool.forward(normed),
+                    None => normed.mean_dim(1).reshape([batch, dim]),
+                }
+            }
         };
         match &self.fc_norm {
             Some(norm) => norm.forward(pooled),
@@ -199,7 +216,7 @@ impl VisionTransformer {
 
     /// Draws the stochastic-depth factors of one training step.
     pub fn sample_drop_path(&self, batch: usize, rng: &mut Pcg64) -> DropPathFactors {
-        let device = self.pos_embed.lazy_device();
+        let device = self.patch_embed.proj.weight.lazy_device();
         let draw = |block: &Block, rng: &mut Pcg64| {
             let attn = block.drop_path.sample(batch, rng, &device);
             let mlp = block.drop_path.sample(batch, rng, &device);
@@ -218,10 +235,12 @@ impl VisionTransformer {
         (!tokens.is_empty()).then(|| Tensor::cat(tokens, 1))
     }
 
-    /// Position embeddings of the prefix (none when it has none) and of the patches at this image size.
-    fn positions(&self) -> (Option<Tensor<3>>, Tensor<3>) {
+    /// Position embeddings of the prefix and of the patches at this image size, where they have any.
+    fn positions(&self) -> (Option<Tensor<3>>, Option<Tensor<3>>) {
         let embedded = self.config.num_embedded_prefix_tokens();
-        let positions = self.pos_embed.val();
+        let Some(positions) = self.pos_embed.as_ref().map(Param::val) else {
+            return (None, None);
+        };
         let (prefix, patches) = match embedded {
             0 => (None, positions),
             _ => (
@@ -233,7 +252,7 @@ impl VisionTransformer {
             None => patches,
             Some(matrix) => matrix.clone().unsqueeze::<3>().matmul(patches),
         };
-        (prefix, patches)
+        (prefix, Some(patches))
     }
 }
 
@@ -269,9 +288,10 @@ fn drop_path_rate(config: &VitConfig, i: usize) -> f64 {
     }
 }
 
-/// The matrix from trained to actual patch positions, none when they are the same.
-fn resampling(trained: [usize; 2], actual: [usize; 2], device: &Device) -> Option<Tensor<2>> {
-    (trained != actual).then(|| {
+/// The matrix from trained to actual patch positions, none when they are the same or there are none.
+fn resampling(config: &VitConfig, image_size: [usize; 2], device: &Device) -> Option<Tensor<2>> {
+    let (trained, actual) = (config.grid_size(), config.grid_for(image_size));
+    (config.pos_embed && trained != actual).then(|| {
         let matrix = PosEmbedResampling::BicubicAntialias.matrix(trained, actual);
         let data: Vec<f32> = matrix.iter().map(|&weight| weight as f32).collect();
         let shape = [actual[0] * actual[1], trained[0] * trained[1]];
@@ -307,6 +327,16 @@ fn check(config: &VitConfig) -> Result<(), CoreError> {
             "global_pool",
             "token".into(),
             "avg, for a model without class token",
+        ),
+        _ if config.gated_mlp && !config.mlp_fc1().is_multiple_of(2) => fail(
+            "mlp_ratio",
+            config.mlp_ratio.to_string(),
+            "an even number of hidden channels for a gated MLP",
+        ),
+        _ if config.rope.is_some() && !config.head_dim().is_multiple_of(4) => fail(
+            "num_heads",
+            config.num_heads.to_string(),
+            "heads of a multiple of four channels, which rotary embeddings turn in pairs on two axes",
         ),
         _ if !(0.0..1.0).contains(&config.drop_path) => {
             fail("drop_path", config.drop_path.to_string(), "a probability below 1")

@@ -7,11 +7,11 @@ use std::path::Path;
 use serde_json::{Value, json};
 use vpt_data::{CropMode, Interpolation, Preprocess};
 
-use super::infer::{infer_architecture, infer_img_size};
+use super::infer::{infer_architecture, infer_gated_mlp, infer_img_size};
 use super::json_object::{Object, key_error};
 use super::transformers_config;
 use crate::presets::{Preset, TimmArgs, closest_preset, pair, pool_name};
-use crate::{CoreError, VitConfig};
+use crate::{Activation, CoreError, VitConfig};
 
 /// Architecture, preprocessing and number of classes of some weights.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,6 +83,10 @@ impl ModelConfig {
             args.set(key, value)
                 .map_err(|expected| model_args.wrong(key, &expected, value))?;
         }
+        if infer_gated_mlp(found) && !args.gated_mlp {
+            args.gated_mlp = true;
+            args.act = Activation::Silu;
+        }
         if !model_args.map.contains_key("img_size") {
             infer_img_size(&mut args, found);
         }
@@ -116,7 +120,7 @@ impl ModelConfig {
         };
         let args = TimmArgs::of(&self.config).ok_or_else(impossible)?;
         let preset = match Preset::find(&self.architecture) {
-            Ok(preset) if preset.timm_args().distilled == args.distilled => preset,
+            Ok(preset) if preset.timm_args().is_same_class(&args) => preset,
             _ => closest_preset(&args),
         };
         let pre = &self.preprocess;
@@ -337,8 +341,8 @@ mod tests {
         );
         assert_eq!(
             text(|d| d["model_args"] = json!({"qk_norm": true})),
-            "`m/config.json`: `model_args.qk_norm`: expected an argument of timm's plain `VisionTransformer`, \
-             found true"
+            "`m/config.json`: `model_args.qk_norm`: expected an argument of timm's `VisionTransformer` or `Eva` that is \
+             built here, found true"
         );
         assert!(text(|d| d["model_args"] = json!({"img_size": 33})).contains("33x33"));
         assert!(text(|d| d["architecture"] = json!("resnet50")).contains("`resnet50` is not known"));

@@ -10,8 +10,8 @@ use super::config_json::{Shapes, check, head_classes};
 use super::json_object::Object;
 use super::naming::Origin;
 use super::{CLIP_MEAN, CLIP_STD, ModelConfig};
-use crate::presets::{MOST, TimmArgs, closest_preset, pool_name};
-use crate::{CoreError, GlobalPool};
+use crate::presets::{MOST, PRESETS, Preset, RopeType, TimmArgs, closest_preset, pool_name};
+use crate::{Activation, CoreError, GlobalPool, VitConfig};
 
 /// The image size that the position embedding was trained for, if it is square and not the one assumed.
 pub(super) fn infer_img_size(args: &mut TimmArgs, found: &Shapes) {
@@ -94,16 +94,43 @@ pub(super) fn infer_model(
     Ok((model, assumed))
 }
 
-/// Hyper-parameters that the shapes tell; heads of 64 values (unless `num_heads` is known) and CLIP's epsilon behind a
-/// norm before the blocks are the conventions of all families.
+/// Whether the first block's MLP is gated: its first layer makes twice what its second layer reads. timm's arguments for
+/// that are Python objects, which a config.json cannot hold.
+pub(super) fn infer_gated_mlp(found: &Shapes) -> bool {
+    let axis = |name: &str, axis: usize| found.get(name).and_then(|shape| shape.get(axis).copied());
+    let (made, read) = (
+        axis("blocks.0.mlp.fc1.weight", 0),
+        axis("blocks.0.mlp.fc2.weight", 1),
+    );
+    matches!((made, read), (Some(made), Some(read)) if made > 0 && made.checked_div(2) == Some(read))
+}
+
+/// Attention heads: those of the named architectures of this width and depth if they agree, else heads of 64 channels.
+fn infer_num_heads(args: &TimmArgs) -> usize {
+    let mut like = PRESETS
+        .iter()
+        .map(Preset::timm_args)
+        .filter(|preset| {
+            (preset.embed_dim, preset.depth, preset.eva) == (args.embed_dim, args.depth, args.eva)
+        })
+        .map(|preset| preset.num_heads);
+    match like.next() {
+        Some(heads) if like.all(|other| other == heads) => heads,
+        _ => (args.embed_dim / 64).max(1),
+    }
+}
+
+/// Hyper-parameters that the shapes tell. What they do not tell is taken from the named architectures: the number of heads
+/// (unless it is known), CLIP's epsilon behind a norm before the blocks, the rotary embeddings of models that have no
+/// learned ones (DINOv3) or a gated MLP without LayerScale (EVA-02).
 fn infer_args(found: &Shapes, num_heads: Option<usize>) -> Option<TimmArgs> {
     let &[embed_dim, in_chans, patch_height, patch_width] = found.get("patch_embed.proj.weight")?.as_slice()
     else {
         return None;
     };
-    let hidden = *found.get("blocks.0.mlp.fc1.weight")?.first()?;
+    let fc1 = *found.get("blocks.0.mlp.fc1.weight")?.first()?;
     // Axes that no data backs up (beside an axis of length 0) can have any length.
-    if ![embed_dim, in_chans, patch_height, patch_width, hidden]
+    if ![embed_dim, in_chans, patch_height, patch_width, fc1]
         .iter()
         .all(|axis| (1..=MOST).contains(axis))
     {
@@ -119,43 +146,56 @@ fn infer_args(found: &Shapes, num_heads: Option<usize>) -> Option<TimmArgs> {
         .map_or(0, |&n| n.min(MOST));
     let pre_norm = has("norm_pre.weight");
     let fc_norm = has("fc_norm.weight");
+    let gated = infer_gated_mlp(found);
+    let layer_scale = has("blocks.0.ls1.gamma");
+    let dinov3 = !has("pos_embed");
+    let eva02 = !dinov3 && gated && !layer_scale;
+    let eva = dinov3 || eva02;
+    let hidden = if eva && gated { fc1 / 2 } else { fc1 };
     let mut args = TimmArgs {
         patch_size: [patch_height, patch_width],
         in_chans,
         embed_dim,
         depth,
-        num_heads: num_heads.unwrap_or(embed_dim / 64).max(1),
-        mlp_ratio: mlp_ratio(hidden, embed_dim),
+        mlp_ratio: VitConfig::mlp_ratio_of(hidden, embed_dim),
+        gated_mlp: gated,
+        act: if gated && !eva {
+            Activation::Silu
+        } else {
+            Activation::Gelu
+        },
+        mlp_norm: has("blocks.0.mlp.norm.weight"),
+        attn_norm: has("blocks.0.attn.norm.weight"),
+        abs_pos_embed: !dinov3,
+        rot_pos_embed: eva,
+        rope_type: if dinov3 { RopeType::Dinov3 } else { RopeType::Cat },
+        rope_temperature: if dinov3 { 100.0 } else { 10_000.0 },
+        ref_feat_shape: eva02.then_some([16; 2]),
+        eva,
         qkv_bias: has("blocks.0.attn.qkv.bias"),
         class_token: has("cls_token"),
         reg_tokens,
         pre_norm,
-        init_values: has("blocks.0.ls1.gamma").then_some(1e-5),
-        norm_eps: if pre_norm { 1e-5 } else { 1e-6 },
-        global_pool: if fc_norm || !has("cls_token") {
+        init_values: layer_scale.then_some(1e-5),
+        norm_eps: if pre_norm || dinov3 { 1e-5 } else { 1e-6 },
+        global_pool: if has("attn_pool.latent") {
+            GlobalPool::Map
+        } else if fc_norm || !has("cls_token") {
             GlobalPool::Avg
         } else {
             GlobalPool::Token
         },
-        fc_norm: (!fc_norm && !has("cls_token")).then_some(false),
+        fc_norm: (!fc_norm && !has("cls_token") && !has("attn_pool.latent")).then_some(false),
         final_norm: fc_norm || has("norm.weight"),
         distilled: has("dist_token"),
         ..TimmArgs::default()
     };
-    // A square number of rows beyond some prefix tells whether the prefix has rows of its own.
-    let rows = *found.get("pos_embed")?.get(1)?;
-    args.no_embed_class = rows.isqrt().pow(2) == rows && args.resolve().num_prefix_tokens() > 0;
+    args.num_heads = num_heads.unwrap_or_else(|| infer_num_heads(&args)).max(1);
+    // A square number of rows tells that the prefix has none of its own.
+    let rows = found.get("pos_embed").and_then(|shape| shape.get(1).copied());
+    args.no_embed_class =
+        args.resolve().num_prefix_tokens() > 0 && rows.is_some_and(|rows| rows.isqrt().pow(2) == rows);
     Some(args)
-}
-
-/// The `mlp_ratio` with which `embed_dim` gives `hidden` again, whichever way the division rounds.
-pub(super) fn mlp_ratio(hidden: usize, embed_dim: usize) -> f64 {
-    let ratio = hidden as f64 / embed_dim as f64;
-    if (embed_dim as f64 * ratio) as usize == hidden {
-        ratio
-    } else {
-        (hidden as f64 + 0.5) / embed_dim as f64
-    }
 }
 
 #[cfg(test)]
@@ -163,19 +203,28 @@ mod tests {
     use super::*;
     use crate::presets::PRESETS;
     use crate::weights::layout::shapes;
-    use crate::{Activation, VitConfig};
 
     #[test]
     fn every_family_is_recognised_by_its_tensors() {
         for preset in PRESETS {
             let args = preset.timm_args();
             let config = args.resolve();
-            // Where shapes cannot tell: the activation, the initial LayerScale, heads of other than 64
-            // values.
+            // Where shapes cannot tell: the activation (but for a gated MLP), the initial LayerScale, what the head of
+            // a DINOv3 reads, and the image size of a model without position embeddings.
+            let dinov3 = !config.pos_embed;
             let expected = VitConfig {
-                act: Activation::Gelu,
+                act: if config.gated_mlp {
+                    Activation::Silu
+                } else {
+                    Activation::Gelu
+                },
                 init_values: config.init_values.map(|_| 1e-5),
-                num_heads: config.embed_dim / 64,
+                mlp_ratio: VitConfig::mlp_ratio_of(config.mlp_fc1(), config.embed_dim),
+                global_pool: if dinov3 {
+                    GlobalPool::Token
+                } else {
+                    config.global_pool
+                },
                 ..config.clone()
             };
             let mut inferred = infer_args(&shapes(&config, 2), None).unwrap();
@@ -192,7 +241,7 @@ mod tests {
         {
             let config = VitConfig {
                 embed_dim,
-                mlp_ratio: mlp_ratio(hidden, embed_dim),
+                mlp_ratio: VitConfig::mlp_ratio_of(hidden, embed_dim),
                 ..VitConfig::default()
             };
             assert_eq!(config.mlp_hidden(), hidden, "{embed_dim}");

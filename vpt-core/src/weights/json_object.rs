@@ -56,6 +56,11 @@ impl<'a> Object<'a> {
         })
     }
 
+    /// True or false, if there.
+    pub fn flag(&self, key: &str) -> Result<Option<bool>, CoreError> {
+        self.read(key, "true or false", Value::as_bool)
+    }
+
     /// A number, if there.
     pub fn number(&self, key: &str) -> Result<Option<f64>, CoreError> {
         self.read(key, "a number", Value::as_f64)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::VitConfig;
+use crate::{GlobalPool, VitConfig};
 
 /// How timm initialises a tensor.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,11 +38,13 @@ pub(crate) fn layout(config: &VitConfig, num_classes: usize) -> BTreeMap<String,
     if config.reg_tokens > 0 {
         slots.add("reg_token", [1, config.reg_tokens, dim], Init::Normal(1e-6));
     }
-    slots.add(
-        "pos_embed",
-        [1, config.num_pos_embed_tokens(), dim],
-        Init::Normal(0.02),
-    );
+    if config.pos_embed {
+        slots.add(
+            "pos_embed",
+            [1, config.num_pos_embed_tokens(), dim],
+            Init::Normal(0.02),
+        );
+    }
 
     let patch_bound = Init::Uniform((config.patch_values() as f64).sqrt().recip());
     let [patch_height, patch_width] = config.patch_size;
@@ -60,9 +62,15 @@ pub(crate) fn layout(config: &VitConfig, num_classes: usize) -> BTreeMap<String,
     for i in 0..config.depth {
         slots.norm(&format!("blocks.{i}.norm1"), dim);
         slots.linear(&format!("blocks.{i}.attn.qkv"), dim, 3 * dim, config.qkv_bias);
+        if config.attn_norm {
+            slots.norm(&format!("blocks.{i}.attn.norm"), dim);
+        }
         slots.linear(&format!("blocks.{i}.attn.proj"), dim, dim, true);
         slots.norm(&format!("blocks.{i}.norm2"), dim);
-        slots.linear(&format!("blocks.{i}.mlp.fc1"), dim, config.mlp_hidden(), true);
+        slots.linear(&format!("blocks.{i}.mlp.fc1"), dim, config.mlp_fc1(), true);
+        if config.mlp_norm {
+            slots.norm(&format!("blocks.{i}.mlp.norm"), config.mlp_hidden());
+        }
         slots.linear(&format!("blocks.{i}.mlp.fc2"), config.mlp_hidden(), dim, true);
         if let Some(scale) = config.init_values {
             slots.add(
@@ -79,6 +87,16 @@ pub(crate) fn layout(config: &VitConfig, num_classes: usize) -> BTreeMap<String,
     }
     if config.final_norm {
         slots.norm("norm", dim);
+    }
+    if config.global_pool == GlobalPool::Map {
+        let latent = Init::Normal((dim as f64).sqrt().recip());
+        slots.add("attn_pool.latent", [1, 1, dim], latent);
+        slots.linear("attn_pool.q", dim, dim, true);
+        slots.linear("attn_pool.kv", dim, 2 * dim, true);
+        slots.linear("attn_pool.proj", dim, dim, true);
+        slots.norm("attn_pool.norm", dim);
+        slots.linear("attn_pool.mlp.fc1", dim, config.mlp_fc1(), true);
+        slots.linear("attn_pool.mlp.fc2", config.mlp_fc1(), dim, true);
     }
     if config.fc_norm {
         slots.norm("fc_norm", dim);

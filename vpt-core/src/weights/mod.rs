@@ -3,7 +3,7 @@
 mod backbone;
 mod canonical_hash;
 mod config_json;
-mod fuse_qkv;
+mod fuse;
 mod infer;
 mod json_object;
 mod layout;

@@ -1,16 +1,16 @@
 //! `config.json` and `preprocessor_config.json` of Hugging Face transformers, in timm's terms.
 //!
-//! Defaults are those of `ViTConfig`, `Dinov2Config` and `CLIPVisionConfig`; they differ from timm's.
+//! Defaults are those of `ViTConfig`, `Dinov2Config`, `DINOv3ViTConfig`, `CLIPVisionConfig` and `SiglipVisionConfig`; they
+//! differ from timm's.
 
 use serde_json::{Value, json};
 use vpt_data::{CropMode, IMAGENET_MEAN, IMAGENET_STD, Interpolation, Preprocess};
 
 use super::config_json::{Shapes, check, checked, head_classes};
-use super::infer::mlp_ratio;
 use super::json_object::Object;
 use super::{CLIP_MEAN, CLIP_STD, ModelConfig};
-use crate::CoreError;
-use crate::presets::{TimmArgs, closest_preset, pair};
+use crate::presets::{RopeType, TimmArgs, closest_preset, pair};
+use crate::{Activation, CoreError, GlobalPool, VitConfig};
 
 /// What a `model_type` stands for.
 struct Kind {
@@ -23,7 +23,7 @@ struct Kind {
     preprocess: fn([usize; 2]) -> Preprocess,
 }
 
-const KINDS: [Kind; 5] = [
+const KINDS: [Kind; 8] = [
     Kind {
         model_types: &["vit", "vit_mae", "deit"],
         section: "",
@@ -43,6 +43,24 @@ const KINDS: [Kind; 5] = [
         preprocess: imagenet,
     },
     Kind {
+        model_types: &["dinov3_vit"],
+        section: "",
+        args: dinov3,
+        preprocess: squashed_imagenet,
+    },
+    Kind {
+        model_types: &["siglip_vision_model"],
+        section: "",
+        args: siglip,
+        preprocess: siglip_images,
+    },
+    Kind {
+        model_types: &["siglip"],
+        section: "vision_config",
+        args: siglip,
+        preprocess: siglip_images,
+    },
+    Kind {
         model_types: &["clip_vision_model"],
         section: "",
         args: clip,
@@ -57,7 +75,7 @@ const KINDS: [Kind; 5] = [
 ];
 
 /// Settings of the same meaning, there and in timm.
-const SAME: [(&str, &str); 11] = [
+const SAME: [(&str, &str); 12] = [
     ("hidden_size", "embed_dim"),
     ("num_hidden_layers", "depth"),
     ("num_attention_heads", "num_heads"),
@@ -69,6 +87,7 @@ const SAME: [(&str, &str); 11] = [
     ("layer_norm_eps", "norm_eps"),
     ("layerscale_value", "init_values"),
     ("num_register_tokens", "reg_tokens"),
+    ("rope_theta", "rope_temperature"),
 ];
 
 /// The model that the document `top` describes; `preprocessor` is the document beside it, `found` are its tensors under
@@ -98,7 +117,7 @@ pub(super) fn parse(
         }
     }
     if let Some(hidden) = settings.count("intermediate_size")? {
-        args.mlp_ratio = mlp_ratio(hidden, args.embed_dim);
+        args.mlp_ratio = VitConfig::mlp_ratio_of(hidden, args.embed_dim);
     }
     if let Some(name) = settings.string("hidden_act")? {
         let name = if matches!(name, "gelu_new" | "gelu_pytorch_tanh") {
@@ -109,9 +128,8 @@ pub(super) fn parse(
         args.set("act_layer", &json!(name))
             .map_err(|expected| settings.wrong("hidden_act", &expected, &json!(name)))?;
     }
-    if let Some(value @ Value::Bool(true)) = settings.map.get("use_swiglu_ffn") {
-        return Err(settings.wrong("use_swiglu_ffn", "false (gated MLPs are not built)", value));
-    }
+    read_gated_mlp(&settings, &mut args)?;
+    read_biases(&settings, &mut args)?;
     args.distilled = found.contains_key("dist_token");
     let config = args.resolve();
     check(top.path, &config)?;
@@ -125,6 +143,36 @@ pub(super) fn parse(
         preprocess,
         num_classes: head_classes(found),
     })
+}
+
+/// Gated MLPs: DINOv2 says so with `use_swiglu_ffn` and takes the width from `mlp_ratio`, DINOv3 with `use_gated_mlp`.
+fn read_gated_mlp(settings: &Object<'_>, args: &mut TimmArgs) -> Result<(), CoreError> {
+    if settings.flag("use_swiglu_ffn")?.unwrap_or(false) {
+        let plain = args.embed_dim as f64 * args.mlp_ratio;
+        let hidden = (plain as usize * 2 / 3).div_ceil(8) * 8;
+        args.mlp_ratio = VitConfig::mlp_ratio_of(2 * hidden, args.embed_dim);
+        args.gated_mlp = true;
+        args.act = Activation::Silu;
+    }
+    if let Some(gated) = settings.flag("use_gated_mlp")? {
+        args.gated_mlp = gated;
+    }
+    Ok(())
+}
+
+/// DINOv3 says of each projection whether it has a bias; the fused one has a bias if any has.
+fn read_biases(settings: &Object<'_>, args: &mut TimmArgs) -> Result<(), CoreError> {
+    let of = |key: &str| settings.flag(key);
+    let biases = [of("query_bias")?, of("key_bias")?, of("value_bias")?];
+    if biases.iter().any(Option::is_some) {
+        args.qkv_bias = biases.contains(&Some(true));
+    }
+    for key in ["proj_bias", "mlp_bias"] {
+        if settings.flag(key)? == Some(false) {
+            return Err(settings.wrong(key, "true", &Value::Bool(false)));
+        }
+    }
+    Ok(())
 }
 
 /// `preprocessor_config.json`: resize to `size`, then, if it says so, crop `crop_size` from the centre.
@@ -212,11 +260,35 @@ fn dinov2_with_registers() -> TimmArgs {
     }
 }
 
+fn dinov3() -> TimmArgs {
+    TimmArgs {
+        eva: true,
+        embed_dim: 384,
+        num_heads: 6,
+        init_values: Some(1.0),
+        abs_pos_embed: false,
+        rot_pos_embed: true,
+        rope_type: RopeType::Dinov3,
+        rope_temperature: 100.0,
+        norm_eps: 1e-5,
+        ..TimmArgs::default()
+    }
+}
+
+fn siglip() -> TimmArgs {
+    TimmArgs {
+        class_token: false,
+        global_pool: GlobalPool::Map,
+        act: Activation::GeluTanh,
+        ..TimmArgs::default()
+    }
+}
+
 fn clip() -> TimmArgs {
     TimmArgs {
         patch_size: [32; 2],
         pre_norm: true,
-        act: crate::Activation::QuickGelu,
+        act: Activation::QuickGelu,
         norm_eps: 1e-5,
         ..TimmArgs::default()
     }
@@ -230,6 +302,21 @@ fn half_squashed(input_size: [usize; 2]) -> Preprocess {
         interpolation: Interpolation::Bilinear,
         crop_pct: 1.0,
         crop_mode: CropMode::Squash,
+    }
+}
+
+fn siglip_images(input_size: [usize; 2]) -> Preprocess {
+    Preprocess {
+        interpolation: Interpolation::Bicubic,
+        ..half_squashed(input_size)
+    }
+}
+
+fn squashed_imagenet(input_size: [usize; 2]) -> Preprocess {
+    Preprocess {
+        mean: IMAGENET_MEAN,
+        std: IMAGENET_STD,
+        ..half_squashed(input_size)
     }
 }
 
@@ -323,8 +410,8 @@ mod tests {
                 "`model_type`: expected one of `vit`",
             ),
             (
-                json!({"model_type": "dinov2", "use_swiglu_ffn": true}),
-                "gated MLPs are not built",
+                json!({"model_type": "dinov3_vit", "mlp_bias": false}),
+                "`mlp_bias`: expected true",
             ),
             (
                 json!({"model_type": "vit", "hidden_act": "relu"}),

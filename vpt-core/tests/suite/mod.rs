@@ -17,11 +17,11 @@ mod models;
 mod prompts;
 
 pub use fixture::{Comparison, Fixture, find, skip};
-pub use models::{finetune_gradients, image_sizes, model_outputs};
+pub use models::{finetune_gradients, image_sizes, model_outputs, transformers_outputs};
 pub use prompts::{PromptCase, prompt_case, prompt_cases};
 
 /// The models, each with the image sizes beside its own.
-pub const MODELS: [(&str, &[&str]); 9] = [
+pub const MODELS: [(&str, &[&str]); 16] = [
     ("vit_p16_32", &["48x80"]),
     ("vit_p8_64", &["56x80"]),
     ("deit_p16_48", &[]),
@@ -31,4 +31,19 @@ pub const MODELS: [(&str, &[&str]); 9] = [
     ("dinov2_reg4_p14_56", &["98x98", "84x140"]),
     ("clip_quickgelu_p16_48", &["64x64"]),
     ("mae_avg_p16_48", &[]),
+    ("dinov2_swiglu_reg4_p14_42", &[]),
+    ("eva02_p14_42", &["28x56"]),
+    ("eva02_norm_p14_42", &[]),
+    ("eva02_clip_p16_48", &[]),
+    ("dinov3_p16_48", &["64x32"]),
+    ("dinov3_plus_p16_48", &[]),
+    ("siglip_p16_48", &[]),
+];
+
+/// Models of Hugging Face transformers, as that library saves them.
+pub const TRANSFORMERS: [&str; 4] = [
+    "hf_dinov2_swiglu_p14_42",
+    "hf_dinov3_p16_48",
+    "hf_dinov3_gated_p16_48",
+    "hf_siglip_p16_48",
 ];

@@ -64,6 +64,21 @@ pub fn model_outputs(name: &str, device: &Device) -> bool {
     true
 }
 
+/// Tokens and pooled feature of a model of Hugging Face transformers.
+pub fn transformers_outputs(name: &str, device: &Device) {
+    let io = Fixture::open(&format!("models/{name}/io.safetensors")).expect("part of the repository");
+    let backbone = backbone(name).expect("part of the repository");
+    let (method, size) = (MethodConfig::linear(), backbone.config.img_size);
+    let model = Classifier::new(&backbone, &method, 2, size, 0, device).expect("it fits");
+    let pixels = io.get("pixels").to_tensor::<4>(device);
+    let mut check = Comparison::new(name);
+    let features = host(&model.backbone.forward_features(pixels.clone()));
+    check.close("features", &features, io.get("features"), ATOL, RTOL);
+    let pooled = host(&model.pooled(pixels));
+    check.close("pooled", &pooled, io.get("pooled"), ATOL, RTOL);
+    check.finish();
+}
+
 /// Features and logits of a model at another image size, `"64x96"`. Whether the fixture was there.
 pub fn image_sizes(name: &str, size: &str, device: &Device) -> bool {
     let file = format!("models/{name}/io_{size}.safetensors");

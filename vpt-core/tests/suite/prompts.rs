@@ -22,7 +22,7 @@ pub struct PromptCase {
 
 /// All golden cases.
 pub fn prompt_cases() -> Vec<PromptCase> {
-    let cases: [(&str, &[&str]); 5] = [
+    let cases: [(&str, &[&str]); 8] = [
         ("vit_p16_32", &["linear", "shallow", "deep", "deep_proj"]),
         (
             "vit_p8_64",
@@ -41,6 +41,9 @@ pub fn prompt_cases() -> Vec<PromptCase> {
                 "deep_imgprompt_pool",
             ],
         ),
+        ("dinov3_p16_48", &["shallow", "deep"]),
+        ("eva02_norm_p14_42", &["shallow", "deep"]),
+        ("siglip_p16_48", &["shallow", "deep"]),
         ("dinov2_reg4_p14_56", &["linear", "shallow", "deep", "deep_proj"]),
         (
             "clip_quickgelu_p16_48",

@@ -110,7 +110,10 @@ fn matches<'a>(pattern: &str, name: &'a str) -> Option<&'a str> {
 /// Most tensors have timm's shape already; a class token, register tokens and position embeddings get its leading axes.
 pub(super) fn as_it_is(timm: &str, _own: &str, tensor: &HostTensor) -> HostTensor {
     let mut shape = tensor.shape.clone();
-    if matches!(timm, "cls_token" | "pos_embed" | "reg_token" | "dist_token") {
+    if matches!(
+        timm,
+        "cls_token" | "pos_embed" | "reg_token" | "dist_token" | "attn_pool.latent"
+    ) {
         while shape.len() < 3 {
             shape.insert(0, 1);
         }

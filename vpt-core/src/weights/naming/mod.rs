@@ -13,15 +13,16 @@ use std::collections::BTreeMap;
 use convention::{Convention, Match};
 
 use super::canonical_hash::is_classifier;
-use super::fuse_qkv::fuse_qkv;
+use super::fuse::fuse_layers;
 use crate::HostTensor;
 
 pub(super) use convention::Origin;
 
 /// Every known convention. The anchor of an earlier one may be part of a name of a later one, never the reverse.
-const CONVENTIONS: [&Convention; 5] = [
+const CONVENTIONS: [&Convention; 6] = [
     &timm::TIMM,
     &transformers::VIT,
+    &transformers::DINOV3,
     &transformers::CLIP,
     &open_clip::OPEN_CLIP,
     &google::GOOGLE,
@@ -101,7 +102,7 @@ pub(super) fn to_timm(raw: BTreeMap<String, HostTensor>) -> Result<Renamed, Stri
         }
     }
     (convention.finish)(&mut tensors, &mut notes);
-    fuse_qkv(&mut tensors);
+    fuse_layers(&mut tensors);
     if has_foreign_head(&tensors) {
         tensors.retain(|name, _| !is_classifier(name));
         notes.push("its head reads something else than one token and was left out".into());

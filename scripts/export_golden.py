@@ -1,0 +1,221 @@
+#!/usr/bin/env python3
+"""Fixtures for families of backbones, as timm and transformers compute them on small random models.
+
+    python3 -m venv venv && venv/bin/pip install torch==2.15.0 timm==1.0.31 transformers==5.24.0 safetensors
+    venv/bin/python scripts/export_golden.py vpt-core/tests/fixtures/golden
+
+For each model: `models/NAME/` with `config.json` and `model.safetensors` (what a user has), `io.safetensors` (every intermediate
+output) and `io_HxW.safetensors` (another image size); for some, `vpt/NAME/` with prompts: logits, losses and gradients of the
+official form (arXiv 2203.12119), in which prompts are tokens like any other and are overwritten before each block.
+A model with `transformers` is built by that library and keeps its names and its `config.json`.
+"""
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import timm
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+
+torch.set_num_threads(2)
+
+IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+HALF = ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5])
+
+SMALL = {"embed_dim": 32, "depth": 2, "num_heads": 2}
+
+TIMM = [
+    {"name": "dinov2_swiglu_reg4_p14_42", "architecture": "vit_giant_patch14_reg4_dinov2", "args": {"img_size": 42, **SMALL}},
+    {"name": "eva02_p14_42", "architecture": "eva02_small_patch14_224", "args": {"img_size": 42, **SMALL}, "size": (28, 56)},
+    {"name": "eva02_norm_p14_42", "architecture": "eva02_base_patch14_224", "args": {"img_size": 42, **SMALL}, "prompts": True},
+    {"name": "eva02_clip_p16_48", "architecture": "eva02_base_patch16_clip_224", "args": {"img_size": 48, **SMALL}},
+    {"name": "dinov3_p16_48", "architecture": "vit_small_patch16_dinov3", "args": {"img_size": 48, **SMALL}, "size": (64, 32), "prompts": True},
+    {"name": "dinov3_plus_p16_48", "architecture": "vit_small_plus_patch16_dinov3_qkvb", "args": {"img_size": 48, **SMALL}},
+    {"name": "siglip_p16_48", "architecture": "vit_base_patch16_siglip_224", "args": {"img_size": 48, **SMALL}, "stats": HALF,
+     "prompts": True},
+]
+
+TRANSFORMERS = [
+    {"name": "hf_dinov3_p16_48", "class": "DINOv3ViT",
+     "config": {"image_size": 48, "patch_size": 16, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+                "intermediate_size": 64, "num_register_tokens": 4}},
+    {"name": "hf_dinov3_gated_p16_48", "class": "DINOv3ViT",
+     "config": {"image_size": 48, "patch_size": 16, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+                "intermediate_size": 64, "num_register_tokens": 4, "use_gated_mlp": True, "hidden_act": "silu"}},
+    {"name": "hf_dinov2_swiglu_p14_42", "class": "Dinov2",
+     "config": {"image_size": 42, "patch_size": 14, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+                "mlp_ratio": 4, "use_swiglu_ffn": True}},
+    {"name": "hf_siglip_p16_48", "class": "SiglipVision",
+     "config": {"image_size": 48, "patch_size": 16, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+                "intermediate_size": 64}},
+]
+
+CLASSES = 5
+
+
+def generator(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+def randn(g, *shape):
+    return torch.randn(*shape, generator=g)
+
+
+def fill(model, seed):
+    """Random weights in which every parameter matters: scales about 1, biases away from 0."""
+    g = generator(seed)
+    state = model.state_dict()
+    for name in sorted(state):
+        shape = state[name].shape
+        if "gamma" in name or "lambda" in name:
+            value = 0.2 + torch.rand(shape, generator=g)
+        elif name.endswith("bias"):
+            value = 0.1 * randn(g, *shape)
+        elif len(shape) == 1:
+            value = 1 + 0.15 * randn(g, *shape)
+        elif any(part in name for part in ("token", "probe", "latent", "position", "pos_embed")):
+            value = 0.5 * randn(g, *shape)
+        else:
+            value = randn(g, *shape) * 1.2 / math.sqrt(shape[1:].numel())
+        state[name] = value
+    model.load_state_dict(state)
+    return model.eval()
+
+
+def put(path, tensors):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}, path, metadata={"format": "pt"})
+
+
+def put_json(path, document):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def embedded(model, pixels):
+    """Tokens that enter the first block, and the arguments of the blocks (Eva's rotary embedding)."""
+    tokens = model._pos_embed(model.patch_embed(pixels))
+    tokens, rope = tokens if isinstance(tokens, tuple) else (tokens, None)
+    return model.norm_pre(tokens), {} if rope is None else {"rope": rope}
+
+
+@torch.no_grad()
+def trace(model, pixels):
+    patches = model.patch_embed(pixels)
+    tokens, options = embedded(model, pixels)
+    out = {"pixels": pixels, "patch_embed": patches.flatten(1, 2) if patches.ndim == 4 else patches, "embed": tokens}
+    for i, block in enumerate(model.blocks):
+        tokens = block(tokens, **options)
+        out[f"block.{i}"] = tokens
+    out["features"] = model.norm(tokens)
+    torch.testing.assert_close(out["features"], model.forward_features(pixels))
+    out["pooled"] = model.forward_head(out["features"], pre_logits=True)
+    out["logits"] = model(pixels)
+    return out
+
+
+def build(spec, **more):
+    return timm.create_model(spec["architecture"], num_classes=CLASSES, **spec["args"], **more)
+
+
+def export_timm(out, spec, seed):
+    folder = out / "models" / spec["name"]
+    mean, std = spec.get("stats", IMAGENET)
+    size = spec["args"]["img_size"]
+    model = fill(build(spec), seed)
+    put_json(folder / "config.json", {
+        "architecture": spec["architecture"], "num_classes": CLASSES, "num_features": model.num_features,
+        "global_pool": model.global_pool, "model_args": spec["args"],
+        "pretrained_cfg": {"input_size": [3, size, size], "interpolation": "bicubic", "crop_pct": 1.0, "mean": mean, "std": std},
+    })
+    put(folder / "model.safetensors", model.state_dict())
+    put(folder / "io.safetensors", trace(model, randn(generator(seed + 1), 2, 3, size, size)))
+    if "size" in spec:
+        height, width = spec["size"]
+        other = build(spec, **({} if "dinov3" in spec["name"] else {"dynamic_img_size": True})).eval()
+        other.load_state_dict(model.state_dict())
+        io = trace(other, randn(generator(seed + 2), 2, 3, height, width))
+        put(folder / f"io_{height}x{width}.safetensors", {name: io[name] for name in ("pixels", "embed", "features", "pooled", "logits")})
+    if spec.get("prompts"):
+        export_prompts(out / "vpt" / spec["name"], model, seed + 3)
+
+
+def prompted(model, pixels, head, prompts, deep):
+    """Logits, feature and first tokens of the official form."""
+    tokens, options = embedded(model, pixels)
+    batch, count = tokens.shape[0], prompts.shape[1]
+    # Behind the class token; at the end of a sequence without one. Neither changes the results.
+    at = 1 if model.cls_token is not None else tokens.shape[1]
+    sets = [prompts] if deep is None else [prompts] + [deep[i:i + 1] for i in range(deep.shape[0])]
+    first = []
+    for i, block in enumerate(model.blocks):
+        if i == 0:
+            tokens = torch.cat([tokens[:, :at], sets[0].expand(batch, -1, -1), tokens[:, at:]], 1)
+        elif i < len(sets):
+            tokens = torch.cat([tokens[:, :at], sets[i].expand(batch, -1, -1), tokens[:, at + count:]], 1)
+        if options:
+            block.attn.num_prefix_tokens = model.num_prefix_tokens + count
+        tokens = block(tokens, **options)
+        first.append(tokens[:, 0])
+    for block in model.blocks if options else []:
+        block.attn.num_prefix_tokens = model.num_prefix_tokens
+    # What the backbone's own head reads. As in the official form, an average is over prompts and patches.
+    own, prompts = torch.cat([tokens[:, :at], tokens[:, at + count:]], 1), tokens[:, at:at + count]
+    tokens = model.norm(torch.cat([own, prompts], 1) if model.global_pool == "avg" else own)
+    feature = model.forward_head(tokens, pre_logits=True)
+    return F.linear(feature, *head), feature, torch.stack(first)
+
+
+def export_prompts(folder, model, seed):
+    g = generator(seed)
+    size, dim = model.patch_embed.img_size, model.embed_dim
+    pixels, labels = randn(g, 3, 3, *size), torch.randint(0, CLASSES, (3,), generator=g)
+    weights = 0.5 + torch.rand(CLASSES, generator=g)
+    put(folder / "batch.safetensors", {"pixels": pixels, "labels": labels, "class_weights": weights})
+    for case in ("shallow", "deep"):
+        inputs = {"prompt_embeddings": randn(g, 1, 3, dim), "head.weight": randn(g, CLASSES, dim) * 0.3, "head.bias": randn(g, CLASSES) * 0.1}
+        if case == "deep":
+            inputs["deep_prompt_embeddings"] = randn(g, len(model.blocks) - 1, 3, dim)
+        model.requires_grad_(False)
+        inputs = {name: tensor.requires_grad_(True) for name, tensor in inputs.items()}
+        head = (inputs["head.weight"], inputs["head.bias"])
+        logits, feature, first = prompted(model, pixels, head, inputs["prompt_embeddings"], inputs.get("deep_prompt_embeddings"))
+        loss = F.cross_entropy(logits, labels)
+        gradients = dict(zip(inputs, torch.autograd.grad(loss, list(inputs.values()), retain_graph=True)))
+        # Weights are not divided out: the sum over the batch, over its size.
+        weighted = (F.cross_entropy(logits, labels, reduction="none") * weights[labels]).mean()
+        expect = {"logits": logits, "feature": feature, "cls_per_block": first, "loss": loss.reshape(1), "weighted_loss": weighted.reshape(1)}
+        put(folder / f"{case}.safetensors", {
+            **{f"input.{name}": tensor for name, tensor in inputs.items()},
+            **{f"expect.{name}": tensor for name, tensor in expect.items()},
+            **{f"expect.grad.{name}": tensor for name, tensor in gradients.items()},
+        })
+
+
+@torch.no_grad()
+def export_transformers(out, spec, seed):
+    import transformers
+
+    folder = out / "models" / spec["name"]
+    config = getattr(transformers, spec["class"] + "Config")(**spec["config"])
+    model = fill(getattr(transformers, spec["class"] + "Model")(config), seed)
+    model.save_pretrained(folder)
+    size = spec["config"]["image_size"]
+    pixels = randn(generator(seed + 1), 2, 3, size, size)
+    result = model(pixels)
+    put(folder / "io.safetensors", {"pixels": pixels, "features": result.last_hidden_state, "pooled": result.pooler_output})
+
+
+def main():
+    out = Path(sys.argv[1])
+    for i, spec in enumerate(TIMM):
+        export_timm(out, spec, 20261125 + 100 * i)
+    for i, spec in enumerate(TRANSFORMERS):
+        export_transformers(out, spec, 20271125 + 100 * i)
+
+
+if __name__ == "__main__":
+    main()

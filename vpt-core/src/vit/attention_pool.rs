@@ -1,0 +1,73 @@
+//! Pooling by attention.
+
+use burn::module::{Module, Param};
+use burn::nn::Linear;
+use burn::tensor::activation::softmax;
+use burn::tensor::{Device, Tensor, s};
+
+use super::{LayerNorm, Mlp, VitConfig, linear, placeholder};
+use crate::ops;
+
+/// A learned query attends to all tokens, and an MLP follows (SigLIP; timm's `AttentionPoolLatent`).
+#[derive(Module, Debug)]
+pub struct AttentionPool {
+    /// The query before its projection, `[1, 1, D]`.
+    pub latent: Param<Tensor<3>>,
+    /// Query projection `[D → D]`.
+    pub q: Linear,
+    /// Keys and values of all heads, `[D → 2 D]`.
+    pub kv: Linear,
+    /// Output projection `[D → D]`.
+    pub proj: Linear,
+    /// Before the MLP.
+    pub norm: LayerNorm,
+    /// Feed-forward half.
+    pub mlp: Mlp,
+    num_heads: usize,
+}
+
+impl AttentionPool {
+    /// A pooling whose parameters are to be loaded.
+    pub fn new(config: &VitConfig, device: &Device) -> Self {
+        let dim = config.embed_dim;
+        let plain = VitConfig {
+            gated_mlp: false,
+            mlp_norm: false,
+            ..config.clone()
+        };
+        Self {
+            latent: placeholder([1, 1, dim], device),
+            q: linear(dim, dim, true, device),
+            kv: linear(dim, 2 * dim, true, device),
+            proj: linear(dim, dim, true, device),
+            norm: LayerNorm::new(dim, config.norm_eps, device),
+            mlp: Mlp::new(&plain, device),
+            num_heads: config.num_heads,
+        }
+    }
+
+    /// `[batch, tokens, D] → [batch, D]`.
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<2> {
+        let [batch, _, dim] = x.dims();
+        let head_dim = dim / self.num_heads;
+        let per_head = |x: Tensor<3>| {
+            let [images, rows, _] = x.dims();
+            x.reshape([images, rows, self.num_heads, head_dim])
+                .swap_dims(1, 2)
+        };
+        let q = per_head(ops::linear(self.latent.val(), &self.q)) / (head_dim as f64).sqrt();
+        let kv = ops::linear(x, &self.kv);
+        let k = per_head(kv.clone().slice(s![.., .., ..dim]));
+        let v = per_head(kv.slice(s![.., .., dim..]));
+        let scores = q
+            .expand([batch, self.num_heads, 1, head_dim])
+            .matmul(k.swap_dims(2, 3));
+        let mixed = softmax(scores, 3)
+            .matmul(v)
+            .swap_dims(1, 2)
+            .reshape([batch, 1, dim]);
+        let pooled = ops::linear(mixed, &self.proj);
+        let fed = self.mlp.forward(self.norm.forward(pooled.clone()));
+        (pooled + fed).reshape([batch, dim])
+    }
+}

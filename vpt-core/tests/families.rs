@@ -1,0 +1,219 @@
+//! Every family of backbones with every method: forward, backward, counts, and the way into a file and back.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::{Device, Tensor};
+use vpt_core::presets::{PRESETS, Preset};
+use vpt_core::prompts::{Noise, PromptForm};
+use vpt_core::task_file::{BackboneInfo, Calibration, FORMAT, TaskInfo, TrainingInfo};
+use vpt_core::{
+    Backbone, Classifier, GlobalPool, HostTensor, MethodConfig, MethodKind, PromptOptions, TaskFile,
+    TaskMetadata, VitConfig, init, named_tensors,
+};
+
+/// A member of each family.
+const FAMILIES: [&str; 18] = [
+    "vit_tiny_patch16_224",
+    "deit_tiny_distilled_patch16_224",
+    "deit3_small_patch16_224",
+    "vit_small_patch14_dinov2",
+    "vit_small_patch14_reg4_dinov2",
+    "vit_giant_patch14_dinov2",
+    "vit_giant_patch14_reg4_dinov2",
+    "vit_small_patch16_dinov3",
+    "vit_small_plus_patch16_dinov3_qkvb",
+    "vit_base_patch16_clip_224",
+    "vit_base_patch16_clip_quickgelu_224",
+    "eva_large_patch14_196",
+    "eva02_small_patch14_224",
+    "eva02_base_patch14_224",
+    "eva02_base_patch16_clip_224",
+    "flexivit_small",
+    "vit_base_patch16_siglip_224",
+    "vit_medium_patch16_reg4_gap_256",
+];
+
+const CLASSES: usize = 3;
+const TOKENS: usize = 2;
+
+/// The family at a size that computes in milliseconds: two rows of three patches.
+fn tiny(name: &str) -> VitConfig {
+    let mut args = Preset::find(name).unwrap().timm_args();
+    let [height, width] = args.patch_size;
+    args.img_size = [2 * height, 3 * width];
+    (args.embed_dim, args.depth, args.num_heads) = (24, 2, 2);
+    args.resolve()
+}
+
+/// Random weights in which LayerScale does not switch the blocks off.
+fn backbone(name: &str) -> Backbone {
+    let config = tiny(name);
+    let config = VitConfig {
+        init_values: config.init_values.map(|_| 0.5),
+        ..config
+    };
+    Backbone::random(config, 0, 7)
+}
+
+fn method(kind: MethodKind) -> MethodConfig {
+    let options = PromptOptions {
+        num_tokens: TOKENS,
+        ..PromptOptions::default()
+    };
+    MethodConfig::parse(kind.name(), &options).unwrap()
+}
+
+/// What the method should learn, counted from the names and shapes of the backbone's tensors.
+fn expected_count(kind: MethodKind, backbone: &Backbone) -> usize {
+    let VitConfig { embed_dim, depth, .. } = backbone.config;
+    let of = |wanted: &dyn Fn(&str) -> bool| -> usize {
+        let tensors = backbone.tensors.iter().filter(|(name, _)| wanted(name));
+        tensors.map(|(_, tensor)| tensor.numel()).sum()
+    };
+    let head = CLASSES * (embed_dim + 1);
+    head + match kind {
+        MethodKind::VptDeep => depth * TOKENS * embed_dim,
+        MethodKind::VptShallow => TOKENS * embed_dim,
+        MethodKind::Linear => 0,
+        MethodKind::Full => of(&|_| true),
+        MethodKind::Bitfit => of(&|name| name.ends_with(".bias")),
+        MethodKind::Partial => of(&|name| {
+            ["blocks.1.", "norm.", "fc_norm.", "attn_pool."]
+                .iter()
+                .any(|start| name.starts_with(start))
+        }),
+    }
+}
+
+fn task_file(backbone: &Backbone, model: &Classifier) -> TaskFile {
+    let metadata = TaskMetadata {
+        format: FORMAT.into(),
+        vpt_version: "0".into(),
+        task: TaskInfo {
+            name: "tiny".into(),
+            kind: "classification".into(),
+            classes: (0..CLASSES).map(|i| i.to_string()).collect(),
+        },
+        method: model.method().clone(),
+        backbone: BackboneInfo::of(backbone),
+        preprocess: backbone.preprocess.clone(),
+        calibration: Calibration::default(),
+        metrics: BTreeMap::new(),
+        training: TrainingInfo {
+            args: serde_json::json!({}),
+            seed: 3,
+            data_fingerprint: String::new(),
+            date: String::new(),
+            epoch: 1,
+        },
+    };
+    TaskFile {
+        metadata,
+        tensors: model.tuned_tensors(),
+    }
+}
+
+fn host<const R: usize>(tensor: &Tensor<R>) -> HostTensor {
+    HostTensor::from_tensor(tensor).unwrap()
+}
+
+fn largest_difference(a: &HostTensor, b: &HostTensor) -> f32 {
+    let pairs = a.data.iter().zip(&b.data);
+    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn every_family_learns_with_every_method() {
+    let device = Device::flex().autodiff();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("task.safetensors");
+    for family in FAMILIES {
+        let backbone = backbone(family);
+        let size = backbone.config.img_size;
+        let mut rng = init::rng_of(1, family);
+        let pixels = init::normal([2, 3, size[0], size[1]], 1.0, &mut rng).to_tensor::<4>(&device);
+        for kind in MethodKind::ALL {
+            let case = format!("{family} with {kind}");
+            let method = method(kind);
+            let model = Classifier::new(&backbone, &method, CLASSES, size, 3, &device).unwrap();
+            assert_eq!(model.num_tuned(), expected_count(kind, &backbone), "{case}");
+
+            let logits = model.forward(pixels.clone());
+            assert_eq!(logits.dims(), [2, CLASSES], "{case}");
+            let plain = host(&model.forward_plain(pixels.clone()));
+            let difference = largest_difference(&host(&logits), &plain);
+            assert!(difference < 1e-5, "{case}: {difference} from the plain form");
+
+            let gradients = logits.clone().powi_scalar(2).sum().backward();
+            let gradients = named_tensors::read_gradients(&model, model.config(), &gradients);
+            let tuned = model.tuned_tensors();
+            assert!(gradients.keys().eq(tuned.keys()), "{case}");
+            for (name, gradient) in &gradients {
+                let used = gradient.data.iter().any(|value| *value != 0.0);
+                let finite = gradient.data.iter().all(|value| value.is_finite());
+                assert!(used && finite, "{case}: gradient of `{name}`");
+            }
+
+            task_file(&backbone, &model).save(&path, false).unwrap();
+            let back = TaskFile::load(&path).unwrap().apply(&backbone, &device).unwrap();
+            let again = back.forward(pixels.clone());
+            assert_eq!(host(&again).f32_bytes(), host(&logits).f32_bytes(), "{case}");
+        }
+    }
+}
+
+#[test]
+fn every_family_is_saved_and_found_again() {
+    for family in FAMILIES {
+        let folder = tempfile::tempdir().unwrap();
+        let backbone = Backbone::random(tiny(family), CLASSES, 7);
+        backbone.save(folder.path(), false).unwrap();
+        let back = Backbone::load(folder.path().to_str().unwrap()).unwrap();
+        assert_eq!(back.config, backbone.config, "{family}");
+        assert_eq!(back.sha256, backbone.sha256, "{family}");
+    }
+}
+
+/// Prompts reach a pooling that reads patches only through attention, and the class token likewise.
+#[test]
+fn prompts_change_what_every_family_sees() {
+    let device = Device::flex();
+    for family in FAMILIES {
+        let backbone = backbone(family);
+        let size = backbone.config.img_size;
+        let pixels =
+            init::normal([1, 3, size[0], size[1]], 1.0, &mut init::rng_of(1, family)).to_tensor(&device);
+        let pooled = |kind| {
+            let model = Classifier::new(&backbone, &method(kind), CLASSES, size, 3, &device).unwrap();
+            host(&model.pooled_with(Tensor::<4>::clone(&pixels), &Noise::none(), PromptForm::KeyValue))
+        };
+        let difference = largest_difference(&pooled(MethodKind::Linear), &pooled(MethodKind::VptDeep));
+        assert!(difference > 1e-6, "{family}: {difference}");
+    }
+}
+
+#[test]
+fn the_table_has_every_pooling_and_every_kind_of_block() {
+    let kinds = |config: &VitConfig| {
+        (
+            config.global_pool == GlobalPool::Map,
+            config.gated_mlp,
+            config.mlp_norm,
+            config.attn_norm,
+            config.rope.is_some(),
+            config.pos_embed,
+            config.pre_norm,
+            config.reg_tokens > 0,
+            config.distilled,
+        )
+    };
+    let covered: Vec<_> = FAMILIES.iter().map(|name| kinds(&tiny(name))).collect();
+    for preset in PRESETS {
+        let own = kinds(&preset.timm_args().resolve());
+        assert!(
+            covered.contains(&own),
+            "{} is like none of the table",
+            preset.name
+        );
+    }
+}
