@@ -1,6 +1,6 @@
 //! [`BlobHash`]: the hash that names a file's content.
 
-use std::fmt::{self, Display};
+use std::fmt::{self, Display, Write};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -76,11 +76,12 @@ fn hash<D: Digest>(mut hasher: D, file: &mut File) -> io::Result<String> {
             Err(error) => return Err(error),
         }
     }
-    Ok(hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    let mut digits = String::new();
+    for byte in hasher.finalize() {
+        // Writing to a string cannot fail.
+        let _ = write!(digits, "{byte:02x}");
+    }
+    Ok(digits)
 }
 
 #[cfg(test)]

@@ -1,0 +1,39 @@
+//! Several downloads of the same repository at once.
+
+use std::fs;
+use std::sync::Barrier;
+use std::thread;
+
+use crate::fake_hub::*;
+
+#[test]
+fn each_blob_is_downloaded_once() {
+    let server = FakeHub::new();
+    for file in ["model.safetensors", "config.json"] {
+        server.always(&resolve(file), Trick::Slow);
+    }
+    let client = Client::of(&server);
+    let start = Barrier::new(4);
+    let downloaded: Vec<String> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    start.wait();
+                    let snapshot = fetch(&client.hub.clone(), "org/name").unwrap();
+                    let model = fs::read(snapshot.folder.join("model.safetensors")).unwrap();
+                    assert_eq!(model, weights());
+                    assert_eq!(fs::read(snapshot.folder.join("config.json")).unwrap(), CONFIG);
+                    snapshot.downloaded
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    assert_eq!(downloaded.len(), 3, "{downloaded:?}");
+    for file in ["model.safetensors", "config.json", "extra/deep/note%201.txt"] {
+        assert_eq!(server.requests_for(&resolve(file)).len(), 1, "{file}");
+    }
+}
