@@ -10,6 +10,8 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::blob_hash::{BlobHash, is_hex};
 use crate::listing::ListedFile;
@@ -107,23 +109,30 @@ impl RepoCache {
             return Ok(());
         }
         make_parent(&path)?;
-        if path.symlink_metadata().is_ok() {
-            // A link that leads nowhere, or a copy that was cut off.
-            fs::remove_file(&path).map_err(HubError::writing(&path))?;
-        }
+        // Made aside and renamed: another process may be doing the same, and a good link must never be gone for a moment.
+        let temporary = self.temporary(&listed.hash);
+        make_parent(&temporary)?;
         let up = "../".repeat(2 + listed.file.name.matches('/').count());
-        let target = format!("{up}blobs/{}", listed.hash.digits());
         let blob = self.blob(&listed.hash);
-        let linked = symlink(&target, &path).or_else(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => Err(error),
-            // File systems and accounts without symbolic links get a second name of the file, or else a copy.
-            _ => fs::hard_link(&blob, &path).or_else(|_| fs::copy(&blob, &path).map(|_| ())),
-        });
+        // File systems and accounts without symbolic links get a second name of the file, or else a copy.
+        let linked = symlink(&format!("{up}blobs/{}", listed.hash.digits()), &temporary)
+            .or_else(|_| fs::hard_link(&blob, &temporary))
+            .or_else(|_| fs::copy(&blob, &temporary).map(|_| ()))
+            .and_then(|()| fs::rename(&temporary, &path));
+        // Left over after an error, and where both were names of one file already.
+        let _ = fs::remove_file(&temporary);
         match linked {
-            // Another process was faster.
             Err(_) if has_size(&path, listed.file.size) => Ok(()),
             linked => linked.map_err(HubError::writing(&path)),
         }
+    }
+
+    /// A name that no other thread and no other process uses.
+    fn temporary(&self, hash: &BlobHash) -> PathBuf {
+        static MADE: AtomicU64 = AtomicU64::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}.{}-{number}.link", hash.digits(), process::id());
+        self.folder.join("blobs").join(name)
     }
 }
 

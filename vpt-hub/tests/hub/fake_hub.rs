@@ -208,6 +208,7 @@ fn reply(
     trick: Option<Trick>,
 ) -> std::io::Result<()> {
     let mut from = request.from();
+    let missing = answer.is_none();
     let body = answer.unwrap_or_default();
     let mut head = |status: u16, length: Option<usize>, more: &str| {
         let length = length.map_or(String::new(), |length| format!("Content-Length: {length}\r\n"));
@@ -249,7 +250,7 @@ fn reply(
         Some(Trick::Whole) => from = 0,
         Some(Trick::Cut(_)) | None => {}
     }
-    if body.is_empty() && trick.is_none() && !request.path.ends_with(".txt") {
+    if missing {
         return head(404, Some(0), "");
     }
     if from > 0 && from >= body.len() {

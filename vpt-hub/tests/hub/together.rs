@@ -37,3 +37,26 @@ fn each_blob_is_downloaded_once() {
         assert_eq!(server.requests_for(&resolve(file)).len(), 1, "{file}");
     }
 }
+
+#[test]
+fn links_that_others_made_are_never_gone() {
+    let server = FakeHub::new();
+    let client = Client::of(&server);
+    client.fetch().unwrap();
+    for _ in 0..30 {
+        let folder = client.folder().join("snapshots").join(COMMIT);
+        fs::remove_dir_all(&folder).unwrap();
+        let start = Barrier::new(4);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    start.wait();
+                    let snapshot = fetch(&client.hub, "org/name").unwrap();
+                    assert_eq!(fs::read(snapshot.folder.join("config.json")).unwrap(), CONFIG);
+                });
+            }
+        });
+        assert_eq!(entries(&folder), ["config.json", "extra", "model.safetensors"]);
+    }
+    assert_eq!(entries(&client.folder().join("blobs")).len(), 3);
+}
