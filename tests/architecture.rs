@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 /// Each crate and the crates of this workspace it may depend on.
 const LAYERS: &[(&str, &[&str])] = &[
     ("vpt-data", &[]),
-    ("vpt-core", &["vpt-data"]),
-    ("vpt-eval", &["vpt-core", "vpt-data"]),
-    ("vpt-train", &["vpt-core", "vpt-data", "vpt-eval"]),
+    ("vpt-hub", &[]),
+    ("vpt-core", &["vpt-data", "vpt-hub"]),
+    ("vpt-eval", &["vpt-core", "vpt-data", "vpt-hub"]),
+    ("vpt-train", &["vpt-core", "vpt-data", "vpt-eval", "vpt-hub"]),
 ];
 
 /// Words that must not occur in the code of a crate, each with the reason.
@@ -18,6 +19,11 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
         "vpt-data",
         &["burn::", "clap::"],
         "vpt-data knows files and images, not models or flags",
+    ),
+    (
+        "vpt-hub",
+        &["burn::", "clap::", "indicatif::"],
+        "vpt-hub knows repositories and the cache, not models or flags; it reports through a closure",
     ),
     (
         "vpt-core",
@@ -47,8 +53,9 @@ const NAMES_TO_AVOID: &[&str] = &[
 ];
 
 /// The folders that hold this project's sources.
-const SOURCES: [&str; 5] = [
+const SOURCES: [&str; 6] = [
     "vpt-data/src",
+    "vpt-hub/src",
     "vpt-core/src",
     "vpt-eval/src",
     "vpt-train/src",
