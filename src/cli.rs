@@ -76,11 +76,11 @@ pub struct GlobalArgs {
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 
-    /// Never reach for the network
+    /// Never reach for the network: models of the hub come from the cache
     #[arg(long, global = true, env = "VPT_OFFLINE", hide_env_values = true)]
     pub offline: bool,
 
-    /// Where downloads are kept
+    /// Where downloads are kept [default: the cache of Hugging Face, `HF_HUB_CACHE`]
     #[arg(
         long,
         global = true,

@@ -5,6 +5,7 @@ mod banner;
 mod child;
 mod cli;
 mod commands;
+mod downloads;
 mod exit;
 mod failure;
 mod inputs;

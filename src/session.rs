@@ -6,37 +6,46 @@ use anyhow::Result;
 use vpt_core::device::{self, DeviceChoice, SelectedDevice};
 
 use crate::cli::GlobalArgs;
+use crate::downloads;
 use crate::output::Output;
 
 /// The printer and the device choice.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Session {
     /// The printer.
     pub output: Output,
     /// What `--device` says.
     pub choice: DeviceChoice,
     threads: usize,
+    download_flags: Vec<String>,
 }
 
 impl Session {
-    /// Applies the global flags: threads, log level, trial runs of GPUs.
+    /// Applies the global flags: threads, log level, trial runs of GPUs, downloads.
     pub fn start(global: &GlobalArgs, output: Output) -> Result<Self> {
         log_to_stderr(global);
         if let Some(threads) = global.threads {
             device::set_threads(threads)?;
         }
         device::set_child_probe(true);
+        downloads::start(global, output);
         let all = || std::thread::available_parallelism().map_or(1, NonZero::get);
         Ok(Self {
             output,
             choice: global.device,
             threads: global.threads.unwrap_or_else(all),
+            download_flags: downloads::flags(global),
         })
     }
 
     /// CPU threads that may be busy at once.
     pub fn threads(&self) -> usize {
         self.threads
+    }
+
+    /// The global flags that tell another `vpt` to download as this one does.
+    pub fn download_flags(&self) -> &[String] {
+        &self.download_flags
     }
 
     /// Opens the device, and says why if it is not the one that might be expected.

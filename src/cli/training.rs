@@ -33,7 +33,7 @@ pub struct SamplingArgs {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Model")]
 pub struct ModelArgs {
-    /// Backbone: `demo` (built in), a folder with model.safetensors and config.json, or one weight file [default: demo]
+    /// Backbone: `demo` (built in), a folder with weights, one weight file, `hf-hub:org/name`, or a name of `vpt list models` [default: demo]
     #[arg(long, value_name = "MODEL")]
     pub model: Option<String>,
 

@@ -24,7 +24,7 @@ Prints images a second, peak memory and achieved arithmetic next to what the mac
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES, allow_negative_numbers = true)]
 pub struct BenchArgs {
-    /// Backbone: `demo` (built in), an architecture with random weights, a folder, or one weight file
+    /// Backbone: `demo` (built in), an architecture with random weights, a folder, one weight file, or `hf-hub:org/name`
     #[arg(long, value_name = "MODEL", default_value = "demo")]
     pub model: String,
 

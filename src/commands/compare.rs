@@ -261,7 +261,8 @@ impl Folders {
             "--device",
             device,
         ];
-        let child = Child::run(&words.map(str::to_owned), |line| {
+        let words: Vec<_> = words.map(str::to_owned).into_iter().collect();
+        let child = Child::run(&[words.as_slice(), session.download_flags()].concat(), |line| {
             bar.set_message(line.trim().to_owned());
         })?;
         bar.finish_and_clear();

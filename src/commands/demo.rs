@@ -178,6 +178,7 @@ fn execute(words: &[String], session: &Session) -> Result<Exit> {
         .args(words)
         .args(["--device", &session.choice.to_string()]);
     command.args(["--threads", &session.threads().to_string()]);
+    command.args(session.download_flags());
     if session.output.is_json() {
         command.stdout(Stdio::null());
     }

@@ -30,7 +30,7 @@ pub struct FeaturesArgs {
     #[arg(value_name = "IMAGE|DIR|-", required = true)]
     pub inputs: Vec<PathBuf>,
 
-    /// Backbone: `demo` (built in), a folder with model.safetensors and config.json, or one weight file
+    /// Backbone: `demo` (built in), a folder with weights, one weight file, `hf-hub:org/name`, or a name of `vpt list models`
     #[arg(long, value_name = "MODEL", default_value = "demo")]
     pub model: String,
 

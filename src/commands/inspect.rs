@@ -41,7 +41,7 @@ pub struct InspectArgs {
 pub enum What {
     /// Architecture, preprocessing and parameters of a backbone
     Model {
-        /// `demo` (built in), a folder with model.safetensors and config.json, or one weight file
+        /// `demo` (built in), a folder with weights, one weight file, `hf-hub:org/name`, or a name of `vpt list models`
         #[arg(value_name = "MODEL", default_value = "demo")]
         model: String,
     },

@@ -37,7 +37,7 @@ pub struct KnnArgs {
     #[command(flatten)]
     pub sampling: SamplingArgs,
 
-    /// Backbone: `demo` (built in), a folder with weights, or one weight file
+    /// Backbone: `demo` (built in), a folder with weights, one weight file, `hf-hub:org/name`, or a name of `vpt list models`
     #[arg(long, value_name = "MODEL", default_value = "demo", help_heading = "Model")]
     pub model: String,
 

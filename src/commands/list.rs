@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use vpt_core::MethodKind;
-use vpt_core::presets::PRESETS;
+use vpt_core::presets::{PRESETS, PUBLISHED, Published};
 use vpt_core::weights::BUILTIN;
 use vpt_data::{Format, TaskSpec};
 use vpt_eval::metrics::METRICS;
@@ -17,6 +17,7 @@ const EXAMPLES: &str = "\
 Examples:
   vpt list methods
   vpt list models dinov2
+  vpt list models histopathology
   vpt list models 'vit_base*clip'
   vpt list metrics --json";
 
@@ -28,7 +29,7 @@ pub struct ListArgs {
     #[arg(value_name = "WHAT")]
     pub what: What,
 
-    /// Only names that contain this; `*` stands for anything
+    /// Only what contains this in its name or description; `*` stands for anything
     #[arg(value_name = "FILTER")]
     pub filter: Option<String>,
 }
@@ -36,7 +37,7 @@ pub struct ListArgs {
 /// What `vpt list` lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum What {
-    /// The built-in backbone, and architectures that weight files may have
+    /// The built-in backbone, medical backbones on the hub, and timm's architectures
     Models,
     /// Tuning methods
     Methods,
@@ -68,7 +69,7 @@ impl Entry {
     }
 }
 
-/// What `--model` takes: the built-in backbone, and the architectures that weight files may have.
+/// What `--model` takes: the built-in backbone, published medical ones, and timm's architectures.
 fn models() -> Vec<Entry> {
     let builtin = Entry::new(BUILTIN, "built in, used unless `--model` says otherwise");
     let known = PRESETS.iter().map(|preset| {
@@ -80,7 +81,18 @@ fn models() -> Vec<Entry> {
         );
         Entry::new(preset.name, about)
     });
-    [builtin].into_iter().chain(known).collect()
+    let published = PUBLISHED.iter().map(|published| {
+        let Published {
+            name,
+            repo,
+            about,
+            licence,
+            source,
+            ..
+        } = published;
+        Entry::new(name, format!("{about} ({source}; {licence}), hf-hub:{repo}"))
+    });
+    [builtin].into_iter().chain(published).chain(known).collect()
 }
 
 fn tasks() -> Result<Vec<Entry>> {
@@ -114,12 +126,12 @@ pub fn run(args: &ListArgs, session: &Session) -> Result<Exit> {
             .collect(),
     };
     if let Some(filter) = &args.filter {
-        entries.retain(|entry| contains(&entry.name, filter));
+        entries.retain(|entry| contains(&entry.name, filter) || contains(&entry.about, filter));
     }
     session.output.json(&entries)?;
     if entries.is_empty() {
         session.output.info(match &args.filter {
-            Some(filter) => format!("no name contains `{filter}`"),
+            Some(filter) => format!("nothing contains `{filter}`"),
             None => "there are none here".to_owned(),
         });
     } else {
@@ -132,10 +144,10 @@ pub fn run(args: &ListArgs, session: &Session) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Whether `name` contains the pieces of `filter` between its `*`, in their order.
-fn contains(name: &str, filter: &str) -> bool {
-    let name = name.to_lowercase();
-    let mut rest = name.as_str();
+/// Whether `text` contains the pieces of `filter` between its `*`, in their order.
+fn contains(text: &str, filter: &str) -> bool {
+    let text = text.to_lowercase();
+    let mut rest = text.as_str();
     filter.to_lowercase().split('*').all(|piece| {
         let found = rest.find(piece);
         rest = found.map_or(rest, |start| &rest[start + piece.len()..]);

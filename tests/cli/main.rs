@@ -3,6 +3,11 @@
 mod bad_input;
 mod compare;
 mod end_to_end;
+/// The server of the tests of `vpt-hub`.
+#[path = "../../vpt-hub/tests/hub/fake_hub.rs"]
+#[allow(dead_code, reason = "each test binary uses its part of the server")]
+mod fake_hub;
 mod help;
+mod hub;
 mod interruption;
 mod sandbox;

@@ -29,11 +29,21 @@ impl Sandbox {
         command
             .current_dir(self.dir.path())
             .args(words.split_whitespace());
-        for name in ["VPT_OFFLINE", "VPT_CACHE_DIR", "RUST_LOG", "COLUMNS", "NO_COLOR"] {
+        let ours = ["VPT_OFFLINE", "VPT_CACHE_DIR", "RUST_LOG", "COLUMNS", "NO_COLOR"];
+        let hubs = ["HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_CACHE", "HF_HUB_OFFLINE"];
+        let proxies =
+            ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"].map(|name| [name.to_owned(), name.to_lowercase()]);
+        for name in ours.into_iter().chain(hubs) {
+            command.env_remove(name);
+        }
+        for name in proxies.concat() {
             command.env_remove(name);
         }
         command
             .env("VPT_DEVICE", "cpu")
+            // Nobody listens there: no test reaches the real hub.
+            .env("HF_ENDPOINT", "http://127.0.0.1:1")
+            .env("HF_HOME", self.path("hf"))
             .env("SOURCE_DATE_EPOCH", "1700000000");
         command
     }

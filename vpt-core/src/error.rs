@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use vpt_hub::HubError;
+
 use crate::weights::TensorMismatch;
 
 /// An error of this crate. The message names the file, key or tensor, what was expected and what was found;
@@ -30,11 +32,12 @@ pub enum CoreError {
         reason: String,
     },
 
-    /// An id of the Hugging Face hub.
-    #[error("`hf-hub:{id}` lies on the Hugging Face hub, which this build does not download from")]
+    /// A model did not come from the Hugging Face hub.
+    #[error(transparent)]
     Hub {
-        /// The id, `organisation/name`.
-        id: String,
+        /// Why.
+        #[from]
+        source: HubError,
     },
 
     /// A value in a JSON document (config.json, the metadata of a task file) is not what it must be.
@@ -225,14 +228,11 @@ impl CoreError {
                 _ => None,
             },
             Self::ModelNotFound { .. } => Some(
-                "give `demo`, a folder with model.safetensors and config.json, or one weight file (.safetensors, \
-                 .pth, .bin, .npz)"
+                "give `demo`, a folder with model.safetensors and config.json, one weight file (.safetensors, .pth, \
+                 .bin, .npz), `hf-hub:organisation/name`, or a name of `vpt list models`"
                     .into(),
             ),
-            Self::Hub { id } => Some(format!(
-                "fetch it into a folder, for example `hf download {id} model.safetensors config.json --local-dir DIR`, \
-                 and give DIR"
-            )),
+            Self::Hub { source } => source.hint(),
             Self::Key { .. } => Some("correct the value, or take the file again from where it came".into()),
             Self::Setting { .. } => Some("`--help` tells what each option allows".into()),
             Self::Device { .. } => Some("`--device cpu` always works".into()),

@@ -6,6 +6,7 @@ pub mod device;
 pub mod error;
 pub mod flops;
 pub mod host_tensor;
+pub mod hub;
 pub mod init;
 pub mod methods;
 pub mod named_tensors;

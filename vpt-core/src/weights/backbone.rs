@@ -7,15 +7,16 @@ use std::path::Path;
 use rayon::prelude::*;
 use vpt_data::{CropMode, Interpolation, Preprocess};
 
-use super::config_json::{ModelConfig, Shapes};
-use super::infer::infer_model;
+use super::config_json::{ModelConfig, Shapes, head_classes};
+use super::infer::{assumed, infer_model};
 use super::layout::{Init, layout, shapes};
 use super::naming::{Renamed, to_timm};
 use super::safetensors_file::{SafetensorsFile, StoredFloat, encode};
 use super::weight_file::WeightFile;
 use super::weight_files::WeightFiles;
-use super::{TensorMismatch, canonical_sha256};
-use crate::presets::{PRESETS, TimmArgs, closest_preset};
+use super::{TensorMismatch, canonical_sha256, open_clip_config};
+use crate::hub::HubModel;
+use crate::presets::{PRESETS, Published, TimmArgs, closest_preset};
 use crate::{CoreError, HostTensor, VitConfig, init};
 
 /// Name of the weights that are part of this crate.
@@ -47,7 +48,9 @@ pub struct Backbone {
 }
 
 impl Backbone {
-    /// Loads weights: `demo` (part of this crate), a folder with weights and their config.json, or one weight file. Files
+    /// Loads weights: `demo` (part of this crate), a folder with weights and their config.json, one weight file, or a model
+    /// of the Hugging Face hub (`hf-hub:org/name`, timm's names, and those of [`PUBLISHED`](crate::presets::PUBLISHED)),
+    /// which is downloaded once, as [`set_hub`](crate::hub::set_hub) says. Files
     /// are safetensors (also in shards), PyTorch checkpoints or NumPy archives, with the names of timm, Hugging Face
     /// transformers, OpenCLIP or Google's releases. Without a config.json beside it, the architecture is inferred from the
     /// shapes of the tensors; [`Backbone::notes`] then says what was assumed.
@@ -60,15 +63,42 @@ impl Backbone {
         if spec == BUILTIN {
             return Self::builtin();
         }
-        let files = WeightFiles::find(spec)?;
-        let config = files.beside("config.json");
-        let source = fs::canonicalize(&files.path).unwrap_or_else(|_| files.path.clone());
-        Self::assemble(
-            &files.path,
-            files.read()?,
-            |found| config.map(|path| ModelConfig::read(&path, found)).transpose(),
-            source.display().to_string(),
-        )
+        match HubModel::find(spec)? {
+            Some(model) => Self::from_hub(&model),
+            None => {
+                let files = WeightFiles::find(spec)?;
+                let source = fs::canonicalize(&files.path).unwrap_or_else(|_| files.path.clone());
+                Self::read(&files, source.display().to_string(), None)
+            }
+        }
+    }
+
+    /// Downloads what is not in the cache, and reads it.
+    fn from_hub(model: &HubModel) -> Result<Self, CoreError> {
+        let snapshot = model.fetch()?;
+        let folder = snapshot.folder.display().to_string();
+        let files = WeightFiles::find(&folder)?;
+        let mut backbone = Self::read(&files, model.id(), model.published.and_then(Published::model))?;
+        backbone.notes.extend(snapshot.note);
+        Ok(backbone)
+    }
+
+    /// Reads weights and what describes them: what is `published` of them, else a config.json beside them, else the shapes
+    /// of the tensors, with what OpenCLIP says.
+    fn read(
+        files: &WeightFiles,
+        source: String,
+        published: Option<(TimmArgs, Preprocess)>,
+    ) -> Result<Self, CoreError> {
+        let config = |found: &Shapes| {
+            if let Some((args, preprocess)) = published {
+                return Ok(Some(ModelConfig::published(&args, preprocess, found)));
+            }
+            let path = files.beside("config.json");
+            path.map(|path| ModelConfig::read(&path, found)).transpose()
+        };
+        let open_clip = files.beside("open_clip_config.json");
+        Self::assemble(&files.path, files.read()?, config, open_clip.as_deref(), source)
     }
 
     /// The weights that are part of this crate.
@@ -83,7 +113,7 @@ impl Backbone {
             let path = path.with_file_name("config.json");
             ModelConfig::parse(&path, BUILTIN_CONFIG, None, found).map(Some)
         };
-        Self::assemble(path, file, config, BUILTIN.into())
+        Self::assemble(path, file, config, None, BUILTIN.into())
     }
 
     /// A freshly initialised model, for training from scratch and for tests: timm's initialisation
@@ -172,6 +202,7 @@ impl Backbone {
         path: &Path,
         file: WeightFile,
         config: impl FnOnce(&Shapes) -> Result<Option<ModelConfig>, CoreError>,
+        open_clip: Option<&Path>,
         source: String,
     ) -> Result<Self, CoreError> {
         let unusable = |reason: String| CoreError::ModelNotFound {
@@ -194,8 +225,14 @@ impl Backbone {
         let model = if let Some(model) = config(&found)? {
             model
         } else {
-            let (model, assumed) = infer_model(path, &found, origin, num_heads)?;
-            notes.push(assumed);
+            let mut model = infer_model(path, &found, origin, num_heads)?;
+            match open_clip {
+                Some(path) => {
+                    open_clip_config::correct(&mut model, path)?;
+                    notes.push(assumed(&model, "as open_clip_config.json says"));
+                }
+                None => notes.push(assumed(&model, &format!("as {} does", origin.name()))),
+            }
             model
         };
         let expected = shapes(&model.config, model.num_classes);
@@ -221,6 +258,16 @@ impl Backbone {
 }
 
 impl ModelConfig {
+    /// What authors publish of their weights.
+    fn published(args: &TimmArgs, preprocess: Preprocess, found: &Shapes) -> Self {
+        Self {
+            architecture: closest_preset(args).name.to_owned(),
+            config: args.resolve(),
+            preprocess,
+            num_classes: head_classes(found),
+        }
+    }
+
     /// The config of the weights that are part of this crate, without reading the weights.
     ///
     /// # Errors
@@ -306,8 +353,8 @@ mod tests {
                 "nowhere".to_owned(),
                 "neither a built-in model nor a folder nor a file",
             ),
-            ("vit_base_patch16_224".to_owned(), "comes without weights"),
-            ("hf-hub:timm/vit".to_owned(), "lies on the Hugging Face hub"),
+            ("vit_giant_patch14_224".to_owned(), "comes without weights"),
+            ("hf-hub:../vit".to_owned(), "hf-hub:../vit"),
             (empty, "has no model.safetensors"),
             (file("a.txt"), "not a readable safetensors file"),
         ] {

@@ -204,7 +204,7 @@ pub(super) fn checked(preprocess: Preprocess, path: &Path, key: &str) -> Result<
     }
 }
 
-fn json(path: &Path, text: &str) -> Result<Value, CoreError> {
+pub(super) fn json(path: &Path, text: &str) -> Result<Value, CoreError> {
     serde_json::from_str(text).map_err(|error| key_error(path, "", "a JSON document", &error.to_string()))
 }
 

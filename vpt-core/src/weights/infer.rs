@@ -36,7 +36,7 @@ pub(super) fn infer_architecture(top: &Object<'_>, found: &Shapes) -> Result<(St
     Ok((closest_preset(&args).name.to_owned(), args))
 }
 
-/// The model from the tensors alone, for weights without a config.json, and a sentence on what was assumed.
+/// The model from the tensors alone, for weights without a config.json.
 ///
 /// # Errors
 /// [`CoreError::ModelNotFound`] when the tensors are not those of a Vision Transformer, or of one that cannot be.
@@ -45,7 +45,7 @@ pub(super) fn infer_model(
     found: &Shapes,
     origin: Origin,
     num_heads: Option<usize>,
-) -> Result<(ModelConfig, String), CoreError> {
+) -> Result<ModelConfig, CoreError> {
     let unknown = || CoreError::ModelNotFound {
         spec: path.display().to_string(),
         reason: "there is no config.json beside it, and its tensors are not those of a Vision Transformer"
@@ -70,10 +70,21 @@ pub(super) fn infer_model(
         },
         Origin::Timm | Origin::Transformers => Preprocess::imagenet(config.img_size[0], config.img_size[1]),
     };
-    let architecture = closest_preset(&args).name;
-    let assumed = format!(
-        "no config.json: took from the shapes that it is like `{architecture}` (width {}, {} blocks, {} heads, \
-         {} x {} pixels, {}); assumed the activation {:?}, and images prepared as {} does: mean {:?}, deviation {:?}",
+    Ok(ModelConfig {
+        architecture: closest_preset(&args).name.to_owned(),
+        config,
+        preprocess,
+        num_classes: head_classes(found),
+    })
+}
+
+/// A sentence on what was inferred and assumed; `prepared` says where the preparation of images comes from.
+pub(super) fn assumed(model: &ModelConfig, prepared: &str) -> String {
+    let (config, preprocess) = (&model.config, &model.preprocess);
+    format!(
+        "no config.json: took from the shapes that it is like `{}` (width {}, {} blocks, {} heads, {} x {} pixels, \
+         {}); assumed the activation {:?}, and images prepared {prepared}: mean {:?}, deviation {:?}",
+        model.architecture,
         config.embed_dim,
         config.depth,
         config.num_heads,
@@ -81,17 +92,9 @@ pub(super) fn infer_model(
         config.img_size[1],
         pool_name(config.global_pool),
         config.act,
-        origin.name(),
         preprocess.mean,
         preprocess.std
-    );
-    let model = ModelConfig {
-        architecture: architecture.to_owned(),
-        config,
-        preprocess,
-        num_classes: head_classes(found),
-    };
-    Ok((model, assumed))
+    )
 }
 
 /// Whether the first block's MLP is gated: its first layer makes twice what its second layer reads. timm's arguments for

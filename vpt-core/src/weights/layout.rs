@@ -149,7 +149,7 @@ impl Slots {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::presets::preset;
+    use crate::presets::{Published, preset};
 
     fn params(name: &str, num_classes: usize) -> usize {
         let shapes = shapes(&preset(name).unwrap(), num_classes);
@@ -170,5 +170,25 @@ mod tests {
         assert_eq!(millions("deit3_small_patch16_224", 1000), 22.06);
         assert_eq!(millions("eva_large_patch14_196", 1000), 304.14);
         assert_eq!(millions("vit_medium_patch16_reg4_gap_256", 1000), 38.88);
+        assert_eq!(millions("vit_giant_patch14_dinov2", 0), 1136.48);
+        assert_eq!(millions("vit_small_plus_patch16_dinov3", 0), 28.68);
+        // timm has 87.12: no biases of the keys, which are zeros here.
+        assert_eq!(millions("eva02_base_patch14_448", 1000), 87.13);
+        assert_eq!(millions("vit_so400m_patch14_siglip_224", 0), 427.68);
+    }
+
+    #[test]
+    fn medical_backbones_have_the_published_sizes() {
+        for (name, expected) in [
+            ("retfound_cfp", 303),
+            ("uni", 303),
+            ("uni2_h", 681),
+            ("virchow2", 631),
+        ] {
+            let (args, _) = Published::find(name).unwrap().model().unwrap();
+            let shapes = shapes(&args.resolve(), 0);
+            let params: usize = shapes.values().map(|shape| shape.iter().product::<usize>()).sum();
+            assert_eq!(params / 1_000_000, expected, "{name}: {params}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod backbone;
 mod canonical_hash;
 mod config_json;
+pub(crate) mod downloads;
 mod fuse;
 mod infer;
 mod json_object;
@@ -10,6 +11,7 @@ mod layout;
 mod mapped_file;
 mod naming;
 mod npz_file;
+mod open_clip_config;
 mod permute;
 mod pytorch_file;
 mod safetensors_file;

@@ -20,7 +20,7 @@ pub(super) struct WeightFiles {
 }
 
 /// What the weights in a folder are called, the best first.
-const NAMES: [&str; 6] = [
+pub(super) const NAMES: [&str; 6] = [
     "model.safetensors",
     "model.safetensors.index.json",
     "open_clip_model.safetensors",
@@ -30,21 +30,14 @@ const NAMES: [&str; 6] = [
 ];
 
 /// Endings of weight files.
-const ENDINGS: [&str; 8] = ["safetensors", "pth", "pt", "bin", "ckpt", "tar", "npz", "th"];
+pub(super) const ENDINGS: [&str; 8] = ["safetensors", "pth", "pt", "bin", "ckpt", "tar", "npz", "th"];
 
 impl WeightFiles {
     /// The weights in the folder or file `spec`.
     ///
     /// # Errors
-    /// [`CoreError::ModelNotFound`]; [`CoreError::Hub`] for an id of the Hugging Face hub; [`CoreError::Io`] and
-    /// [`CoreError::Key`] for an index that cannot be used.
+    /// [`CoreError::ModelNotFound`]; [`CoreError::Io`] and [`CoreError::Key`] for an index that cannot be used.
     pub fn find(spec: &str) -> Result<Self, CoreError> {
-        let hub_id = spec
-            .strip_prefix("hf-hub:")
-            .or_else(|| spec.strip_prefix("hf_hub:"));
-        if let Some(id) = hub_id {
-            return Err(CoreError::Hub { id: id.to_owned() });
-        }
         let missing = |reason: String| {
             Err(CoreError::ModelNotFound {
                 spec: spec.to_owned(),
