@@ -1,17 +1,18 @@
 //! `vpt inspect`: look into a model, a task file, a data set or a device.
 
+mod model;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use vpt_core::device::{self, DeviceSummary};
-use vpt_core::flops::ForwardMacs;
 use vpt_core::parity::{self, ParityReport};
-use vpt_core::{Backbone, VitConfig};
 use vpt_data::{DataSummary, Dataset, OpenOptions, Preprocess};
 use vpt_eval::report::format;
 
+use self::model::{ModelArgs, pixels};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::Session;
@@ -21,6 +22,7 @@ use crate::target::Target;
 const EXAMPLES: &str = "\
 Examples:
   vpt inspect model demo
+  vpt inspect model vit_large_patch16_224 --no-pretrained --batch-size 8 --batch-size 64
   vpt inspect task runs/train/my_images
   vpt inspect data my_images
   vpt inspect device --check";
@@ -39,12 +41,8 @@ pub struct InspectArgs {
 /// What to look into.
 #[derive(Clone, Debug, Subcommand)]
 pub enum What {
-    /// Architecture, preprocessing and parameters of a backbone
-    Model {
-        /// `demo` (built in), a folder with weights, one weight file, `hf-hub:org/name`, or a name of `vpt list models`
-        #[arg(value_name = "MODEL", default_value = "demo")]
-        model: String,
-    },
+    /// Architecture, preprocessing, parameters, multiply-adds and memory of a backbone
+    Model(ModelArgs),
     /// Classes, method, backbone and metrics that a task file carries
     Task {
         /// Run folder or task file
@@ -68,73 +66,11 @@ pub enum What {
 /// Prints what is to be known.
 pub fn run(args: &InspectArgs, session: &Session) -> Result<Exit> {
     match &args.what {
-        What::Model { model } => inspect_model(model, session),
+        What::Model(args) => model::run(args, session),
         What::Task { target } => inspect_task(target, session),
         What::Data { dir } => inspect_data(dir, session),
         What::Device { check } => inspect_device(*check, session),
     }
-}
-
-#[derive(Serialize)]
-struct ModelReport<'a> {
-    source: &'a str,
-    architecture: &'a str,
-    config: &'a VitConfig,
-    preprocess: &'a Preprocess,
-    params: usize,
-    macs_per_image: u128,
-    head_classes: usize,
-    sha256: &'a str,
-    notes: &'a [String],
-}
-
-fn inspect_model(model: &str, session: &Session) -> Result<Exit> {
-    let backbone = Backbone::load(model)?;
-    let vit = &backbone.config;
-    let macs = ForwardMacs::of(vit, backbone.preprocess.input_size, 0).backbone;
-    session.output.json(&ModelReport {
-        source: &backbone.source,
-        architecture: &backbone.architecture,
-        config: vit,
-        preprocess: &backbone.preprocess,
-        params: backbone.num_params(),
-        macs_per_image: macs,
-        head_classes: backbone.num_classes,
-        sha256: &backbone.sha256,
-        notes: &backbone.notes,
-    })?;
-    for note in &backbone.notes {
-        session.output.info(format!("note: {note}"));
-    }
-    let head = match backbone.num_classes {
-        0 => "none".to_owned(),
-        classes => format!("{classes} classes"),
-    };
-    session.output.result(tables::pairs(&[
-        ("architecture", backbone.architecture.clone()),
-        ("source", backbone.source.clone()),
-        (
-            "parameters",
-            format!("{} without the head", format::count(backbone.num_params())),
-        ),
-        (
-            "multiply-adds",
-            format!("{:.3} billion per image", macs as f64 / 1e9),
-        ),
-        (
-            "blocks",
-            format!(
-                "{} of width {}, {} heads",
-                vit.depth, vit.embed_dim, vit.num_heads
-            ),
-        ),
-        ("patches", size(vit.patch_size)),
-        ("tokens", tokens(vit)),
-        ("head", head),
-        ("preprocess", preprocess(&backbone.preprocess)),
-        ("sha256", backbone.sha256.clone()),
-    ]))?;
-    Ok(Exit::Success)
 }
 
 fn inspect_task(target: &Path, session: &Session) -> Result<Exit> {
@@ -349,18 +285,6 @@ fn inspect_device(check: bool, session: &Session) -> Result<Exit> {
     }
 }
 
-fn size([height, width]: [usize; 2]) -> String {
-    format!("{height} x {width} pixels")
-}
-
-fn tokens(vit: &VitConfig) -> String {
-    format!(
-        "{} patches and {} before them",
-        vit.num_patches(),
-        vit.num_prefix_tokens()
-    )
-}
-
 fn preprocess(preprocess: &Preprocess) -> String {
     let Preprocess {
         input_size,
@@ -372,7 +296,7 @@ fn preprocess(preprocess: &Preprocess) -> String {
     } = preprocess;
     let text = format!(
         "{}, {interpolation:?}, {crop_mode:?} crop {crop_pct}, mean {mean:?}, std {std:?}",
-        size(*input_size)
+        pixels(*input_size)
     );
     text.to_lowercase()
 }

@@ -333,6 +333,21 @@ fn looking_inside() {
     assert_eq!(model["config"]["embed_dim"], 48);
     // Embedding 4 · 768 · 48; four blocks of five tokens: projections 4 · 48², attention 2 · 5 · 48, MLP 2 · 48 · 192.
     assert_eq!(model["macs_per_image"], 147_456 + 4 * 5 * (9_216 + 480 + 18_432));
+    assert_eq!(model["described_by"], "config.json");
+    assert_eq!(model["memory"].as_array().unwrap().len(), 6 * 3);
+    let large = sandbox
+        .run(
+            "inspect model vit_large_patch16_224 --no-pretrained -b 64 --json",
+            0,
+        )
+        .json();
+    assert_eq!(large["params"], 303_301_632);
+    let bytes = |row: &serde_json::Value, key: &str| row[key].as_u64().unwrap();
+    for row in large["memory"].as_array().unwrap() {
+        assert_eq!(row["batch_size"], 64);
+        assert!(bytes(row, "train") >= bytes(row, "infer"), "{row}");
+        assert!(bytes(row, "infer") > 4 * 303_301_632, "{row}");
+    }
     let task = sandbox.run("inspect task runs/train/pets --json", 0).json();
     assert_eq!(task["format"], "vpt-task/1");
     assert_eq!(task["task"]["classes"], serde_json::json!(CLASSES));

@@ -8,6 +8,7 @@ pub mod flops;
 pub mod host_tensor;
 pub mod hub;
 pub mod init;
+pub mod memory;
 pub mod methods;
 pub mod named_tensors;
 pub mod ops;

@@ -7,14 +7,14 @@ use std::path::Path;
 use rayon::prelude::*;
 use vpt_data::{CropMode, Interpolation, Preprocess};
 
-use super::config_json::{ModelConfig, Shapes, head_classes};
-use super::infer::{assumed, infer_model};
+use super::config_json::{ModelConfig, Shapes};
+use super::description::Description;
 use super::layout::{Init, layout, shapes};
 use super::naming::{Renamed, to_timm};
 use super::safetensors_file::{SafetensorsFile, StoredFloat, encode};
 use super::weight_file::WeightFile;
 use super::weight_files::WeightFiles;
-use super::{TensorMismatch, canonical_sha256, open_clip_config};
+use super::{TensorMismatch, canonical_sha256};
 use crate::hub::HubModel;
 use crate::presets::{PRESETS, Published, TimmArgs, closest_preset};
 use crate::{CoreError, HostTensor, VitConfig, init};
@@ -41,8 +41,11 @@ pub struct Backbone {
     pub tensors: BTreeMap<String, HostTensor>,
     /// [`canonical_sha256`] of the tensors.
     pub sha256: String,
-    /// Where it was found: `demo`, the path of a file, or `random`.
+    /// Where it was found: `demo`, the path of a file, an id of the hub, or `random`.
     pub source: String,
+    /// What its architecture and preprocessing are taken from: files beside the weights, a publication, or the shapes of the
+    /// tensors.
+    pub described_by: String,
     /// What was left out of the file or assumed about it, one sentence each.
     pub notes: Vec<String>,
 }
@@ -78,27 +81,19 @@ impl Backbone {
         let snapshot = model.fetch()?;
         let folder = snapshot.folder.display().to_string();
         let files = WeightFiles::find(&folder)?;
-        let mut backbone = Self::read(&files, model.id(), model.published.and_then(Published::model))?;
+        let mut backbone = Self::read(&files, model.id(), model.published)?;
         backbone.notes.extend(snapshot.note);
         Ok(backbone)
     }
 
-    /// Reads weights and what describes them: what is `published` of them, else a config.json beside them, else the shapes
-    /// of the tensors, with what OpenCLIP says.
+    /// Reads weights and what describes them.
     fn read(
         files: &WeightFiles,
         source: String,
-        published: Option<(TimmArgs, Preprocess)>,
+        published: Option<&'static Published>,
     ) -> Result<Self, CoreError> {
-        let config = |found: &Shapes| {
-            if let Some((args, preprocess)) = published {
-                return Ok(Some(ModelConfig::published(&args, preprocess, found)));
-            }
-            let path = files.beside("config.json");
-            path.map(|path| ModelConfig::read(&path, found)).transpose()
-        };
-        let open_clip = files.beside("open_clip_config.json");
-        Self::assemble(&files.path, files.read()?, config, open_clip.as_deref(), source)
+        let description = Description::of(files, published);
+        Self::assemble(&files.path, files.read()?, &description, source)
     }
 
     /// The weights that are part of this crate.
@@ -109,11 +104,7 @@ impl Backbone {
         let path = Path::new("demo/model.safetensors");
         let SafetensorsFile { tensors, metadata } = SafetensorsFile::parse(path, BUILTIN_WEIGHTS)?;
         let file = WeightFile { tensors, metadata };
-        let config = |found: &Shapes| {
-            let path = path.with_file_name("config.json");
-            ModelConfig::parse(&path, BUILTIN_CONFIG, None, found).map(Some)
-        };
-        Self::assemble(path, file, config, None, BUILTIN.into())
+        Self::assemble(path, file, &Description::BuiltIn(BUILTIN_CONFIG), BUILTIN.into())
     }
 
     /// A freshly initialised model, for training from scratch and for tests: timm's initialisation
@@ -150,6 +141,7 @@ impl Backbone {
             sha256: canonical_sha256(&tensors),
             tensors,
             source: "random".to_owned(),
+            described_by: "its hyper-parameters".to_owned(),
             notes: Vec::new(),
         }
     }
@@ -201,8 +193,7 @@ impl Backbone {
     fn assemble(
         path: &Path,
         file: WeightFile,
-        config: impl FnOnce(&Shapes) -> Result<Option<ModelConfig>, CoreError>,
-        open_clip: Option<&Path>,
+        description: &Description,
         source: String,
     ) -> Result<Self, CoreError> {
         let unusable = |reason: String| CoreError::ModelNotFound {
@@ -222,19 +213,7 @@ impl Backbone {
             .iter()
             .map(|(name, tensor)| (name.clone(), tensor.shape.clone()))
             .collect();
-        let model = if let Some(model) = config(&found)? {
-            model
-        } else {
-            let mut model = infer_model(path, &found, origin, num_heads)?;
-            match open_clip {
-                Some(path) => {
-                    open_clip_config::correct(&mut model, path)?;
-                    notes.push(assumed(&model, "as open_clip_config.json says"));
-                }
-                None => notes.push(assumed(&model, &format!("as {} does", origin.name()))),
-            }
-            model
-        };
+        let model = description.model(path, &found, (origin, num_heads), &mut notes)?;
         let expected = shapes(&model.config, model.num_classes);
         if let Some(mismatch) = TensorMismatch::between(&expected, &found) {
             let origin = format!(
@@ -252,22 +231,13 @@ impl Backbone {
             sha256: canonical_sha256(&tensors),
             tensors,
             source,
+            described_by: description.name(),
             notes,
         })
     }
 }
 
 impl ModelConfig {
-    /// What authors publish of their weights.
-    fn published(args: &TimmArgs, preprocess: Preprocess, found: &Shapes) -> Self {
-        Self {
-            architecture: closest_preset(args).name.to_owned(),
-            config: args.resolve(),
-            preprocess,
-            num_classes: head_classes(found),
-        }
-    }
-
     /// The config of the weights that are part of this crate, without reading the weights.
     ///
     /// # Errors
@@ -329,6 +299,7 @@ mod tests {
             let back = Backbone::load(spec.to_str().unwrap()).unwrap();
             assert!(Path::new(&back.source).is_absolute());
             backbone.source.clone_from(&back.source);
+            backbone.described_by = "config.json".to_owned();
             assert_eq!(back, backbone);
         }
         backbone.save(folder.path(), true).unwrap();

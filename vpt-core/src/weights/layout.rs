@@ -118,6 +118,14 @@ pub(crate) fn shapes(config: &VitConfig, num_classes: usize) -> BTreeMap<String,
         .collect()
 }
 
+/// Parameters of the model that `config` describes, without a classifier.
+pub fn num_params(config: &VitConfig) -> usize {
+    shapes(config, 0)
+        .values()
+        .map(|shape| shape.iter().product::<usize>())
+        .sum()
+}
+
 /// The layout while it grows.
 #[derive(Default)]
 struct Slots(BTreeMap<String, Slot>);

@@ -3,6 +3,7 @@
 mod backbone;
 mod canonical_hash;
 mod config_json;
+mod description;
 pub(crate) mod downloads;
 mod fuse;
 mod infer;
@@ -24,6 +25,8 @@ pub use backbone::{BUILTIN, Backbone};
 pub use canonical_hash::{canonical_sha256, is_classifier};
 pub use config_json::ModelConfig;
 pub(crate) use config_json::shortest;
+pub use layout::num_params;
+pub(crate) use layout::shapes as layout_shapes;
 pub(crate) use mapped_file::FileBytes;
 pub use safetensors_file::{SafetensorsFile, StoredFloat, encode};
 pub use tensor_mismatch::TensorMismatch;

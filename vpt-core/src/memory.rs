@@ -1,0 +1,152 @@
+//! [`MemoryEstimate`]: what training and inference will need, before anything is loaded.
+
+use crate::methods::{MethodConfig, MethodKind};
+use crate::prompts::PromptDepth;
+use crate::vit::VitConfig;
+use crate::weights::layout_shapes;
+
+/// Bytes of a float32 value.
+const FLOAT: u128 = 4;
+
+/// The program, the runtime of the CPU backend and decoded images.
+const PROGRAM: u128 = 30_000_000;
+
+/// Memory in bytes that a process needs on the CPU backend in float32, estimated from the architecture.
+///
+/// Counted are the parameters, for training their gradients and AdamW's two moments, and what each image keeps between
+/// the forward and the backward pass: of every block that gradients go through its input, queries, keys and values, the
+/// attention's output, the input of the second norm and that of the activation; where weights are learned, also the inputs
+/// of their layers. GPUs run other kernels, keep the scores of attention too, and need more. `docs/performance.md` holds
+/// the estimate against measurements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct MemoryEstimate {
+    /// A training step with AdamW.
+    pub train: u128,
+    /// A forward pass.
+    pub infer: u128,
+}
+
+impl MemoryEstimate {
+    /// Estimates for images of `[height, width]` pixels in batches of `batch`, and a head of `classes`.
+    pub fn of(
+        vit: &VitConfig,
+        method: &MethodConfig,
+        image_size: [usize; 2],
+        batch: usize,
+        classes: usize,
+    ) -> Self {
+        let pixels = (vit.in_chans * image_size[0] * image_size[1]) as u128 * FLOAT;
+        let tokens = vit.num_prefix_tokens() + vit.grid_for(image_size).iter().product::<usize>();
+        // Shallow prompts go through every block like other tokens, deep ones only as keys and values.
+        let extra = match &method.prompts {
+            Some(prompts) if prompts.depth == PromptDepth::Shallow => prompts.num_tokens,
+            _ => 0,
+        };
+        let tokens = (tokens + extra) as u128;
+        let (dim, fc1, hidden) = (
+            vit.embed_dim as u128,
+            vit.mlp_fc1() as u128,
+            vit.mlp_hidden() as u128,
+        );
+        let batch = batch as u128;
+
+        let sizes = Parameters::of(vit, method, classes);
+        let held = PROGRAM + FLOAT * sizes.all;
+        // In one block: its input and the larger of attention (queries, keys, values, output) and MLP.
+        let passing = FLOAT * tokens * (dim + (4 * dim).max(fc1 + hidden));
+        let infer = held + batch * (2 * pixels + passing);
+
+        let gate = if vit.gated_mlp { 3 * hidden } else { 0 };
+        let kept = 6 * dim + fc1 + gate;
+        let inputs = if learns_weights(method) {
+            2 * dim + hidden
+        } else {
+            0
+        };
+        let blocks = tracked_blocks(vit, method) as u128;
+        let per_image = pixels + blocks * FLOAT * tokens * (kept + inputs);
+        let train = held + 3 * FLOAT * sizes.tuned + batch * per_image;
+        Self {
+            train: train.max(infer),
+            infer,
+        }
+    }
+}
+
+/// Numbers of values.
+struct Parameters {
+    all: u128,
+    tuned: u128,
+}
+
+impl Parameters {
+    fn of(vit: &VitConfig, method: &MethodConfig, classes: usize) -> Self {
+        let mut counts = Self { all: 0, tuned: 0 };
+        for (name, shape) in layout_shapes(vit, classes) {
+            let count: u128 = shape.iter().map(|&axis| axis as u128).product();
+            counts.all += count;
+            if method.tunes(&name, vit) {
+                counts.tuned += count;
+            }
+        }
+        if let Some(prompts) = &method.prompts {
+            let count = prompts.num_params(vit.depth, vit.embed_dim) as u128;
+            counts.all += count;
+            counts.tuned += count;
+        }
+        counts
+    }
+}
+
+/// Whether layers of the blocks learn their weights, and so keep their inputs.
+fn learns_weights(method: &MethodConfig) -> bool {
+    matches!(method.kind, MethodKind::Full | MethodKind::Partial)
+}
+
+/// Blocks that gradients go through: those from the first learned parameter on.
+fn tracked_blocks(vit: &VitConfig, method: &MethodConfig) -> usize {
+    match method.kind {
+        MethodKind::Linear => 0,
+        MethodKind::Partial => method.partial_blocks.min(vit.depth),
+        MethodKind::Full | MethodKind::Bitfit => vit.depth,
+        MethodKind::VptDeep | MethodKind::VptShallow => match &method.prompts {
+            Some(prompts) => vit.depth - prompts.prompted_blocks(vit.depth).start,
+            None => vit.depth,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{PromptOptions, preset};
+
+    fn estimate(method: &str, batch: usize) -> MemoryEstimate {
+        let vit = preset("vit_tiny_patch16_224").unwrap();
+        let method = MethodConfig::parse(method, &PromptOptions::default()).unwrap();
+        MemoryEstimate::of(&vit, &method, [224, 224], batch, 2)
+    }
+
+    /// A ViT-Ti/16 at 224 pixels has 197 tokens of width 192: a block keeps ten times that for an image, sixteen times
+    /// where it learns its weights.
+    #[test]
+    fn an_image_costs_what_its_blocks_keep() {
+        let per_image = |method| estimate(method, 2).train - estimate(method, 1).train;
+        let (row, pixels) = (4 * 197 * 192, 4 * 3 * 224 * 224);
+        assert_eq!(per_image("vpt-deep"), pixels + 12 * 10 * row);
+        assert_eq!(per_image("bitfit"), per_image("vpt-deep"));
+        assert_eq!(per_image("full"), pixels + 12 * 16 * row);
+        assert_eq!(per_image("partial-2"), pixels + 2 * 16 * row);
+        assert_eq!(per_image("vpt-shallow"), pixels + 12 * 10 * 4 * 207 * 192);
+        assert_eq!(per_image("linear"), 2 * pixels + 9 * row);
+    }
+
+    #[test]
+    fn learned_parameters_cost_four_times_themselves() {
+        let params = 5_717_416 - 1000 * 193 + 2 * 193;
+        let full = estimate("full", 1).train - estimate("full", 0).train;
+        assert_eq!(estimate("full", 1).train - full, PROGRAM + 16 * params);
+        let linear = estimate("linear", 0).train;
+        assert_eq!(linear, PROGRAM + 4 * params + 12 * 2 * 193);
+    }
+}
