@@ -1,6 +1,7 @@
 //! `vpt inspect`: look into a model, a task file, a data set or a device.
 
 mod model;
+mod task;
 
 use std::path::{Path, PathBuf};
 
@@ -13,17 +14,18 @@ use vpt_data::{DataSummary, Dataset, OpenOptions, Preprocess};
 use vpt_eval::report::format;
 
 use self::model::{ModelArgs, pixels};
+use self::task::TaskArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::tables;
-use crate::target::Target;
 
 const EXAMPLES: &str = "\
 Examples:
   vpt inspect model demo
   vpt inspect model vit_large_patch16_224 --no-pretrained --batch-size 8 --batch-size 64
   vpt inspect task runs/train/my_images
+  vpt inspect task runs/train/my_images --attention my_images/val
   vpt inspect data my_images
   vpt inspect device --check";
 
@@ -44,11 +46,7 @@ pub enum What {
     /// Architecture, preprocessing, parameters, multiply-adds and memory of a backbone
     Model(ModelArgs),
     /// Classes, method, backbone and metrics that a task file carries
-    Task {
-        /// Run folder or task file
-        #[arg(value_name = "TASKFILE|RUN")]
-        target: PathBuf,
-    },
+    Task(TaskArgs),
     /// Images per split and class, sizes, colour modes, duplicates across splits
     Data {
         /// The data set's folder
@@ -67,48 +65,10 @@ pub enum What {
 pub fn run(args: &InspectArgs, session: &Session) -> Result<Exit> {
     match &args.what {
         What::Model(args) => model::run(args, session),
-        What::Task { target } => inspect_task(target, session),
+        What::Task(args) => task::run(args, session),
         What::Data { dir } => inspect_data(dir, session),
         What::Device { check } => inspect_device(*check, session),
     }
-}
-
-fn inspect_task(target: &Path, session: &Session) -> Result<Exit> {
-    let Target { path, task } = Target::open(target)?;
-    let metadata = &task.metadata;
-    session.output.json(metadata)?;
-    let tensors = task
-        .tensors
-        .iter()
-        .map(|(name, tensor)| format!("{name} {:?}", tensor.shape));
-    let metrics = metadata
-        .metrics
-        .iter()
-        .map(|(name, value)| format!("{name} {value:.4}"));
-    session.output.result(tables::pairs(&[
-        ("task file", path.display().to_string()),
-        ("task", format!("{} ({})", metadata.task.name, metadata.task.kind)),
-        ("classes", metadata.task.classes.join(", ")),
-        ("method", metadata.method.to_string()),
-        ("tensors", shortened(&tensors.collect::<Vec<_>>())),
-        (
-            "backbone",
-            format!(
-                "{} from {}",
-                metadata.backbone.architecture, metadata.backbone.source
-            ),
-        ),
-        ("sha256", metadata.backbone.sha256.clone()),
-        ("preprocess", preprocess(&metadata.preprocess)),
-        ("validation", metrics.collect::<Vec<_>>().join(", ")),
-        ("epoch", metadata.training.epoch.to_string()),
-        ("seed", metadata.training.seed.to_string()),
-        (
-            "trained",
-            format!("{} with vpt {}", metadata.training.date, metadata.vpt_version),
-        ),
-    ]))?;
-    Ok(Exit::Success)
 }
 
 fn inspect_data(dir: &Path, session: &Session) -> Result<Exit> {

@@ -1,5 +1,7 @@
 //! `vpt predict`: classify images.
 
+mod attention;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -10,6 +12,7 @@ use vpt_core::device::SelectedDevice;
 use vpt_data::{DataError, Sample, atomic, decode};
 use vpt_eval::{EvalError, PredictOptions, Predictions, csv, predict};
 
+use self::attention::AttentionMaps;
 use crate::cli::values;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -23,8 +26,11 @@ Examples:
   vpt predict runs/train/my_images photo.jpg
   vpt predict best.safetensors folder/ --output labels.csv
   find . -name '*.jpg' | vpt predict runs/train/my_images - --json
+  vpt predict runs/train/my_images photo.jpg --attention looks
 
 With `--json`, one object a line: {\"path\", \"label\", \"logits\", \"probs\"}, classes in the order of the task file.
+With `--attention`, a PNG for each image: the image as the model sees it, then attention rollout of the backbone alone and
+of the task; `--json` adds {\"attention\", \"prompt_share\"}, the file and the part of what the head reads that is the prompts'.
 Images that cannot be read are reported and make the exit code 1; the others are classified all the same.";
 
 /// Classify images
@@ -54,6 +60,10 @@ pub struct PredictArgs {
     /// Also write path, label and probabilities to a CSV file
     #[arg(long, value_name = "FILE.csv")]
     pub output: Option<PathBuf>,
+
+    /// Also write pictures of where the model looks, with and without the task, into this folder
+    #[arg(long, value_name = "DIR")]
+    pub attention: Option<PathBuf>,
 }
 
 /// One line of `--json`.
@@ -63,6 +73,10 @@ struct Line<'a> {
     label: &'a str,
     logits: Vec<f32>,
     probs: Vec<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attention: Option<&'a Path>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_share: Option<f32>,
 }
 
 /// Classifies batch by batch, so that paths on stdin are answered as they come.
@@ -71,6 +85,13 @@ pub fn run(args: &PredictArgs, session: &Session) -> Result<Exit> {
     let target = Target::open(&args.target)?;
     let backbone = target.backbone(args.model.as_deref())?;
     let device = session.device()?;
+    let mut maps = match &args.attention {
+        Some(folder) => {
+            let preprocess = &target.task.metadata.preprocess;
+            Some(AttentionMaps::new(folder, &backbone, preprocess, &device)?)
+        }
+        None => None,
+    };
     let model = Predictor {
         model: target.task.apply(&backbone, &device.device)?,
         device,
@@ -93,7 +114,13 @@ pub fn run(args: &PredictArgs, session: &Session) -> Result<Exit> {
         }
         bad += unreadable.len();
         if let Some(predictions) = predictions {
-            bar.suspend(|| print(&predictions, args.top_k, output))?;
+            let mut found = Vec::new();
+            if let Some(maps) = &mut maps {
+                for path in &predictions.paths {
+                    found.push(maps.write(&model.model, path)?);
+                }
+            }
+            bar.suspend(|| print(&predictions, &found, args.top_k, output))?;
             done += predictions.len();
             if let Some(csv) = &mut csv {
                 csv.push_str(&csv_lines(&predictions));
@@ -102,6 +129,12 @@ pub fn run(args: &PredictArgs, session: &Session) -> Result<Exit> {
         bar.set_position(done as u64);
     }
     bar.finish_and_clear();
+    if let Some(folder) = args.attention.as_ref().filter(|_| done > 0) {
+        output.info(format!(
+            "in {}: each image, where its backbone alone looks, where the task does",
+            folder.display()
+        ));
+    }
     if let Some((csv, path)) = csv.zip(args.output.as_ref()) {
         atomic::write_bytes(path, csv.as_bytes())
             .with_context(|| format!("cannot write `{}`", path.display()))?;
@@ -175,8 +208,8 @@ impl Predictor {
     }
 }
 
-/// Prints one line an image.
-fn print(predictions: &Predictions, top_k: usize, output: Output) -> Result<()> {
+/// Prints one line an image; `found` is empty, or has what was found of each.
+fn print(predictions: &Predictions, found: &[attention::Found], top_k: usize, output: Output) -> Result<()> {
     let (probs, labels) = (predictions.probs(), predictions.top1());
     for (index, path) in predictions.paths.iter().enumerate() {
         let probs = probs.row(index).to_vec();
@@ -186,6 +219,8 @@ fn print(predictions: &Predictions, top_k: usize, output: Output) -> Result<()> 
             label,
             logits: predictions.logits.row(index).to_vec(),
             probs: probs.clone(),
+            attention: found.get(index).map(|found| found.path.as_path()),
+            prompt_share: found.get(index).map(|found| found.prompts),
         })?;
         let mut order: Vec<usize> = (0..probs.len()).collect();
         order.sort_by(|&a, &b| probs[b].total_cmp(&probs[a]));

@@ -324,6 +324,53 @@ fn resume_of_a_finished_run_reports_it_again() {
 }
 
 #[test]
+fn where_a_task_looks() {
+    let sandbox = Sandbox::new();
+    trained(&sandbox, "--num-tokens 5");
+    // Images of one name from two folders.
+    let words = "predict runs/train/pets pets/test/ant pets/test/bee --attention looks --json";
+    let run = sandbox.run(words, 0);
+    let lines: Vec<serde_json::Value> = run
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), sandbox.listing("looks").len());
+    for line in &lines {
+        let picture = sandbox.path(line["attention"].as_str().unwrap());
+        let (width, height) = image::image_dimensions(picture).unwrap();
+        // 32 pixels seven times as large, three panels and two gaps.
+        assert_eq!((width, height), (3 * 224 + 16, 224));
+        let share = line["prompt_share"].as_f64().unwrap();
+        assert!(share > 0.0 && share < 1.0, "{line}");
+    }
+    let task = sandbox
+        .run("inspect task runs/train/pets --attention pets/val --json", 0)
+        .json();
+    assert_eq!(task["format"], "vpt-task/1");
+    let tokens = task["prompt_attention"]["tokens"].as_array().unwrap();
+    assert_eq!((tokens.len(), tokens[0].as_array().unwrap().len()), (4, 3));
+    let text = sandbox
+        .run("inspect task runs/train/pets --attention pets/val", 0)
+        .stdout;
+    assert!(text.contains("block 4") && text.contains("head 3"), "{text}");
+
+    sandbox.run(
+        &format!(
+            "train --data-dir pets --method linear --epochs 1 --experiment probe --model {}",
+            sandbox.model()
+        ),
+        0,
+    );
+    let run = sandbox.run("inspect task runs/train/probe --attention pets/val", 1);
+    assert!(
+        run.stderr.contains("has no prompts") && run.stderr.contains("hint: "),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
 fn looking_inside() {
     let sandbox = Sandbox::new();
     trained(&sandbox, "--method bitfit");

@@ -11,7 +11,7 @@ use crate::methods::{MethodConfig, MethodKind};
 use crate::named_tensors::{self, ParamInfo};
 use crate::pretrained_head::pretrained_head;
 use crate::prompts::{Noise, PromptForm, Prompts};
-use crate::vit::{DropPathFactors, Readout, VisionTransformer, VitConfig, linear};
+use crate::vit::{BlockOptions, DropPathFactors, Readout, VisionTransformer, VitConfig, linear};
 use crate::weights::{Backbone, TensorMismatch, canonical_sha256, is_classifier};
 use crate::{CoreError, HostTensor, init};
 
@@ -208,6 +208,25 @@ impl Classifier {
             }
         };
         vit.pool(tokens, &self.readout)
+    }
+
+    /// Shows `observe` how much each token attends to each in every block, `[batch, heads, tokens, tokens]`: the image's tokens
+    /// first, then the prompts of that block, none before the first prompted block. Without dropout.
+    ///
+    /// Returns how much of each token behind the last block the head reads, `[batch, tokens]`, rows that sum to one (for
+    /// an attention pooling, the mean of its heads).
+    pub fn attention(&self, pixels: Tensor<4>, observe: &mut dyn FnMut(usize, Tensor<4>)) -> Tensor<2> {
+        let vit = &self.backbone;
+        let num_tokens = vit.num_tokens();
+        let mut tokens = vit.tokens(pixels);
+        for (i, block) in vit.blocks.iter().enumerate() {
+            if let Some(Tuner::Prompts(prompts)) = &self.tuner {
+                tokens = prompts.enter(vit, i, tokens, num_tokens);
+            }
+            observe(i, block.attention_weights(tokens.clone()));
+            tokens = block.forward(tokens, BlockOptions::default());
+        }
+        vit.reading(tokens, &self.readout)
     }
 
     /// Draws the dropout and stochastic depth of one training step. A linear probe has none: its features are fixed.

@@ -4,6 +4,7 @@
 //! gives each an interval, and [`Results`] collects them for `results.json`. Several runs on the same images make a
 //! [`Comparison`]. [`report`] turns all of these into SVG, Markdown and HTML text.
 
+mod attention;
 pub mod bootstrap;
 mod comparison;
 pub mod csv;
@@ -18,6 +19,7 @@ mod predictions;
 pub mod report;
 mod results;
 
+pub use attention::{PromptAttention, Rollout, prompt_attention, rollout};
 pub use bootstrap::{Bootstrap, Estimate};
 pub use comparison::{Comparison, ComparisonRow, RunCurves, RunSummary};
 pub use epoch::EpochRow;

@@ -169,6 +169,26 @@ impl Prompts {
         tokens
     }
 
+    /// The tokens that enter block `i` in the plain form, with fresh prompts where the block gets them; the first `num_tokens`
+    /// of `tokens` are the image's.
+    pub(crate) fn enter(
+        &self,
+        vit: &VisionTransformer,
+        i: usize,
+        tokens: Tensor<3>,
+        num_tokens: usize,
+    ) -> Tensor<3> {
+        let prompted = self.config.prompted_blocks(vit.blocks.len());
+        if !prompted.contains(&i) {
+            return tokens;
+        }
+        let mut prompts = self.entering(&self.project(), i - prompted.start, None);
+        if i == 0 && self.config.before_norm_pre {
+            prompts = vit.normalise_input(prompts);
+        }
+        with_prompts(tokens.slice(s![.., ..num_tokens]), prompts)
+    }
+
     /// All sets at the backbone's width, `[sets, P, D]`.
     fn project(&self) -> Tensor<3> {
         match &self.proj {

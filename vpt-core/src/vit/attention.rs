@@ -2,7 +2,8 @@
 
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::activation::softmax;
+use burn::tensor::{Device, Tensor, s};
 
 use super::{LayerNorm, Rotary, VitConfig, linear};
 use crate::ops;
@@ -48,16 +49,75 @@ impl Attention {
     pub fn forward(&self, x: Tensor<3>, prompts: Option<Tensor<3>>, rows: Option<usize>) -> Tensor<3> {
         let rows = rows.unwrap_or(x.dims()[1]);
         let prompts = prompts.map(|prompts| ops::linear(prompts, &self.qkv));
-        let qkv = ops::linear(x, &self.qkv);
-        let qkv = match &self.rope {
-            Some(rope) => rope.forward(qkv, self.num_heads),
-            None => qkv,
-        };
+        let qkv = self.project(x);
         let mixed = ops::attention(qkv, prompts, self.num_heads, rows);
         let mixed = match &self.norm {
             Some(norm) => norm.forward(mixed),
             None => mixed,
         };
         ops::linear(mixed, &self.proj)
+    }
+
+    /// How much each token attends to each: `[batch, tokens, D]`, normalised, to `[batch, heads, tokens, tokens]`, rows
+    /// that sum to one. For looking at; [`Attention::forward`] never holds them all.
+    pub fn weights(&self, x: Tensor<3>) -> Tensor<4> {
+        let [batch, tokens, dim] = x.dims();
+        let head_dim = dim / self.num_heads;
+        let qkv = self.project(x);
+        let part = |part: usize| {
+            qkv.clone()
+                .slice(s![.., .., part * dim..(part + 1) * dim])
+                .reshape([batch, tokens, self.num_heads, head_dim])
+                .swap_dims(1, 2)
+        };
+        let scores = part(0).matmul(part(1).swap_dims(2, 3)) / (head_dim as f64).sqrt();
+        softmax(scores, 3)
+    }
+
+    /// Queries, keys and values `[batch, tokens, 3 D]`, turned where there are rotary embeddings.
+    fn project(&self, x: Tensor<3>) -> Tensor<3> {
+        let qkv = ops::linear(x, &self.qkv);
+        match &self.rope {
+            Some(rope) => rope.forward(qkv, self.num_heads),
+            None => qkv,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::module::Param;
+    use burn::tensor::{Distribution, Tolerance};
+
+    use super::*;
+    use crate::vit::Rope;
+
+    /// The weights that are shown are those that mix the values.
+    #[test]
+    fn weights_are_what_forward_uses() {
+        for rope in [None, Some(Rope::Dinov3 { temperature: 100.0 })] {
+            let device = Device::flex();
+            let config = VitConfig {
+                img_size: [32, 48],
+                embed_dim: 24,
+                num_heads: 3,
+                rope,
+                ..VitConfig::default()
+            };
+            let turns = rope.map(|rope| Rotary::new(rope, &config, config.grid_size(), &device));
+            let mut attention = Attention::new(&config, turns, &device);
+            let random = |shape: [usize; 2]| Tensor::random(shape, Distribution::Normal(0.0, 0.5), &device);
+            attention.qkv.weight = Param::from_tensor(random([24, 72]));
+            attention.proj.weight = Param::from_tensor(random([24, 24]));
+            let x = Tensor::<3>::random([2, 7, 24], Distribution::Normal(0.0, 1.0), &device);
+            let values = ops::linear(x.clone(), &attention.qkv)
+                .slice(s![.., .., 48..])
+                .reshape([2, 7, 3, 8])
+                .swap_dims(1, 2);
+            let mixed = attention.weights(x.clone()).matmul(values);
+            let expected = ops::linear(mixed.swap_dims(1, 2).reshape([2, 7, 24]), &attention.proj);
+            let found = attention.forward(x, None, None).to_data();
+            found.assert_approx_eq::<f32>(&expected.to_data(), Tolerance::rel_abs(1e-4, 1e-5));
+        }
     }
 }

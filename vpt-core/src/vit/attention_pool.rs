@@ -49,25 +49,35 @@ impl AttentionPool {
     /// `[batch, tokens, D] → [batch, D]`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<2> {
         let [batch, _, dim] = x.dims();
-        let head_dim = dim / self.num_heads;
-        let per_head = |x: Tensor<3>| {
-            let [images, rows, _] = x.dims();
-            x.reshape([images, rows, self.num_heads, head_dim])
-                .swap_dims(1, 2)
-        };
-        let q = per_head(ops::linear(self.latent.val(), &self.q)) / (head_dim as f64).sqrt();
         let kv = ops::linear(x, &self.kv);
-        let k = per_head(kv.clone().slice(s![.., .., ..dim]));
-        let v = per_head(kv.slice(s![.., .., dim..]));
-        let scores = q
-            .expand([batch, self.num_heads, 1, head_dim])
-            .matmul(k.swap_dims(2, 3));
-        let mixed = softmax(scores, 3)
-            .matmul(v)
-            .swap_dims(1, 2)
-            .reshape([batch, 1, dim]);
+        let weights = self.attend(kv.clone().slice(s![.., .., ..dim]));
+        let v = self.per_head(kv.slice(s![.., .., dim..]));
+        let mixed = weights.matmul(v).swap_dims(1, 2).reshape([batch, 1, dim]);
         let pooled = ops::linear(mixed, &self.proj);
         let fed = self.mlp.forward(self.norm.forward(pooled.clone()));
         (pooled + fed).reshape([batch, dim])
+    }
+
+    /// How much the pooling attends to each token: `[batch, tokens, D]` to `[batch, heads, tokens]`.
+    pub fn weights(&self, x: Tensor<3>) -> Tensor<3> {
+        let dim = x.dims()[2];
+        let keys = ops::linear(x, &self.kv).slice(s![.., .., ..dim]);
+        self.attend(keys).squeeze_dim::<3>(2)
+    }
+
+    /// The query's attention to keys `[batch, tokens, D]`: `[batch, heads, 1, tokens]`.
+    fn attend(&self, keys: Tensor<3>) -> Tensor<4> {
+        let [batch, _, dim] = keys.dims();
+        let head_dim = dim / self.num_heads;
+        let q = self.per_head(ops::linear(self.latent.val(), &self.q)) / (head_dim as f64).sqrt();
+        let q = q.expand([batch, self.num_heads, 1, head_dim]);
+        softmax(q.matmul(self.per_head(keys).swap_dims(2, 3)), 3)
+    }
+
+    /// `[batch, tokens, D]` to `[batch, heads, tokens, D / heads]`.
+    fn per_head(&self, x: Tensor<3>) -> Tensor<4> {
+        let [batch, tokens, dim] = x.dims();
+        x.reshape([batch, tokens, self.num_heads, dim / self.num_heads])
+            .swap_dims(1, 2)
     }
 }

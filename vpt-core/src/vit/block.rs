@@ -74,6 +74,14 @@ impl Block {
     }
 }
 
+impl Block {
+    /// How much each token attends to each, see [`Attention::weights`]: `[batch, tokens, D] → [batch, heads, tokens,
+    /// tokens]`.
+    pub fn attention_weights(&self, x: Tensor<3>) -> Tensor<4> {
+        self.attn.weights(self.norm1.forward(x))
+    }
+}
+
 /// The branch after its LayerScale, if it has one.
 fn scaled(scale: Option<&LayerScale>, branch: Tensor<3>) -> Tensor<3> {
     match scale {

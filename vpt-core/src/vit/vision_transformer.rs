@@ -214,6 +214,25 @@ impl VisionTransformer {
         }
     }
 
+    /// How much of each of the last block's tokens `readout` reads: `[batch, tokens, D] → [batch, tokens]`.
+    pub fn reading(&self, tokens: Tensor<3>, readout: &Readout) -> Tensor<2> {
+        let [batch, count, _] = tokens.dims();
+        let device = tokens.device();
+        let range = match readout {
+            Readout::First(count) => 0..*count,
+            Readout::Mean(range) | Readout::Map(range) => range.clone(),
+        };
+        let read = match (readout, &self.attn_pool) {
+            (Readout::Map(_), Some(pool)) => {
+                let normed = self.normalise_output(tokens).slice(s![.., range.clone()]);
+                pool.weights(normed).mean_dim(1).squeeze_dim::<2>(1)
+            }
+            _ => Tensor::full([batch, range.len()], 1.0 / range.len() as f64, &device),
+        };
+        let others = |count: usize| Tensor::zeros([batch, count], &device);
+        Tensor::cat(vec![others(range.start), read, others(count - range.end)], 1)
+    }
+
     /// Draws the stochastic-depth factors of one training step.
     pub fn sample_drop_path(&self, batch: usize, rng: &mut Pcg64) -> DropPathFactors {
         let device = self.patch_embed.proj.weight.lazy_device();
