@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 use vpt_core::Backbone;
 use vpt_data::decode;
-use vpt_eval::{FeatureExtractor, FeatureShapes, PredictOptions};
+use vpt_eval::{FeatureExtractor, FeatureKind, FeatureRequest, FeatureShapes, PredictOptions};
 
 use crate::cli::values;
 use crate::exit::Exit;
@@ -17,10 +17,12 @@ use crate::{inputs, progress};
 const EXAMPLES: &str = "\
 Examples:
   vpt features my_images --output features.safetensors
+  vpt features my_images --model vit_base_patch14_dinov2 --features cls --output features.npy
   vpt features --model weights/vit_base photo.jpg --tokens --output tokens.safetensors
 
-The file holds `features` [N, D], what a head would read, and with `--tokens` `tokens` [N, T, D];
-the header's metadata `paths` is a JSON list in the same order.";
+NAME.safetensors holds `features` [N, D], and with `--tokens` `tokens` [N, T, D]; the header's metadata `paths` is a JSON
+list in the same order. NAME.npy holds the features alone; beside it lie NAME.paths.txt and with `--tokens`
+NAME.tokens.npy. A run that was stopped leaves its rows in FILE.part, and the same command goes on behind them.";
 
 /// Write what a backbone makes of images
 #[derive(Args, Clone, Debug)]
@@ -38,9 +40,13 @@ pub struct FeaturesArgs {
     #[arg(long, visible_alias = "imgsz", value_name = "SIZE", value_parser = values::image_size)]
     pub img_size: Option<[usize; 2]>,
 
-    /// File to write
-    #[arg(long, value_name = "FILE.safetensors")]
+    /// File to write, in the format of its ending: .safetensors or .npy
+    #[arg(long, value_name = "FILE")]
     pub output: PathBuf,
+
+    /// What to take of each image
+    #[arg(long, value_name = "WHAT", default_value = "pooled")]
+    pub features: Features,
 
     /// Also write all tokens after the last norm
     #[arg(long)]
@@ -53,6 +59,27 @@ pub struct FeaturesArgs {
     /// Images in a batch
     #[arg(short, long, visible_alias = "batch", value_name = "N", default_value = "32", value_parser = values::count)]
     pub batch_size: usize,
+}
+
+/// One vector of each image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Features {
+    /// What a head would read
+    Pooled,
+    /// The class token after the last norm
+    Cls,
+    /// The mean over the patches after the last norm
+    PatchMean,
+}
+
+impl From<Features> for FeatureKind {
+    fn from(features: Features) -> Self {
+        match features {
+            Features::Pooled => Self::Pooled,
+            Features::Cls => Self::Cls,
+            Features::PatchMean => Self::PatchMean,
+        }
+    }
 }
 
 /// What was written.
@@ -88,7 +115,17 @@ pub fn run(args: &FeaturesArgs, session: &Session) -> Result<Exit> {
         workers: 0,
     };
     let bar = progress::images(output, "features", images.len());
-    let shapes = extractor.write(&args.output, &images, args.tokens, &options, &mut |done| {
+    let request = FeatureRequest {
+        path: &args.output,
+        kind: args.features.into(),
+        tokens: args.tokens,
+    };
+    let mut resumed = None;
+    let shapes = extractor.write(&request, &images, &options, &mut |done| {
+        if *resumed.get_or_insert(done) == done && done > 0 {
+            output.info(format!("{done} images were done already"));
+            bar.reset_eta();
+        }
         bar.set_position(done as u64);
     })?;
     bar.finish_and_clear();

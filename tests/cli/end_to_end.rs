@@ -206,6 +206,21 @@ fn features_of_a_backbone() {
         &format!("features pets/train --model {model} --output f.safetensors --skip-bad-images"),
         0,
     );
+    sandbox.run(
+        &format!("features pets/val --model {model} --features patch-mean --output f.npy"),
+        0,
+    );
+    assert!(sandbox.read("f.npy").starts_with(b"\x93NUMPY"));
+    assert_eq!(
+        sandbox.read("f.paths.txt"),
+        b"pets/val/ant/000.png\npets/val/bee/000.png\npets/val/cat/000.png\n"
+    );
+    let run = sandbox.run(&format!("features pets/val --model {model} --output f.csv"), 1);
+    assert!(
+        run.stderr.contains("`f.csv`") && run.stderr.contains("NAME.npy"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]

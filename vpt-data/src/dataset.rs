@@ -3,11 +3,10 @@
 use crate::error::counted;
 use crate::formats::{Found, Images};
 use crate::partition::{few, relative, stratified};
-use crate::{DataError, Format, Split, decode};
+use crate::{DataError, Format, Split, decode, hexadecimal};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 /// One labelled image.
@@ -213,11 +212,7 @@ impl Dataset {
                 hash.update((sample.label as u64).to_le_bytes());
             }
         }
-        let mut hexadecimal = String::new();
-        for byte in hash.finalize() {
-            let _ = write!(hexadecimal, "{byte:02x}"); // into a string: cannot fail
-        }
-        Ok(hexadecimal)
+        Ok(hexadecimal(&hash.finalize()))
     }
 
     /// The same images with the classes in another order.

@@ -22,6 +22,12 @@ pub enum EvalError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A file for features whose ending tells no format.
+    #[error("`{}` ends in neither .safetensors nor .npy", path.display())]
+    FeatureFile {
+        /// The file.
+        path: PathBuf,
+    },
     /// A CSV file does not hold what it should.
     #[error("`{}`, line {line}: {reason}", path.display())]
     Csv {
@@ -132,6 +138,7 @@ impl EvalError {
             }
             Self::Outputs { .. } => "evaluate with the data set that the task file was trained for",
             Self::Device { .. } => "try a smaller `--batch-size`, or `--device cpu`",
+            Self::FeatureFile { .. } => "call it NAME.safetensors or NAME.npy",
             Self::NoImages => "choose another `--split`, or add images to this one",
             Self::NotPaired { .. } => "evaluate both on the same data folder and split",
             Self::UnknownMetric { .. } => "`vpt list metrics` describes them",

@@ -24,7 +24,7 @@ pub use bootstrap::{Bootstrap, Estimate};
 pub use comparison::{Comparison, ComparisonRow, RunCurves, RunSummary};
 pub use epoch::EpochRow;
 pub use error::EvalError;
-pub use features::{FeatureExtractor, FeatureShapes};
+pub use features::{FeatureExtractor, FeatureFormat, FeatureKind, FeatureRequest, FeatureShapes};
 pub use knn::Knn;
 pub use memory::peak_memory_bytes;
 pub use predict::{PredictOptions, predict};
