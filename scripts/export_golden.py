@@ -10,6 +10,8 @@ official form (arXiv 2203.12119), in which prompts are tokens like any other and
 A model with `transformers` is built by that library and keeps its names and its `config.json`.
 """
 
+import contextlib
+import functools
 import json
 import math
 import sys
@@ -18,6 +20,7 @@ from pathlib import Path
 import timm
 import torch
 import torch.nn.functional as F
+import timm.models.beit
 from safetensors.torch import save_file
 
 torch.set_num_threads(2)
@@ -34,6 +37,7 @@ TIMM = [
     {"name": "eva02_clip_p16_48", "architecture": "eva02_base_patch16_clip_224", "args": {"img_size": 48, **SMALL}},
     {"name": "dinov3_p16_48", "architecture": "vit_small_patch16_dinov3", "args": {"img_size": 48, **SMALL}, "size": (64, 32), "prompts": True},
     {"name": "dinov3_plus_p16_48", "architecture": "vit_small_plus_patch16_dinov3_qkvb", "args": {"img_size": 48, **SMALL}},
+    {"name": "beitv2_p16_48", "architecture": "beitv2_base_patch16_224", "args": {"img_size": 48, **SMALL}, "size": (64, 80), "prompts": True},
     {"name": "siglip_p16_48", "architecture": "vit_base_patch16_siglip_224", "args": {"img_size": 48, **SMALL}, "stats": HALF,
      "prompts": True},
 ]
@@ -97,6 +101,9 @@ def put_json(path, document):
 
 def embedded(model, pixels):
     """Tokens that enter the first block, and the arguments of the blocks (Eva's rotary embedding)."""
+    if hasattr(model, "rel_pos_bias"):  # Beit
+        patches = model.patch_embed(pixels)
+        return torch.cat([model.cls_token.expand(len(patches), -1, -1), patches], 1), {}
     tokens = model._pos_embed(model.patch_embed(pixels))
     tokens, rope = tokens if isinstance(tokens, tuple) else (tokens, None)
     return model.norm_pre(tokens), {} if rope is None else {"rope": rope}
@@ -135,16 +142,47 @@ def export_timm(out, spec, seed):
     put(folder / "io.safetensors", trace(model, randn(generator(seed + 1), 2, 3, size, size)))
     if "size" in spec:
         height, width = spec["size"]
-        other = build(spec, **({} if "dinov3" in spec["name"] else {"dynamic_img_size": True})).eval()
-        other.load_state_dict(model.state_dict())
+        if hasattr(model, "rel_pos_bias"):
+            resized = {**spec, "args": {**spec["args"], "img_size": (height, width)}}
+            other = build(resized).eval()
+            other.load_state_dict(timm.models.beit.checkpoint_filter_fn(model.state_dict(), other))
+        else:
+            other = build(spec, **({} if "dinov3" in spec["name"] else {"dynamic_img_size": True})).eval()
+            other.load_state_dict(model.state_dict())
         io = trace(other, randn(generator(seed + 2), 2, 3, height, width))
         put(folder / f"io_{height}x{width}.safetensors", {name: io[name] for name in ("pixels", "embed", "features", "pooled", "logits")})
     if spec.get("prompts"):
         export_prompts(out / "vpt" / spec["name"], model, seed + 3)
 
 
+@contextlib.contextmanager
+def without_bias(model, at, count):
+    """Beit with no bias for the `count` prompts that stand at position `at`."""
+    attentions = [block.attn for block in model.blocks if getattr(block.attn, "relative_position_bias_table", None) is not None]
+
+    def padded(own):
+        bias = own()
+        tokens = bias.shape[-1]
+        places = torch.tensor([*range(at), *range(at + count, tokens + count)])
+        wide = bias.new_zeros(1, bias.shape[1], tokens + count, tokens + count)
+        wide[:, :, places[:, None], places[None, :]] = bias
+        return wide
+
+    for attention in attentions:
+        attention._get_rel_pos_bias = functools.partial(padded, attention._get_rel_pos_bias)
+    yield
+    for attention in attentions:
+        del attention._get_rel_pos_bias
+
+
 def prompted(model, pixels, head, prompts, deep):
     """Logits, feature and first tokens of the official form."""
+    at = 1 if model.cls_token is not None else model.patch_embed.num_patches
+    with without_bias(model, at, prompts.shape[1]):
+        return prompted_blocks(model, pixels, head, prompts, deep)
+
+
+def prompted_blocks(model, pixels, head, prompts, deep):
     tokens, options = embedded(model, pixels)
     batch, count = tokens.shape[0], prompts.shape[1]
     # Behind the class token; at the end of a sequence without one. Neither changes the results.

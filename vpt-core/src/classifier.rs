@@ -347,7 +347,8 @@ impl Classifier {
 /// Whether weight decay applies to a parameter.
 fn decays(name: &str, info: &ParamInfo) -> bool {
     let embedding = matches!(name, "pos_embed" | "cls_token" | "dist_token" | "reg_token");
-    info.shape.len() > 1 && !name.ends_with("bias") && !embedding
+    let bias = name.ends_with("bias") || name.ends_with("relative_position_bias_table");
+    info.shape.len() > 1 && !bias && !embedding
 }
 
 /// Compares shapes by name.

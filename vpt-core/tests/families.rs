@@ -12,7 +12,7 @@ use vpt_core::{
 };
 
 /// A member of each family.
-const FAMILIES: [&str; 18] = [
+const FAMILIES: [&str; 19] = [
     "vit_tiny_patch16_224",
     "deit_tiny_distilled_patch16_224",
     "deit3_small_patch16_224",
@@ -28,6 +28,7 @@ const FAMILIES: [&str; 18] = [
     "eva02_small_patch14_224",
     "eva02_base_patch14_224",
     "eva02_base_patch16_clip_224",
+    "beitv2_base_patch16_224",
     "flexivit_small",
     "vit_base_patch16_siglip_224",
     "vit_medium_patch16_reg4_gap_256",
@@ -201,6 +202,7 @@ fn the_table_has_every_pooling_and_every_kind_of_block() {
             config.mlp_norm,
             config.attn_norm,
             config.rope.is_some(),
+            config.rel_pos_bias,
             config.pos_embed,
             config.pre_norm,
             config.reg_tokens > 0,

@@ -27,7 +27,13 @@ pub(super) fn gelu<const R: usize>(x: Tensor<R>) -> Tensor<R> {
     clippy::needless_pass_by_value,
     reason = "tensors are handles, and pass as Burn passes them"
 )]
-pub(super) fn attention(qkv: Tensor<3>, prompts: Option<Tensor<3>>, heads: usize, rows: usize) -> Tensor<3> {
+pub(super) fn attention(
+    qkv: Tensor<3>,
+    prompts: Option<Tensor<3>>,
+    bias: Option<Tensor<3>>,
+    heads: usize,
+    rows: usize,
+) -> Tensor<3> {
     let [batch, tokens, width] = qkv.dims();
     let (dim, head_dim) = (width / 3, width / 3 / heads);
     // [B, T, dim] of the part-th third -> [B, H, T, head_dim]
@@ -40,8 +46,9 @@ pub(super) fn attention(qkv: Tensor<3>, prompts: Option<Tensor<3>>, heads: usize
     };
     let q = part(&qkv, 0, rows).mul_scalar(1.0 / (head_dim as f64).sqrt());
     let (mut k, mut v) = (part(&qkv, 1, tokens), part(&qkv, 2, tokens));
+    let count = prompts.as_ref().map_or(0, |prompts| prompts.dims()[1]);
     if let Some(prompts) = prompts {
-        let [images, count, _] = prompts.dims();
+        let images = prompts.dims()[0];
         let every = |x: Tensor<4>| {
             if images == batch {
                 x
@@ -52,8 +59,34 @@ pub(super) fn attention(qkv: Tensor<3>, prompts: Option<Tensor<3>>, heads: usize
         k = Tensor::cat(vec![every(part(&prompts, 1, count)), k], 2);
         v = Tensor::cat(vec![every(part(&prompts, 2, count)), v], 2);
     }
-    let weights = softmax(q.matmul(k.swap_dims(2, 3)), 3);
+    let scores = biased(q.matmul(k.swap_dims(2, 3)), bias, count);
+    let weights = softmax(scores, 3);
     weights.matmul(v).swap_dims(1, 2).reshape([batch, rows, dim])
+}
+
+/// Scores `[batch, heads, rows, keys]` with `bias` `[heads, n, n]` added for the first `n` queries and the `n` keys from
+/// `first` on.
+pub(super) fn biased(scores: Tensor<4>, bias: Option<Tensor<3>>, first: usize) -> Tensor<4> {
+    let Some(bias) = bias else { return scores };
+    let [_, heads, rows, keys] = scores.dims();
+    let own = rows.min(bias.dims()[1]);
+    let bias = bias.slice(s![.., ..own, ..]);
+    let last = keys - first - bias.dims()[2];
+    let device = bias.device();
+    let zeros = |rows: usize, keys: usize| Tensor::<3>::zeros([heads, rows, keys], &device);
+    // Burn cannot make tensors without elements on every backend.
+    let mut columns = vec![bias];
+    if first > 0 {
+        columns.insert(0, zeros(own, first));
+    }
+    if last > 0 {
+        columns.push(zeros(own, last));
+    }
+    let mut lines = vec![Tensor::cat(columns, 2)];
+    if rows > own {
+        lines.push(zeros(rows - own, keys));
+    }
+    scores + Tensor::cat(lines, 1).unsqueeze::<4>()
 }
 
 /// See [`super::rotary`].

@@ -75,12 +75,25 @@ pub fn gelu<const R: usize>(x: Tensor<R>) -> Tensor<R> {
 /// - `qkv`: `[batch, tokens, 3 * dim]`, queries, keys and values side by side
 /// - `prompts`: `[1 or batch, num_tokens, 3 * dim]`, the same product of the prompts; their queries are not used
 /// - output: `[batch, rows, dim]`
-pub fn attention(qkv: Tensor<3>, prompts: Option<Tensor<3>>, heads: usize, rows: usize) -> Tensor<3> {
-    if is_fused(&qkv) {
+/// - `bias`: `[heads, n, n]`, added to the scores between the first `n` tokens. The kernels have none, so with a bias
+///   attention is Burn's own operations on every device, and keeps the scores for the gradient
+pub fn attention(
+    qkv: Tensor<3>,
+    prompts: Option<Tensor<3>>,
+    bias: Option<Tensor<3>>,
+    heads: usize,
+    rows: usize,
+) -> Tensor<3> {
+    if bias.is_none() && is_fused(&qkv) {
         fused::attention(qkv, prompts, heads, rows)
     } else {
-        composed::attention(qkv, prompts, heads, rows)
+        composed::attention(qkv, prompts, bias, heads, rows)
     }
+}
+
+/// Scores `[batch, heads, rows, keys]` with `bias` `[heads, n, n]` added between the first `n` tokens.
+pub fn biased(scores: Tensor<4>, bias: Option<Tensor<3>>) -> Tensor<4> {
+    composed::biased(scores, bias, 0)
 }
 
 /// Turns queries and keys of the tokens `first..first + patches` by their rotary embeddings, in every head.

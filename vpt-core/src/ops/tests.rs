@@ -84,7 +84,7 @@ fn attention_equals_the_composed_form() {
         compare(
             [random([batch, tokens, 3 * dim])],
             |[qkv]| fused::attention(qkv.clone(), None, heads, rows),
-            |[qkv]| composed::attention(qkv.clone(), None, heads, rows),
+            |[qkv]| composed::attention(qkv.clone(), None, None, heads, rows),
         );
     }
 }
@@ -95,7 +95,7 @@ fn attention_with_shared_prompts_equals_the_composed_form() {
         compare(
             [random([4, 6, 72]), random([1, count, 72])],
             |[qkv, prompts]| fused::attention(qkv.clone(), Some(prompts.clone()), 3, rows),
-            |[qkv, prompts]| composed::attention(qkv.clone(), Some(prompts.clone()), 3, rows),
+            |[qkv, prompts]| composed::attention(qkv.clone(), Some(prompts.clone()), None, 3, rows),
         );
     }
 }
@@ -105,7 +105,7 @@ fn attention_with_a_prompt_set_per_image_equals_the_composed_form() {
     compare(
         [random([4, 6, 72]), random([4, 5, 72])],
         |[qkv, prompts]| fused::attention(qkv.clone(), Some(prompts.clone()), 3, 6),
-        |[qkv, prompts]| composed::attention(qkv.clone(), Some(prompts.clone()), 3, 6),
+        |[qkv, prompts]| composed::attention(qkv.clone(), Some(prompts.clone()), None, 3, 6),
     );
 }
 

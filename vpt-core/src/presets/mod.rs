@@ -7,7 +7,7 @@ mod timm_args;
 
 pub use published::{PUBLISHED, Published};
 pub(crate) use timm_args::{MOST, pair, pool_name};
-pub use timm_args::{RopeType, TimmArgs};
+pub use timm_args::{RopeType, TimmArgs, TimmClass};
 
 use crate::weights::{BUILTIN, ModelConfig, nearest};
 use crate::{Activation, CoreError, GlobalPool, VitConfig};
@@ -61,6 +61,8 @@ enum Family {
     Eva02Clip,
     /// FlexiViT: class token without position embedding.
     Flexi,
+    /// BEiT and BEiT-2: relative position biases, LayerScale, LayerNorm behind average pooling.
+    Beit(f64),
     /// SigLIP: no class token, attention pooling.
     Siglip,
     /// SigLIP read by averaging: no class token, LayerNorm before pooling.
@@ -115,7 +117,7 @@ const fn entry(
     }
 }
 
-/// All named architectures (`timm/models/vision_transformer.py`, `deit.py` and `eva.py`).
+/// All named architectures (`timm/models/vision_transformer.py`, `deit.py`, `eva.py` and `beit.py`).
 #[rustfmt::skip]
 pub static PRESETS: &[Preset] = &[
     entry("vit_tiny_patch16_224", "augreg_in21k_ft_in1k", Family::Vit, TINY, 16, 224),
@@ -205,6 +207,13 @@ pub static PRESETS: &[Preset] = &[
     entry("eva02_base_patch16_clip_224", "merged2b", Family::Eva02Clip, EVA02_BASE, 16, 224),
     entry("eva02_large_patch14_clip_224", "merged2b", Family::Eva02Clip, EVA02_LARGE, 14, 224),
     entry("eva02_large_patch14_clip_336", "merged2b", Family::Eva02Clip, EVA02_LARGE, 14, 336),
+    entry("beit_base_patch16_224", "in22k_ft_in22k_in1k", Family::Beit(0.1), BASE, 16, 224),
+    entry("beit_base_patch16_384", "in22k_ft_in22k_in1k", Family::Beit(0.1), BASE, 16, 384),
+    entry("beit_large_patch16_224", "in22k_ft_in22k_in1k", Family::Beit(1e-5), LARGE, 16, 224),
+    entry("beit_large_patch16_384", "in22k_ft_in22k_in1k", Family::Beit(1e-5), LARGE, 16, 384),
+    entry("beit_large_patch16_512", "in22k_ft_in22k_in1k", Family::Beit(1e-5), LARGE, 16, 512),
+    entry("beitv2_base_patch16_224", "in1k_ft_in22k_in1k", Family::Beit(1e-5), BASE, 16, 224),
+    entry("beitv2_large_patch16_224", "in1k_ft_in22k_in1k", Family::Beit(1e-5), LARGE, 16, 224),
     entry("flexivit_small", "1200ep_in1k", Family::Flexi, SMALL, 16, 240),
     entry("flexivit_base", "1200ep_in1k", Family::Flexi, BASE, 16, 240),
     entry("flexivit_large", "1200ep_in1k", Family::Flexi, LARGE, 16, 240),
@@ -308,7 +317,7 @@ impl Preset {
                 ..plain
             },
             Family::Dinov3 { gated, qkv_bias } => TimmArgs {
-                eva: true,
+                class: TimmClass::Eva,
                 qkv_bias,
                 init_values: Some(1e-5),
                 gated_mlp: gated,
@@ -327,7 +336,7 @@ impl Preset {
                 ..plain
             },
             Family::Eva02 | Family::Eva02Norm | Family::Eva02Clip => TimmArgs {
-                eva: true,
+                class: TimmClass::Eva,
                 gated_mlp: true,
                 mlp_norm: self.family != Family::Eva02,
                 attn_norm: self.family == Family::Eva02Clip,
@@ -342,6 +351,14 @@ impl Preset {
             },
             Family::Flexi => TimmArgs {
                 no_embed_class: true,
+                ..plain
+            },
+            Family::Beit(init_values) => TimmArgs {
+                class: TimmClass::Beit,
+                abs_pos_embed: false,
+                rel_pos_bias: true,
+                init_values: Some(init_values),
+                global_pool: GlobalPool::Avg,
                 ..plain
             },
             Family::Siglip => TimmArgs {

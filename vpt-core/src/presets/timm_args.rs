@@ -1,4 +1,4 @@
-//! [`TimmArgs`]: the arguments of timm's `VisionTransformer` and `Eva`, as presets imply and config.json
+//! [`TimmArgs`]: the arguments of timm's `VisionTransformer`, `Eva` and `Beit`, as presets imply and config.json
 //! overrides them.
 
 use serde_json::{Map, Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::{Activation, GlobalPool, Rope, VitConfig};
 
 /// Arguments of `timm.models.vision_transformer.VisionTransformer` (and of DeiT's distilled variant), and of
-/// `timm.models.eva.Eva`, which calls some of them otherwise.
+/// `timm.models.eva.Eva` and `timm.models.beit.Beit`, which call some of them otherwise.
 ///
 /// They differ from [`VitConfig`] in that some properties follow from others there: the final norm moves
 /// behind the pooling with average pooling, and a norm before the blocks takes the bias from the patches.
@@ -24,7 +24,7 @@ pub struct TimmArgs {
     pub depth: usize,
     /// Attention heads.
     pub num_heads: usize,
-    /// Outputs of the MLP's first layer over `embed_dim`; in `Eva`, of each half of a gated one.
+    /// Outputs of the MLP's first layer over `embed_dim`; in `Eva` and `Beit`, of each half of a gated one.
     pub mlp_ratio: f64,
     /// Gated MLP: `mlp_layer` is `SwiGLUPacked`, or `swiglu_mlp`.
     pub gated_mlp: bool,
@@ -68,8 +68,21 @@ pub struct TimmArgs {
     pub drop_path: f64,
     /// Distillation token; part of the architecture's name, no argument.
     pub distilled: bool,
-    /// The class is `Eva`, not `VisionTransformer`; part of the architecture's name, no argument.
-    pub eva: bool,
+    /// Relative position biases in every block.
+    pub rel_pos_bias: bool,
+    /// The class; part of the architecture's name, no argument.
+    pub class: TimmClass,
+}
+
+/// A class of timm that is built here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimmClass {
+    /// `timm.models.vision_transformer.VisionTransformer`.
+    VisionTransformer,
+    /// `timm.models.eva.Eva`.
+    Eva,
+    /// `timm.models.beit.Beit`.
+    Beit,
 }
 
 /// timm's `rope_type`.
@@ -113,7 +126,8 @@ impl Default for TimmArgs {
             final_norm: true,
             drop_path: 0.0,
             distilled: false,
-            eva: false,
+            rel_pos_bias: false,
+            class: TimmClass::VisionTransformer,
         }
     }
 }
@@ -142,7 +156,7 @@ impl TimmArgs {
     /// Sets the argument `key` from JSON.
     ///
     /// # Errors
-    /// What was expected, when the key or the value is not one that timm's `VisionTransformer` or `Eva` has.
+    /// What was expected, when the key or the value is not one that timm's classes have.
     pub fn set(&mut self, key: &str, value: &Value) -> Result<(), String> {
         match key {
             "img_size" => self.img_size = pair(value)?,
@@ -159,6 +173,7 @@ impl TimmArgs {
             "qkv_bias" => self.qkv_bias = flag(value)?,
             "class_token" => self.class_token = flag(value)?,
             "use_abs_pos_emb" => self.abs_pos_embed = flag(value)?,
+            "use_rel_pos_bias" => self.rel_pos_bias = flag(value)?,
             "use_rot_pos_emb" => self.rot_pos_embed = flag(value)?,
             "rope_type" => self.rope_type = rope_type(value)?,
             "rope_temperature" => self.rope_temperature = positive(value)?,
@@ -181,7 +196,7 @@ impl TimmArgs {
 
     /// Whether both are for the same class of timm, whose name a config.json gives.
     pub fn is_same_class(&self, other: &Self) -> bool {
-        (self.distilled, self.eva) == (other.distilled, other.eva)
+        (self.distilled, self.class) == (other.distilled, other.class)
     }
 
     /// The arguments in which `other` differs from `self`, as `model_args` of a config.json.
@@ -212,7 +227,15 @@ impl TimmArgs {
             ("global_pool", json!(pool_name(self.global_pool))),
             ("drop_path_rate", json!(self.drop_path)),
         ];
-        let of_class = if self.eva {
+        let of_class = if self.class == TimmClass::Beit {
+            vec![
+                ("swiglu_mlp", json!(self.gated_mlp)),
+                ("scale_mlp", json!(self.mlp_norm)),
+                ("use_abs_pos_emb", json!(self.abs_pos_embed)),
+                ("use_rel_pos_bias", json!(self.rel_pos_bias)),
+                ("use_fc_norm", json!(self.fc_norm)),
+            ]
+        } else if self.class == TimmClass::Eva {
             vec![
                 ("swiglu_mlp", json!(self.gated_mlp)),
                 ("scale_mlp", json!(self.mlp_norm)),
@@ -248,7 +271,7 @@ impl TimmArgs {
     pub fn resolve(&self) -> VitConfig {
         let fc_norm = self.fc_norm.unwrap_or(self.global_pool == GlobalPool::Avg);
         let fc1 = (self.embed_dim as f64 * self.mlp_ratio) as usize;
-        let halved = self.eva && self.gated_mlp;
+        let halved = self.class != TimmClass::VisionTransformer && self.gated_mlp;
         VitConfig {
             img_size: self.img_size,
             patch_size: self.patch_size,
@@ -268,6 +291,7 @@ impl TimmArgs {
             class_token: self.class_token,
             reg_tokens: self.reg_tokens,
             pos_embed: self.abs_pos_embed,
+            rel_pos_bias: self.rel_pos_bias,
             rope: self.rot_pos_embed.then_some(match self.rope_type {
                 RopeType::Cat => Rope::Axial {
                     ref_grid: self.ref_feat_shape,
@@ -294,8 +318,14 @@ impl TimmArgs {
     /// The arguments from which timm builds `config`; None for a combination that timm's class cannot make.
     pub fn of(config: &VitConfig) -> Option<Self> {
         let implied = config.global_pool == GlobalPool::Avg;
-        let eva = config.rope.is_some() || !config.pos_embed;
-        let halved = eva && config.gated_mlp;
+        let class = if config.rel_pos_bias {
+            TimmClass::Beit
+        } else if config.rope.is_some() || !config.pos_embed {
+            TimmClass::Eva
+        } else {
+            TimmClass::VisionTransformer
+        };
+        let halved = class != TimmClass::VisionTransformer && config.gated_mlp;
         let rope = RopeArgs::of(config.rope);
         let args = Self {
             img_size: config.img_size,
@@ -332,7 +362,8 @@ impl TimmArgs {
             final_norm: config.final_norm || config.fc_norm,
             drop_path: config.drop_path,
             distilled: config.distilled,
-            eva,
+            rel_pos_bias: config.rel_pos_bias,
+            class,
         };
         (args.resolve() == *config).then_some(args)
     }

@@ -1,12 +1,34 @@
 //! Multi-head self-attention.
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, s};
 
-use super::{LayerNorm, Rotary, VitConfig, linear};
+use super::{LayerNorm, RelativePosition, Rotary, VitConfig, linear, placeholder};
 use crate::ops;
+
+/// Where the tokens are, as far as attention is told. Prompts have no place in the image: they are not turned, and no bias is
+/// added to their scores.
+#[derive(Module, Debug, Default)]
+pub struct Positions {
+    /// Turns queries and keys of the patches.
+    pub rope: Option<Rotary>,
+    /// Biases scores by the distance between patches.
+    pub relative: Option<RelativePosition>,
+}
+
+impl Positions {
+    /// The places of the patches of `grid` (rows, columns).
+    pub fn new(config: &VitConfig, grid: [usize; 2], device: &Device) -> Self {
+        Self {
+            rope: config.rope.map(|rope| Rotary::new(rope, config, grid, device)),
+            relative: config
+                .rel_pos_bias
+                .then(|| RelativePosition::new(config, grid, device)),
+        }
+    }
+}
 
 /// Multi-head self-attention with one fused query/key/value product, timm's `Attention`.
 ///
@@ -20,22 +42,25 @@ pub struct Attention {
     pub norm: Option<LayerNorm>,
     /// Output projection `[D → D]`.
     pub proj: Linear,
-    /// Turns queries and keys of the patches; prompts have no place in the image and are not turned.
-    rope: Option<Rotary>,
+    /// Learned bias of the scores by relative position, `[rows, heads]` (BEiT).
+    pub relative_position_bias_table: Option<Param<Tensor<2>>>,
+    positions: Positions,
     num_heads: usize,
 }
 
 impl Attention {
     /// An attention whose parameters are to be loaded.
-    pub fn new(config: &VitConfig, rope: Option<Rotary>, device: &Device) -> Self {
+    pub fn new(config: &VitConfig, positions: Positions, device: &Device) -> Self {
         let dim = config.embed_dim;
+        let table = [RelativePosition::table_rows(config), config.num_heads];
         Self {
             qkv: linear(dim, 3 * dim, config.qkv_bias, device),
             norm: config
                 .attn_norm
                 .then(|| LayerNorm::new(dim, config.norm_eps, device)),
             proj: linear(dim, dim, true, device),
-            rope,
+            relative_position_bias_table: positions.relative.as_ref().map(|_| placeholder(table, device)),
+            positions,
             num_heads: config.num_heads,
         }
     }
@@ -50,7 +75,7 @@ impl Attention {
         let rows = rows.unwrap_or(x.dims()[1]);
         let prompts = prompts.map(|prompts| ops::linear(prompts, &self.qkv));
         let qkv = self.project(x);
-        let mixed = ops::attention(qkv, prompts, self.num_heads, rows);
+        let mixed = ops::attention(qkv, prompts, self.bias(), self.num_heads, rows);
         let mixed = match &self.norm {
             Some(norm) => norm.forward(mixed),
             None => mixed,
@@ -71,13 +96,19 @@ impl Attention {
                 .swap_dims(1, 2)
         };
         let scores = part(0).matmul(part(1).swap_dims(2, 3)) / (head_dim as f64).sqrt();
-        softmax(scores, 3)
+        softmax(ops::biased(scores, self.bias()), 3)
+    }
+
+    /// What is added to the scores of the image's tokens, `[heads, tokens, tokens]`.
+    fn bias(&self) -> Option<Tensor<3>> {
+        let relative = self.positions.relative.as_ref()?;
+        Some(relative.bias(self.relative_position_bias_table.as_ref()?.val()))
     }
 
     /// Queries, keys and values `[batch, tokens, 3 D]`, turned where there are rotary embeddings.
     fn project(&self, x: Tensor<3>) -> Tensor<3> {
         let qkv = ops::linear(x, &self.qkv);
-        match &self.rope {
+        match &self.positions.rope {
             Some(rope) => rope.forward(qkv, self.num_heads),
             None => qkv,
         }
@@ -86,7 +117,6 @@ impl Attention {
 
 #[cfg(test)]
 mod tests {
-    use burn::module::Param;
     use burn::tensor::{Distribution, Tolerance};
 
     use super::*;
@@ -104,8 +134,8 @@ mod tests {
                 rope,
                 ..VitConfig::default()
             };
-            let turns = rope.map(|rope| Rotary::new(rope, &config, config.grid_size(), &device));
-            let mut attention = Attention::new(&config, turns, &device);
+            let positions = Positions::new(&config, config.grid_size(), &device);
+            let mut attention = Attention::new(&config, positions, &device);
             let random = |shape: [usize; 2]| Tensor::random(shape, Distribution::Normal(0.0, 0.5), &device);
             attention.qkv.weight = Param::from_tensor(random([24, 72]));
             attention.proj.weight = Param::from_tensor(random([24, 24]));

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, s};
 
-use super::{Attention, DropPath, LayerNorm, LayerScale, Mlp, Rotary, VitConfig};
+use super::{Attention, DropPath, LayerNorm, LayerScale, Mlp, Positions, VitConfig};
 
 /// What a block is given beside its tokens.
 #[derive(Debug, Clone, Default)]
@@ -37,7 +37,7 @@ pub struct Block {
 
 impl Block {
     /// A block whose parameters are to be loaded; `drop_path` is its probability of dropping a branch.
-    pub fn new(config: &VitConfig, rope: Option<Rotary>, drop_path: f64, device: &Device) -> Self {
+    pub fn new(config: &VitConfig, positions: Positions, drop_path: f64, device: &Device) -> Self {
         let norm = || LayerNorm::new(config.embed_dim, config.norm_eps, device);
         let scale = || {
             config
@@ -46,7 +46,7 @@ impl Block {
         };
         Self {
             norm1: norm(),
-            attn: Attention::new(config, rope, device),
+            attn: Attention::new(config, positions, device),
             ls1: scale(),
             norm2: norm(),
             mlp: Mlp::new(config, device),

@@ -88,6 +88,8 @@ pub struct VitConfig {
     pub pos_embed: bool,
     /// Rotary position embedding; `None` leaves it out.
     pub rope: Option<Rope>,
+    /// Whether every block adds a learned bias to its scores, by the distance between the patches (BEiT).
+    pub rel_pos_bias: bool,
     /// Whether `pos_embed` covers the patches only (DeiT-3, DINOv2 with registers).
     pub no_embed_class: bool,
     /// Whether a LayerNorm stands before the first block (CLIP).
@@ -130,6 +132,7 @@ impl Default for VitConfig {
             reg_tokens: 0,
             pos_embed: true,
             rope: None,
+            rel_pos_bias: false,
             no_embed_class: false,
             pre_norm: false,
             patch_bias: true,

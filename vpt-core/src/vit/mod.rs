@@ -11,6 +11,7 @@ mod mlp;
 mod patch_embed;
 mod pos_embed;
 mod readout;
+mod relative_position;
 mod rotary;
 mod vision_transformer;
 
@@ -18,7 +19,7 @@ use burn::module::{Initializer, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 
-pub use attention::Attention;
+pub use attention::{Attention, Positions};
 pub use attention_pool::AttentionPool;
 pub use block::{Block, BlockOptions};
 pub use config::{Activation, GlobalPool, Rope, VitConfig};
@@ -30,6 +31,7 @@ pub use mlp::Mlp;
 pub use patch_embed::PatchEmbed;
 pub use pos_embed::{PosEmbedResampling, resample_pos_embed};
 pub use readout::Readout;
+pub use relative_position::RelativePosition;
 pub use rotary::Rotary;
 pub use vision_transformer::{DropPathFactors, VisionTransformer};
 

@@ -5,10 +5,13 @@ use burn::tensor::{Device, Tensor, TensorData, s};
 use rand_pcg::Pcg64;
 
 use super::{
-    AttentionPool, Block, BlockOptions, GlobalPool, LayerNorm, PatchEmbed, PosEmbedResampling, Readout,
-    Rotary, VitConfig, placeholder,
+    AttentionPool, Block, BlockOptions, GlobalPool, LayerNorm, PatchEmbed, PosEmbedResampling, Positions,
+    Readout, VitConfig, placeholder,
 };
 use crate::CoreError;
+
+/// Patches of an image that no model comes near: their attention alone would take 16 GB for each head.
+const MOST_PATCHES: usize = 1 << 16;
 
 /// A Vision Transformer without head, timm's `VisionTransformer`.
 ///
@@ -51,6 +54,10 @@ impl VisionTransformer {
     /// configuration contradicts itself.
     pub fn new(config: &VitConfig, image_size: [usize; 2], device: &Device) -> Result<Self, CoreError> {
         check(config)?;
+        if config.grid_for(image_size).iter().product::<usize>() > MOST_PATCHES {
+            let size = format!("{} x {}", image_size[0], image_size[1]);
+            return Err(CoreError::setting("img_size", size, "at most 65536 patches"));
+        }
         let patch = config.patch_size;
         if (0..2).any(|axis| image_size[axis] == 0 || !image_size[axis].is_multiple_of(patch[axis])) {
             return Err(CoreError::ImageSize {
@@ -60,9 +67,7 @@ impl VisionTransformer {
         }
         let dim = config.embed_dim;
         let norm = |wanted: bool| wanted.then(|| LayerNorm::new(dim, config.norm_eps, device));
-        let rope = config
-            .rope
-            .map(|rope| Rotary::new(rope, config, config.grid_for(image_size), device));
+        let positions = Positions::new(config, config.grid_for(image_size), device);
         let token = |count: usize| (count > 0).then(|| placeholder([1, count, dim], device));
         Ok(Self {
             patch_embed: PatchEmbed::new(config, device),
@@ -72,7 +77,7 @@ impl VisionTransformer {
             pos_embed: token(config.num_pos_embed_tokens()),
             norm_pre: norm(config.pre_norm),
             blocks: (0..config.depth)
-                .map(|i| Block::new(config, rope.clone(), drop_path_rate(config, i), device))
+                .map(|i| Block::new(config, positions.clone(), drop_path_rate(config, i), device))
                 .collect(),
             norm: norm(config.final_norm),
             attn_pool: (config.global_pool == GlobalPool::Map).then(|| AttentionPool::new(config, device)),
@@ -356,6 +361,11 @@ fn check(config: &VitConfig) -> Result<(), CoreError> {
             "num_heads",
             config.num_heads.to_string(),
             "heads of a multiple of four channels, which rotary embeddings turn in pairs on two axes",
+        ),
+        _ if config.rel_pos_bias && config.num_prefix_tokens() != 1 => fail(
+            "num_prefix_tokens",
+            config.num_prefix_tokens().to_string(),
+            "a class token alone, for a model with relative position biases",
         ),
         _ if !(0.0..1.0).contains(&config.drop_path) => {
             fail("drop_path", config.drop_path.to_string(), "a probability below 1")

@@ -10,11 +10,21 @@ use super::config_json::{Shapes, check, head_classes};
 use super::json_object::Object;
 use super::naming::Origin;
 use super::{CLIP_MEAN, CLIP_STD, ModelConfig};
-use crate::presets::{MOST, PRESETS, Preset, RopeType, TimmArgs, closest_preset, pool_name};
+use crate::presets::{MOST, PRESETS, Preset, RopeType, TimmArgs, TimmClass, closest_preset, pool_name};
 use crate::{Activation, CoreError, GlobalPool, VitConfig};
 
-/// The image size that the position embedding was trained for, if it is square and not the one assumed.
+/// The image size that position embeddings or biases were trained for, if it is square and not the one assumed.
 pub(super) fn infer_img_size(args: &mut TimmArgs, found: &Shapes) {
+    let table = found.get("blocks.0.attn.relative_position_bias_table");
+    if let Some([rows, _]) = table.map(Vec::as_slice) {
+        // (2 edge - 1)² distances between patches, and three of the class token.
+        let distances = rows.saturating_sub(3);
+        let edge = distances.isqrt().div_ceil(2);
+        if (1..=MOST).contains(&edge) && (2 * edge - 1).pow(2) == distances {
+            args.img_size = [edge * args.patch_size[0], edge * args.patch_size[1]];
+        }
+        return;
+    }
     let Some([_, rows, _]) = found.get("pos_embed").map(Vec::as_slice) else {
         return;
     };
@@ -114,7 +124,7 @@ fn infer_num_heads(args: &TimmArgs) -> usize {
         .iter()
         .map(Preset::timm_args)
         .filter(|preset| {
-            (preset.embed_dim, preset.depth, preset.eva) == (args.embed_dim, args.depth, args.eva)
+            (preset.embed_dim, preset.depth, preset.class) == (args.embed_dim, args.depth, args.class)
         })
         .map(|preset| preset.num_heads);
     match like.next() {
@@ -151,10 +161,19 @@ fn infer_args(found: &Shapes, num_heads: Option<usize>) -> Option<TimmArgs> {
     let fc_norm = has("fc_norm.weight");
     let gated = infer_gated_mlp(found);
     let layer_scale = has("blocks.0.ls1.gamma");
-    let dinov3 = !has("pos_embed");
+    let beit = has("blocks.0.attn.relative_position_bias_table");
+    let dinov3 = !has("pos_embed") && !beit;
     let eva02 = !dinov3 && gated && !layer_scale;
     let eva = dinov3 || eva02;
-    let hidden = if eva && gated { fc1 / 2 } else { fc1 };
+    let class = if beit {
+        TimmClass::Beit
+    } else if eva {
+        TimmClass::Eva
+    } else {
+        TimmClass::VisionTransformer
+    };
+    let halved = class != TimmClass::VisionTransformer && gated;
+    let hidden = if halved { fc1 / 2 } else { fc1 };
     let mut args = TimmArgs {
         patch_size: [patch_height, patch_width],
         in_chans,
@@ -162,19 +181,20 @@ fn infer_args(found: &Shapes, num_heads: Option<usize>) -> Option<TimmArgs> {
         depth,
         mlp_ratio: VitConfig::mlp_ratio_of(hidden, embed_dim),
         gated_mlp: gated,
-        act: if gated && !eva {
+        act: if gated && !halved {
             Activation::Silu
         } else {
             Activation::Gelu
         },
         mlp_norm: has("blocks.0.mlp.norm.weight"),
         attn_norm: has("blocks.0.attn.norm.weight"),
-        abs_pos_embed: !dinov3,
+        abs_pos_embed: has("pos_embed"),
+        rel_pos_bias: beit,
         rot_pos_embed: eva,
         rope_type: if dinov3 { RopeType::Dinov3 } else { RopeType::Cat },
         rope_temperature: if dinov3 { 100.0 } else { 10_000.0 },
         ref_feat_shape: eva02.then_some([16; 2]),
-        eva,
+        class,
         qkv_bias: has("blocks.0.attn.qkv.bias"),
         class_token: has("cls_token"),
         reg_tokens,
@@ -214,7 +234,7 @@ mod tests {
             let config = args.resolve();
             // Where shapes cannot tell: the activation (but for a gated MLP), the initial LayerScale, what the head of
             // a DINOv3 reads, and the image size of a model without position embeddings.
-            let dinov3 = !config.pos_embed;
+            let dinov3 = !config.pos_embed && !config.rel_pos_bias;
             let expected = VitConfig {
                 act: if config.gated_mlp {
                     Activation::Silu

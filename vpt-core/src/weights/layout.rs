@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::vit::RelativePosition;
 use crate::{GlobalPool, VitConfig};
 
 /// How timm initialises a tensor.
@@ -62,6 +63,13 @@ pub(crate) fn layout(config: &VitConfig, num_classes: usize) -> BTreeMap<String,
     for i in 0..config.depth {
         slots.norm(&format!("blocks.{i}.norm1"), dim);
         slots.linear(&format!("blocks.{i}.attn.qkv"), dim, 3 * dim, config.qkv_bias);
+        if config.rel_pos_bias {
+            slots.add(
+                &format!("blocks.{i}.attn.relative_position_bias_table"),
+                [RelativePosition::table_rows(config), config.num_heads],
+                Init::Normal(0.02),
+            );
+        }
         if config.attn_norm {
             slots.norm(&format!("blocks.{i}.attn.norm"), dim);
         }

@@ -62,6 +62,10 @@ impl SafetensorsFile {
         let file = SafeTensors::deserialize(bytes).map_err(|error| bad(error.to_string()))?;
         let mut tensors = BTreeMap::new();
         for (name, view) in file.iter() {
+            // Positions and counters, which libraries store beside parameters.
+            if is_whole(view.dtype()) {
+                continue;
+            }
             let tensor = widen(&view).map_err(|reason| bad(format!("tensor `{name}` {reason}")))?;
             tensors.insert(name.to_owned(), tensor);
         }
@@ -165,6 +169,22 @@ impl View for StoredView<'_> {
             StoredFloat::F16 => self.tensor.numel() * 2,
         }
     }
+}
+
+/// Whether a type holds whole numbers or flags.
+fn is_whole(dtype: Dtype) -> bool {
+    matches!(
+        dtype,
+        Dtype::BOOL
+            | Dtype::U8
+            | Dtype::I8
+            | Dtype::U16
+            | Dtype::I16
+            | Dtype::U32
+            | Dtype::I32
+            | Dtype::U64
+            | Dtype::I64
+    )
 }
 
 /// Widens a tensor to float32; the error continues a sentence that begins with the tensor's name.
@@ -330,9 +350,13 @@ mod tests {
         );
         refused(&with_header(&one("F32", "[1]", 4), &[0; 8]), "not fully covered");
         refused(
-            &with_header(&one("I64", "[1]", 8), &[0; 8]),
-            "tensor `x` has type I64, expected F32, F16 or BF16",
+            &with_header(&one("F8_E5M2", "[1]", 1), &[0; 1]),
+            "tensor `x` has type F8_E5M2, expected F32, F16 or BF16",
         );
+        // The `position_ids` of CLIP and the indices of BEiT are no parameters.
+        let indices = with_header(&one("I64", "[1]", 8), &[0; 8]);
+        let file = SafetensorsFile::parse(Path::new("a"), &indices).unwrap();
+        assert!(file.tensors.is_empty());
         refused(
             &with_header(&one("F32", "[1]", 4), &f32::NAN.to_le_bytes()),
             "tensor `x` holds values that are not finite",

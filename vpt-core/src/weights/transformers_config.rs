@@ -9,7 +9,7 @@ use vpt_data::{CropMode, IMAGENET_MEAN, IMAGENET_STD, Interpolation, Preprocess}
 use super::config_json::{Shapes, check, checked, head_classes};
 use super::json_object::Object;
 use super::{CLIP_MEAN, CLIP_STD, ModelConfig};
-use crate::presets::{RopeType, TimmArgs, closest_preset, pair};
+use crate::presets::{RopeType, TimmArgs, TimmClass, closest_preset, pair};
 use crate::{Activation, CoreError, GlobalPool, VitConfig};
 
 /// What a `model_type` stands for.
@@ -262,7 +262,7 @@ fn dinov2_with_registers() -> TimmArgs {
 
 fn dinov3() -> TimmArgs {
     TimmArgs {
-        eva: true,
+        class: TimmClass::Eva,
         embed_dim: 384,
         num_heads: 6,
         init_values: Some(1.0),

@@ -21,7 +21,7 @@ pub use models::{finetune_gradients, image_sizes, model_outputs, transformers_ou
 pub use prompts::{PromptCase, prompt_case, prompt_cases};
 
 /// The models, each with the image sizes beside its own.
-pub const MODELS: [(&str, &[&str]); 16] = [
+pub const MODELS: [(&str, &[&str]); 17] = [
     ("vit_p16_32", &["48x80"]),
     ("vit_p8_64", &["56x80"]),
     ("deit_p16_48", &[]),
@@ -37,6 +37,7 @@ pub const MODELS: [(&str, &[&str]); 16] = [
     ("eva02_clip_p16_48", &[]),
     ("dinov3_p16_48", &["64x32"]),
     ("dinov3_plus_p16_48", &[]),
+    ("beitv2_p16_48", &["64x80"]),
     ("siglip_p16_48", &[]),
 ];
 

@@ -22,7 +22,7 @@ pub struct PromptCase {
 
 /// All golden cases.
 pub fn prompt_cases() -> Vec<PromptCase> {
-    let cases: [(&str, &[&str]); 8] = [
+    let cases: [(&str, &[&str]); 9] = [
         ("vit_p16_32", &["linear", "shallow", "deep", "deep_proj"]),
         (
             "vit_p8_64",
@@ -43,6 +43,7 @@ pub fn prompt_cases() -> Vec<PromptCase> {
         ),
         ("dinov3_p16_48", &["shallow", "deep"]),
         ("eva02_norm_p14_42", &["shallow", "deep"]),
+        ("beitv2_p16_48", &["shallow", "deep"]),
         ("siglip_p16_48", &["shallow", "deep"]),
         ("dinov2_reg4_p14_56", &["linear", "shallow", "deep", "deep_proj"]),
         (

@@ -29,6 +29,10 @@ pub(super) const TIMM: Convention = Convention {
         ("blocks.*.attn.v_proj", "blocks.*.attn.v"),
         ("blocks.*.attn.norm", "blocks.*.attn.norm"),
         ("blocks.*.attn.inner_attn_ln", "blocks.*.attn.norm"),
+        (
+            "blocks.*.attn.relative_position_bias_table",
+            "blocks.*.attn.relative_position_bias_table",
+        ),
         ("blocks.*.attn.proj", "blocks.*.attn.proj"),
         ("blocks.*.ls1.gamma", "blocks.*.ls1.gamma"),
         // DeiT III.
@@ -80,7 +84,25 @@ pub(super) const TIMM: Convention = Convention {
 
 fn settle(tensors: &mut BTreeMap<String, HostTensor>, notes: &mut Vec<String>) {
     apply_bias_masks(tensors);
+    share_bias_table(tensors);
     fold_class_position(tensors, notes);
+}
+
+/// BEiT is pretrained with one table of biases for all blocks, which fine-tuning gives to each.
+fn share_bias_table(tensors: &mut BTreeMap<String, HostTensor>) {
+    let Some(table) = tensors.remove("rel_pos_bias.relative_position_bias_table") else {
+        return;
+    };
+    let blocks: Vec<_> = tensors
+        .keys()
+        .filter_map(|name| Some(name.strip_suffix(".attn.qkv.weight")?.to_owned()))
+        .collect();
+    for block in blocks {
+        tensors.insert(
+            format!("{block}.attn.relative_position_bias_table"),
+            table.clone(),
+        );
+    }
 }
 
 /// DINOv3 publishes a bias for the keys and a mask (0 there, 1 elsewhere) that takes it away.

@@ -1,0 +1,158 @@
+//! Relative position bias of BEiT.
+
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor, TensorData, s};
+
+use super::VitConfig;
+
+/// Entries of the table that are not between two patches: from the class token to a patch, from a patch to the class token,
+/// and from the class token to itself.
+const OF_CLASS_TOKEN: usize = 3;
+
+/// Which entry of a block's table is added to the score between two tokens, at one image size (timm's
+/// `RelativePositionBias`, `gen_relative_position_index` and `resize_rel_pos_bias_table`).
+#[derive(Module, Debug)]
+pub struct RelativePosition {
+    /// For each pair of tokens the row of the table, `[tokens · tokens]`.
+    index: Tensor<1, Int>,
+    tokens: usize,
+    /// From the table's entries for pairs of patches at the trained image size to those at this one, none where they are the
+    /// same.
+    resampling: Option<Tensor<2>>,
+}
+
+impl RelativePosition {
+    /// The places of the patches of `grid` (rows, columns) behind a class token.
+    pub fn new(config: &VitConfig, grid: [usize; 2], device: &Device) -> Self {
+        let index = index(grid);
+        let tokens = 1 + grid[0] * grid[1];
+        let (trained, actual) = (distances(config.grid_size()), distances(grid));
+        let resampling = (trained != actual).then(|| {
+            let axes = [0, 1].map(|axis| interpolation(trained[axis], actual[axis]));
+            let shape = [actual[0] * actual[1], trained[0] * trained[1]];
+            Tensor::from_data(TensorData::new(outer(&axes[0], &axes[1]), shape), device)
+        });
+        Self {
+            index: Tensor::from_data(TensorData::new(index, [tokens * tokens]), device),
+            tokens,
+            resampling,
+        }
+    }
+
+    /// Rows of the table of a model.
+    pub fn table_rows(config: &VitConfig) -> usize {
+        distances(config.grid_size()).iter().product::<usize>() + OF_CLASS_TOKEN
+    }
+
+    /// What is added to the scores: a table `[rows, heads]` to `[heads, tokens, tokens]`.
+    pub fn bias(&self, table: Tensor<2>) -> Tensor<3> {
+        let [rows, heads] = table.dims();
+        let pairs = rows - OF_CLASS_TOKEN;
+        let table = match &self.resampling {
+            None => table,
+            Some(matrix) => {
+                let patches = matrix.clone().matmul(table.clone().slice(s![..pairs, ..]));
+                Tensor::cat(vec![patches, table.slice(s![pairs.., ..])], 0)
+            }
+        };
+        table
+            .select(0, self.index.clone())
+            .reshape([self.tokens, self.tokens, heads])
+            .permute([2, 0, 1])
+    }
+}
+
+/// How many differences there are between rows and between columns of a grid.
+fn distances(grid: [usize; 2]) -> [usize; 2] {
+    grid.map(|edge| (2 * edge).saturating_sub(1))
+}
+
+/// Weights `[actual][trained]` that interpolate the entries of one axis. Far distances are trained more coarsely than near
+/// ones: the entries are placed in a geometric progression that reaches as far as the new axis (Bao et al. 2021, BEiT's
+/// fine-tuning), and what lies between two is linear.
+fn interpolation(trained: usize, actual: usize) -> Vec<Vec<f64>> {
+    let (steps, reach) = (trained / 2, (actual / 2) as f64);
+    let progression = |ratio: f64| (1.0 - ratio.powi(steps as i32)) / (1.0 - ratio);
+    let (mut low, mut high, mut ratio) = (1.01, 1.5, 1.25);
+    while high - low > 1e-6 {
+        ratio = f64::midpoint(low, high);
+        if progression(ratio) > reach {
+            high = ratio;
+        } else {
+            low = ratio;
+        }
+    }
+    let distances: Vec<f64> = (0..steps)
+        .scan(0.0, |distance, step| {
+            *distance += ratio.powi(step as i32);
+            Some(*distance)
+        })
+        .collect();
+    let places: Vec<f64> = distances
+        .iter()
+        .rev()
+        .map(|distance| -distance)
+        .chain([0.0])
+        .chain(distances.iter().copied())
+        .collect();
+    (0..actual)
+        .map(|i| i as f64 - reach)
+        .map(|place| {
+            let mut weights = vec![0.0; trained];
+            let right = places.partition_point(|&other| other < place);
+            if right == 0 || right == trained {
+                weights[right.min(trained - 1)] = 1.0;
+            } else {
+                let part = (place - places[right - 1]) / (places[right] - places[right - 1]);
+                weights[right - 1] = 1.0 - part;
+                weights[right] = part;
+            }
+            weights
+        })
+        .collect()
+}
+
+/// The weights of both axes as one matrix, row-major.
+fn outer(rows: &[Vec<f64>], columns: &[Vec<f64>]) -> Vec<f32> {
+    let products = rows.iter().flat_map(|row| {
+        columns.iter().flat_map(move |column| {
+            row.iter()
+                .flat_map(move |a| column.iter().map(move |b| (a * b) as f32))
+        })
+    });
+    products.collect()
+}
+
+/// The row of the table for each pair of tokens, the class token first.
+fn index([rows, columns]: [usize; 2]) -> Vec<i32> {
+    let [all_rows, all_columns] = distances([rows, columns]);
+    let pairs = all_rows * all_columns;
+    let patches = rows * columns;
+    let entry = |query: usize, key: usize| match (query, key) {
+        (0, 0) => pairs + 2,
+        (0, _) => pairs,
+        (_, 0) => pairs + 1,
+        (query, key) => {
+            let ([y, x], [v, u]) = (
+                [(query - 1) / columns, (query - 1) % columns],
+                [(key - 1) / columns, (key - 1) % columns],
+            );
+            (y + rows - 1 - v) * all_columns + (x + columns - 1 - u)
+        }
+    };
+    (0..=patches)
+        .flat_map(|query| (0..=patches).map(move |key| (query, key)))
+        .map(|(query, key)| entry(query, key) as i32)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `gen_relative_position_index((1, 2), class_token=True)`.
+    #[test]
+    fn indices_are_those_of_timm() {
+        assert_eq!(index([1, 2]), [5, 3, 3, 4, 1, 0, 4, 2, 1]);
+    }
+}
