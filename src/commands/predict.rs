@@ -72,7 +72,7 @@ pub fn run(args: &PredictArgs, session: &Session) -> Result<Exit> {
     let backbone = target.backbone(args.model.as_deref())?;
     let device = session.device()?;
     let model = Predictor {
-        model: target.task.apply(&backbone, &device.device)?,
+        model: target.task.apply(backbone, &device.device)?,
         device,
         target,
         batch_size: args.batch_size,

@@ -1,5 +1,6 @@
 //! Features: what a frozen backbone makes of images, written as arrays for other programs.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -30,15 +31,17 @@ pub struct FeatureShapes {
 }
 
 impl FeatureExtractor {
-    /// The backbone for images of `image_size` (`[height, width]`, its own size if `None`).
+    /// The backbone for images of `image_size` (`[height, width]`, its own size if `None`). One given by value moves into the
+    /// extractor, see [`Classifier::new`].
     ///
     /// # Errors
     /// [`EvalError::Core`] when the patches do not tile the image.
-    pub fn new(
-        backbone: &Backbone,
+    pub fn new<'a>(
+        backbone: impl Into<Cow<'a, Backbone>>,
         image_size: Option<[usize; 2]>,
         device: &Device,
     ) -> Result<Self, EvalError> {
+        let backbone = backbone.into();
         let input_size = image_size.unwrap_or(backbone.preprocess.input_size);
         let preprocess = Preprocess {
             input_size,
