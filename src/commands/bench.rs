@@ -98,7 +98,7 @@ pub fn run(args: &BenchArgs, session: &Session) -> Result<Exit> {
     let image_size = args.img_size.unwrap_or(backbone.preprocess.input_size);
     let device = session.device()?;
     let bench = Bench::new(
-        &backbone,
+        backbone,
         &method,
         image_size,
         args.batch_size,

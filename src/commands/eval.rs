@@ -95,7 +95,7 @@ pub fn run(args: &EvalArgs, session: &Session) -> Result<Exit> {
         .into());
     }
     let device = session.device()?;
-    let model = target.task.apply(&backbone, &device.device)?;
+    let model = target.task.apply(backbone, &device.device)?;
     let metadata = &target.task.metadata;
     let options = PredictOptions {
         batch_size: args.batch_size,

@@ -53,7 +53,7 @@ struct Written<'a> {
 /// Merges the task into its backbone and saves it.
 pub fn run(args: &ExportArgs, session: &Session) -> Result<Exit> {
     let target = Target::open(&args.target)?;
-    let merged = target.task.merge(&target.backbone(args.model.as_deref())?)?;
+    let merged = target.task.merge(target.backbone(args.model.as_deref())?)?;
     merged.save(&args.output, args.half)?;
     let output = session.output;
     output.result(format!("{} in {}", merged.architecture, args.output.display()))?;

@@ -109,7 +109,8 @@ pub fn run(args: &FeaturesArgs, session: &Session) -> Result<Exit> {
         });
     }
     let device = session.device()?;
-    let extractor = FeatureExtractor::new(&backbone, args.img_size, &device.device)?;
+    let backbone_sha256 = backbone.sha256.clone();
+    let extractor = FeatureExtractor::new(backbone, args.img_size, &device.device)?;
     let options = PredictOptions {
         batch_size: args.batch_size,
         workers: 0,
@@ -141,7 +142,7 @@ pub fn run(args: &FeaturesArgs, session: &Session) -> Result<Exit> {
     output.json(&Written {
         output: &args.output,
         model: &args.model,
-        backbone_sha256: &backbone.sha256,
+        backbone_sha256: &backbone_sha256,
         shapes,
         skipped,
     })?;

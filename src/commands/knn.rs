@@ -71,7 +71,8 @@ pub fn run(args: &KnnArgs, session: &Session) -> Result<Exit> {
         output.info(format!("note: {note}"));
     }
     let device = session.device()?;
-    let extractor = FeatureExtractor::new(&backbone, args.img_size, &device.device)?;
+    let (total_params, backbone_sha256) = (backbone.num_params(), backbone.sha256.clone());
+    let extractor = FeatureExtractor::new(backbone, args.img_size, &device.device)?;
     let options = PredictOptions {
         batch_size: args.batch_size,
         workers: config.workers,
@@ -123,8 +124,8 @@ pub fn run(args: &KnnArgs, session: &Session) -> Result<Exit> {
         model: args.model.clone(),
         device: Some(device.name),
         tuned_params: Some(0),
-        total_params: Some(backbone.num_params()),
-        backbone_sha256: Some(backbone.sha256.clone()),
+        total_params: Some(total_params),
+        backbone_sha256: Some(backbone_sha256),
         data_fingerprint: Some(dataset.fingerprint()?),
         ..Results::from_predictions(&predictions, &bootstrap)
     };

@@ -93,7 +93,7 @@ pub fn run(args: &PredictArgs, session: &Session) -> Result<Exit> {
         None => None,
     };
     let model = Predictor {
-        model: target.task.apply(&backbone, &device.device)?,
+        model: target.task.apply(backbone, &device.device)?,
         device,
         target,
         batch_size: args.batch_size,

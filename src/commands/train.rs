@@ -101,7 +101,7 @@ pub fn run(args: &TrainArgs, session: &Session) -> Result<Exit> {
     let dataset = config.open_dataset()?;
     let backbone = config.load_backbone()?;
     if args.run.dry_run {
-        return dry_run(config, &dataset, &backbone, session);
+        return dry_run(config, &dataset, backbone, session);
     }
     let device = session.device()?;
     let banner = Banner::new(&config, &dataset, &backbone, &device);
@@ -212,9 +212,11 @@ struct Images {
     clippy::needless_pass_by_value,
     reason = "the run that would have taken the settings ends here"
 )]
-fn dry_run(config: TrainConfig, dataset: &Dataset, backbone: &Backbone, session: &Session) -> Result<Exit> {
+fn dry_run(config: TrainConfig, dataset: &Dataset, backbone: Backbone, session: &Session) -> Result<Exit> {
     let size = config.image_size.unwrap_or(backbone.preprocess.input_size);
     let device = session.device()?;
+    let banner = Banner::new(&config, dataset, &backbone, &device);
+    let backbone_sha256 = backbone.sha256.clone();
     let model = Classifier::new(
         backbone,
         &config.method,
@@ -226,7 +228,7 @@ fn dry_run(config: TrainConfig, dataset: &Dataset, backbone: &Backbone, session:
     let count = |split| dataset.split(split).len();
     let plan = DryRun {
         settings: &config,
-        backbone_sha256: &backbone.sha256,
+        backbone_sha256: &backbone_sha256,
         tuned_params: model.num_tuned(),
         total_params: model.num_total(),
         classes: &dataset.classes,
@@ -238,7 +240,6 @@ fn dry_run(config: TrainConfig, dataset: &Dataset, backbone: &Backbone, session:
     };
     session.output.json(&plan)?;
     session.output.result(config.to_toml()?)?;
-    let banner = Banner::new(&config, dataset, backbone, &device);
     session
         .output
         .result(banner.text(plan.tuned_params, plan.total_params))?;

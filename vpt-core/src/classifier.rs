@@ -1,5 +1,6 @@
 //! [`Classifier`]: a backbone with a tuning method and a head.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ParamGroup};
@@ -46,15 +47,16 @@ pub struct Classifier {
 impl Classifier {
     /// A classifier for `num_classes` classes of a new task on images of `image_size` (`[height, width]`).
     ///
-    /// The backbone's tensors are loaded; the head starts as timm's (normal with standard deviation 0.02,
+    /// The backbone's tensors are loaded. Those of a backbone given by value (`backbone`) become the model's parameters one
+    /// by one, so that the weights are in memory once; those of one that is lent (`&backbone`) are copied. The head starts as timm's (normal with standard deviation 0.02,
     /// bias 0) and prompts as [`PromptInit`](crate::prompts::PromptInit) says, both as a function of `seed`;
     /// everything outside the method's group is frozen.
     ///
     /// # Errors
     /// [`CoreError::ImageSize`], [`CoreError::Setting`] for a method that does not fit the backbone,
     /// [`CoreError::Tensors`] for weights that do not.
-    pub fn new(
-        backbone: &Backbone,
+    pub fn new<'a>(
+        backbone: impl Into<Cow<'a, Backbone>>,
         method: &MethodConfig,
         num_classes: usize,
         image_size: [usize; 2],
@@ -64,6 +66,7 @@ impl Classifier {
         if num_classes == 0 {
             return Err(CoreError::setting("classes", 0, "at least one class"));
         }
+        let backbone = backbone.into();
         let vit = &backbone.config;
         let dim = vit.embed_dim;
         let weight = init::normal(
@@ -78,7 +81,7 @@ impl Classifier {
         if let Some(prompts) = &method.prompts {
             added.extend(Prompts::initial_tensors(prompts, vit, seed));
         }
-        Self::build(backbone, method, None, image_size, &added, device)
+        Self::build(backbone, method, None, image_size, added, device)
     }
 
     /// The backbone with the head it was pretrained with. Distilled models read class and distillation
@@ -86,19 +89,20 @@ impl Classifier {
     ///
     /// # Errors
     /// As [`Classifier::new`]; [`CoreError::Tensors`] when the weights have no head.
-    pub fn with_pretrained_head(
-        backbone: &Backbone,
+    pub fn with_pretrained_head<'a>(
+        backbone: impl Into<Cow<'a, Backbone>>,
         image_size: [usize; 2],
         device: &Device,
     ) -> Result<Self, CoreError> {
-        let head = pretrained_head(backbone)?;
+        let backbone = backbone.into();
+        let head = pretrained_head(&backbone)?;
         let readout = backbone.config.distilled.then_some(Readout::First(2));
         Self::build(
             backbone,
             &MethodConfig::linear(),
             readout,
             image_size,
-            &head,
+            head,
             device,
         )
     }
@@ -106,11 +110,11 @@ impl Classifier {
     /// Assembles the module and loads `added` and the backbone's tensors into it. `readout` overrides what
     /// the head reads.
     fn build(
-        backbone: &Backbone,
+        mut backbone: Cow<'_, Backbone>,
         method: &MethodConfig,
         readout: Option<Readout>,
         image_size: [usize; 2],
-        added: &BTreeMap<String, HostTensor>,
+        mut added: BTreeMap<String, HostTensor>,
         device: &Device,
     ) -> Result<Self, CoreError> {
         let vit = VisionTransformer::new(&backbone.config, image_size, device)?;
@@ -144,10 +148,11 @@ impl Classifier {
             .collect();
         fitting(&expected, &found, &backbone.source)?;
         let model = named_tensors::load(model, |name| {
-            added.get(name).or_else(|| backbone.tensors.get(name))
+            let added = added.remove(name).map(Cow::Owned);
+            added.or_else(|| take(&mut backbone, name))
         });
-        let vit = backbone.config.clone();
-        Ok(named_tensors::set_tuned(model, |name| method.tunes(name, &vit)))
+        let vit = &backbone.config;
+        Ok(named_tensors::set_tuned(model, |name| method.tunes(name, vit)))
     }
 
     /// Logits `[batch, classes]` of pixels `[batch, 3, height, width]`, without dropout and stochastic depth.
@@ -306,7 +311,9 @@ impl Classifier {
             .map(|(name, tensor)| (name.clone(), tensor.shape.clone()))
             .collect();
         fitting(&expected, &found, "the task")?;
-        Ok(named_tensors::load(self, |name| tensors.get(name)))
+        Ok(named_tensors::load(self, |name| {
+            tensors.get(name).map(Cow::Borrowed)
+        }))
     }
 
     /// The backbone's tensors under timm's names.
@@ -341,6 +348,14 @@ impl Classifier {
             .filter(|(name, info)| wanted(name, info))
             .map(|(_, info)| info.id);
         ParamGroup::from_ids(ids.collect())
+    }
+}
+
+/// A tensor of the backbone: moved out of one that is owned, lent by one that is not.
+fn take<'a>(backbone: &mut Cow<'a, Backbone>, name: &str) -> Option<Cow<'a, HostTensor>> {
+    match backbone {
+        Cow::Owned(backbone) => backbone.tensors.remove(name).map(Cow::Owned),
+        Cow::Borrowed(backbone) => backbone.tensors.get(name).map(Cow::Borrowed),
     }
 }
 

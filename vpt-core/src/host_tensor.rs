@@ -60,8 +60,16 @@ impl HostTensor {
     /// # Panics
     /// When `D` is not the number of axes (a programming error: shapes are checked when weights are read).
     pub fn to_tensor<const D: usize>(&self, device: &Device) -> Tensor<D> {
+        self.clone().into_tensor(device)
+    }
+
+    /// Moves this tensor to `device`; on the CPU the values stay where they are in memory.
+    ///
+    /// # Panics
+    /// When `D` is not the number of axes (a programming error: shapes are checked when weights are read).
+    pub fn into_tensor<const D: usize>(self, device: &Device) -> Tensor<D> {
         assert_eq!(self.shape.len(), D, "axes of a tensor of shape {:?}", self.shape);
-        Tensor::from_data(TensorData::new(self.data.clone(), self.shape.clone()), device)
+        Tensor::from_data(TensorData::new(self.data, self.shape), device)
     }
 
     /// Each value rounded to the nearest float16 (ties to even) and widened again.

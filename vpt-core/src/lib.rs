@@ -5,6 +5,7 @@ pub mod classifier;
 pub mod device;
 pub mod error;
 pub mod flops;
+mod freed_memory;
 pub mod host_tensor;
 pub mod hub;
 pub mod init;

@@ -4,12 +4,14 @@
 //! without the `backbone.` in front; linear weights are `[in, out]` in the module and `[out, in]` in files,
 //! and the patch projection is a matrix in the module and a convolution kernel in files.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Gradients, Tensor};
 
 use crate::HostTensor;
+use crate::freed_memory::FreedMemory;
 use crate::init::name_id;
 use crate::vit::VitConfig;
 
@@ -76,17 +78,19 @@ pub fn read_gradients<M: Module>(
     visitor.found
 }
 
-/// Replaces the value of every parameter that `source` has a tensor for.
+/// Replaces the value of every parameter that `source` has a tensor for. A tensor that `source` gives away becomes the
+/// parameter or is dropped as soon as it has been transposed, so of all tensors at most one is held twice.
 ///
 /// Each replaced parameter gets an identity derived from its name, so that optimiser records match
 /// in another process. Whether it requires a gradient is left as it was.
 ///
 /// # Panics
 /// When a tensor has another number of values than its parameter (callers compare shapes first).
-pub fn load<'a, M: Module>(module: M, source: impl Fn(&str) -> Option<&'a HostTensor>) -> M {
+pub fn load<'a, M: Module>(module: M, source: impl FnMut(&str) -> Option<Cow<'a, HostTensor>>) -> M {
     module.map(&mut Load {
         path: Path::default(),
         source,
+        freed: FreedMemory::default(),
     })
 }
 
@@ -209,9 +213,10 @@ impl<F: Fn(&str) -> bool> ModuleVisitor for Read<'_, F> {
 struct Load<F> {
     path: Path,
     source: F,
+    freed: FreedMemory,
 }
 
-impl<'a, F: Fn(&str) -> Option<&'a HostTensor>> ModuleMapper for Load<F> {
+impl<'a, F: FnMut(&str) -> Option<Cow<'a, HostTensor>>> ModuleMapper for Load<F> {
     fn enter_module(&mut self, name: &str, _container: &str) {
         self.path.enter(name);
     }
@@ -227,12 +232,15 @@ impl<'a, F: Fn(&str) -> Option<&'a HostTensor>> ModuleMapper for Load<F> {
         };
         let shape = param.lazy_shape().dims::<R>().to_vec();
         let data = if is_linear_weight(&name, R) {
-            transposed(&tensor.data, shape[1], shape[0])
+            let data = transposed(&tensor.data, shape[1], shape[0]);
+            drop(tensor);
+            self.freed.add_floats(data.len());
+            data
         } else {
-            tensor.data.clone()
+            tensor.into_owned().data
         };
         let device = param.lazy_device();
-        let value = HostTensor::new(shape, data).to_tensor(&device);
+        let value = HostTensor::new(shape, data).into_tensor(&device);
         param.transform_for_load(value, ParamId::from(name_id(&name)))
     }
 }

@@ -1,5 +1,6 @@
 //! [`Bench`]: how fast a device trains and predicts, next to what its matrix product reaches.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use burn::module::Module;
@@ -51,12 +52,13 @@ pub struct Speed {
 }
 
 impl Bench {
-    /// A model for ten classes with `method` on `backbone`, and a batch of random images.
+    /// A model for ten classes with `method` on `backbone`, and a batch of random images. A backbone given by value moves
+    /// into the model, see [`Classifier::new`].
     ///
     /// # Errors
     /// [`TrainError::Core`] when the method or the image size does not fit the backbone.
-    pub fn new(
-        backbone: &Backbone,
+    pub fn new<'a>(
+        backbone: impl Into<Cow<'a, Backbone>>,
         method: &MethodConfig,
         image_size: [usize; 2],
         batch_size: usize,

@@ -49,10 +49,6 @@ impl Trainer {
     /// # Errors
     /// [`TrainError::Setting`] for impossible settings, [`TrainError::EmptySplit`], [`TrainError::Core`] when the method
     /// or the image size does not fit the backbone, [`TrainError::Data`] when an image cannot be read.
-    #[allow(
-        clippy::needless_pass_by_value,
-        reason = "a run ends the life of the weights in main memory: they go to the device"
-    )]
     pub fn new(
         config: TrainConfig,
         dataset: Dataset,
@@ -61,7 +57,7 @@ impl Trainer {
         run: RunDir,
     ) -> Result<Self, TrainError> {
         let progress = Progress::new(start_date(), dataset.fingerprint()?, backbone.sha256.clone());
-        let mut trainer = Self::build(config, dataset, &backbone, device, run, progress)?;
+        let mut trainer = Self::build(config, dataset, backbone, device, run, progress)?;
         if let Some(path) = trainer.config.init_from.clone() {
             trainer.start_from(&path)?;
         } else if trainer
@@ -118,7 +114,7 @@ impl Trainer {
         } = state;
         unchanged("data set", &progress.data_fingerprint, &dataset.fingerprint()?)?;
         unchanged("backbone", &progress.backbone_sha256, &backbone.sha256)?;
-        let mut trainer = Self::build(config, dataset, &backbone, device, run, progress)?;
+        let mut trainer = Self::build(config, dataset, backbone, device, run, progress)?;
         trainer.model = trainer.model.load_tuned(&tuned)?;
         trainer.optimizer = trainer.optimizer.with_state(optimizer, &trainer.device.device);
         trainer.best_tuned = best;
@@ -129,7 +125,7 @@ impl Trainer {
     fn build(
         config: TrainConfig,
         dataset: Dataset,
-        backbone: &Backbone,
+        backbone: Backbone,
         device: SelectedDevice,
         run: RunDir,
         progress: Progress,
@@ -158,6 +154,8 @@ impl Trainer {
             input_size,
             ..backbone.preprocess.clone()
         };
+        let metadata = metadata(&config, &dataset, &backbone, &preprocess, &progress)?;
+        let notes = [backbone.notes.as_slice(), &dataset.notes].concat();
         let on = device.device.clone().autodiff();
         let model = Classifier::new(backbone, &config.method, classes, input_size, config.seed, &on)?;
         let weights = config.class_weights.weights(&dataset.class_counts(Split::Train));
@@ -167,11 +165,11 @@ impl Trainer {
                 smoothing: config.smoothing as f32,
                 weights,
             },
-            metadata: metadata(&config, &dataset, backbone, &preprocess, &progress)?,
+            metadata,
             journal: Journal::open(&run),
             checkpoints: Checkpoints::new(true),
             best_tuned: BTreeMap::new(),
-            notes: [backbone.notes.as_slice(), &dataset.notes].concat(),
+            notes,
             config,
             dataset,
             preprocess,

@@ -103,7 +103,7 @@ fn attention(
     let backbone = target.backbone(model)?;
     let device = session.device()?.device;
     let preprocess = &target.task.metadata.preprocess;
-    let model = target.task.apply(&backbone, &device)?;
+    let model = target.task.apply(backbone, &device)?;
     let bar = progress::images(session.output, "attention", paths.len());
     let crops = paths.iter().map(|path| {
         bar.inc(1);

@@ -1,5 +1,7 @@
 //! Initial prompts drawn from the task's own patch tokens.
 
+use std::borrow::Cow;
+
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, TensorData, s};
 use rand::RngExt;
@@ -148,7 +150,7 @@ impl Classifier {
         }
         let tokens = sampler.finish(config.shared);
         Ok(named_tensors::load(self, |name| {
-            (name == "prompts").then_some(&tokens)
+            (name == "prompts").then_some(Cow::Borrowed(&tokens))
         }))
     }
 }

@@ -1,5 +1,7 @@
 //! Weights and a task that changed them, as one backbone that needs no task file.
 
+use std::borrow::Cow;
+
 use super::TaskFile;
 use crate::vit::{PosEmbedResampling, resample_pos_embed};
 use crate::weights::{canonical_sha256, is_classifier};
@@ -15,14 +17,15 @@ impl TaskFile {
     /// # Errors
     /// [`CoreError::OtherBackbone`] for another backbone; [`CoreError::Setting`] for a method that adds tensors which
     /// the backbone's layout has no place for (prompts).
-    pub fn merge(&self, backbone: &Backbone) -> Result<Backbone, CoreError> {
-        self.check_backbone(backbone)?;
+    pub fn merge<'a>(&self, backbone: impl Into<Cow<'a, Backbone>>) -> Result<Backbone, CoreError> {
+        let backbone = backbone.into();
+        self.check_backbone(&backbone)?;
         let method = &self.metadata.method;
         if method.prompts.is_some() {
             let allowed = "a method that changes the backbone's own tensors; prompts live in their task file";
             return Err(CoreError::setting("method", method, allowed));
         }
-        let mut merged = backbone.clone();
+        let mut merged = backbone.into_owned();
         merged.tensors.retain(|name, _| !is_classifier(name));
         merged.tensors.extend(self.tensors.clone());
         merged.num_classes = self.metadata.task.classes.len();

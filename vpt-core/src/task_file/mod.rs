@@ -9,6 +9,7 @@ mod metadata;
 
 pub use metadata::{BackboneInfo, Calibration, TaskInfo, TaskMetadata, TrainingInfo};
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -59,7 +60,8 @@ impl TaskFile {
     /// [`CoreError::Io`], [`CoreError::Safetensors`], [`CoreError::NotTaskFile`] for another safetensors
     /// file, [`CoreError::TaskFormat`], and [`CoreError::Key`] for a document that is not as it must be.
     pub fn load(path: &Path) -> Result<Self, CoreError> {
-        Self::parse(path, &FileBytes::open(path)?)
+        let file = FileBytes::open(path)?;
+        Self::from_parts(path, &file, || SafetensorsFile::parse_file(path, &file))
     }
 
     /// Reads the bytes of a file; `path` only names it in errors.
@@ -67,6 +69,15 @@ impl TaskFile {
     /// # Errors
     /// See [`TaskFile::load`].
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, CoreError> {
+        Self::from_parts(path, bytes, || SafetensorsFile::parse(path, bytes))
+    }
+
+    /// The document in `bytes`, then the tensors that `read` finds in them.
+    fn from_parts(
+        path: &Path,
+        bytes: &[u8],
+        read: impl FnOnce() -> Result<SafetensorsFile, CoreError>,
+    ) -> Result<Self, CoreError> {
         let foreign = |reason: &str| CoreError::NotTaskFile {
             path: path.to_owned(),
             reason: reason.to_owned(),
@@ -77,7 +88,7 @@ impl TaskFile {
             .get(KEY)
             .ok_or_else(|| foreign("its header has no entry `vpt`"))?;
         let metadata = TaskMetadata::parse(path, document)?;
-        let tensors = SafetensorsFile::parse(path, bytes)?.tensors;
+        let tensors = read()?.tensors;
         let task = Self { metadata, tensors };
         task.check(path)?;
         Ok(task)
@@ -141,13 +152,19 @@ impl TaskFile {
         }
     }
 
-    /// Puts the task onto the backbone that it was trained on.
+    /// Puts the task onto the backbone that it was trained on. A backbone given by value moves into the model, see
+    /// [`Classifier::new`].
     ///
     /// # Errors
     /// [`CoreError::OtherBackbone`] for another backbone; [`CoreError::Tensors`] and [`CoreError::Setting`]
     /// when the tensors are not those of the method.
-    pub fn apply(&self, backbone: &Backbone, device: &Device) -> Result<Classifier, CoreError> {
-        self.check_backbone(backbone)?;
+    pub fn apply<'a>(
+        &self,
+        backbone: impl Into<Cow<'a, Backbone>>,
+        device: &Device,
+    ) -> Result<Classifier, CoreError> {
+        let backbone = backbone.into();
+        self.check_backbone(&backbone)?;
         let TaskMetadata {
             task,
             method,

@@ -1,5 +1,6 @@
 //! [`Backbone`]: pretrained weights on the host.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -234,6 +235,20 @@ impl Backbone {
             described_by: description.name(),
             notes,
         })
+    }
+}
+
+impl From<Backbone> for Cow<'_, Backbone> {
+    /// For whoever is given the backbone to keep: its tensors are moved.
+    fn from(backbone: Backbone) -> Self {
+        Cow::Owned(backbone)
+    }
+}
+
+impl<'a> From<&'a Backbone> for Cow<'a, Backbone> {
+    /// For whoever only looks at the backbone: tensors are copied.
+    fn from(backbone: &'a Backbone) -> Self {
+        Cow::Borrowed(backbone)
     }
 }
 

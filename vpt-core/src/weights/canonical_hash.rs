@@ -1,9 +1,9 @@
 //! The canonical hash: one identity for a backbone, whatever file, float type or key order it came in.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
+use vpt_data::hexadecimal;
 
 use crate::HostTensor;
 use crate::host_tensor::f32_bytes;
@@ -26,11 +26,7 @@ pub fn canonical_sha256(tensors: &BTreeMap<String, HostTensor>) -> String {
             hasher.update(f32_bytes(chunk));
         }
     }
-    let mut text = String::with_capacity(64);
-    for byte in hasher.finalize() {
-        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-    }
-    text
+    hexadecimal(&hasher.finalize())
 }
 
 /// Whether a tensor belongs to the classifier, which is no part of the backbone.

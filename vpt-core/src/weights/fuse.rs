@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::HostTensor;
+use crate::freed_memory::FreedMemory;
 
 /// One layer below the other: their names, and that of the layer they become.
 const FUSED: [(&[&str], &str); 3] = [
@@ -15,6 +16,7 @@ const FUSED: [(&[&str], &str); 3] = [
 /// two halves of a gated MLP. A projection without a bias beside others that have one has the bias 0. What does not fit
 /// together stays as it is.
 pub(super) fn fuse_layers(tensors: &mut BTreeMap<String, HostTensor>) {
+    let mut freed = FreedMemory::default();
     for (parts, whole) in FUSED {
         for leaf in ["weight", "bias"] {
             let ending = format!("{}.{leaf}", parts[0]);
@@ -31,6 +33,7 @@ pub(super) fn fuse_layers(tensors: &mut BTreeMap<String, HostTensor>) {
                     for name in &names {
                         tensors.remove(name);
                     }
+                    freed.add_floats(tensor.numel());
                     tensors.insert(format!("{prefix}{whole}.{leaf}"), tensor);
                 }
             }

@@ -7,6 +7,8 @@ use std::ops::Deref;
 use std::path::Path;
 
 use memmap2::Mmap;
+#[cfg(unix)]
+use memmap2::UncheckedAdvice;
 
 use crate::CoreError;
 
@@ -44,6 +46,26 @@ impl FileBytes {
     }
 }
 
+impl FileBytes {
+    /// Gives the memory behind `part` of these bytes back to the system, as far as it can; whoever looks there again
+    /// reads the file again. Pages of a map that were touched count as memory of this process until then.
+    pub(crate) fn release(&self, part: &[u8]) {
+        #[cfg(unix)]
+        if let Self::Mapped(map) = self
+            && let Some(start) = part.as_ptr().addr().checked_sub(map.as_ptr().addr())
+            && start + part.len() <= map.len()
+        {
+            // SAFETY: the advice is dangerous for maps that are not backed by a file, whose pages turn to zeros. This one
+            // is a read-only map of a file: what is forgotten is read from the file again, which holds the same bytes
+            // under the assumptions of `open`. The range lies in the map. A system that refuses keeps the pages, which
+            // costs memory and nothing else.
+            let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, start, part.len()) };
+        }
+        #[cfg(not(unix))]
+        let _ = part;
+    }
+}
+
 impl Deref for FileBytes {
     type Target = [u8];
 
@@ -73,6 +95,23 @@ mod tests {
         let large = FileBytes::open(&path).unwrap();
         assert!(matches!(large, FileBytes::Mapped(_)));
         assert_eq!(large.len() as u64, MAPPED_FROM + 1);
+    }
+
+    #[test]
+    fn what_was_released_can_be_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bytes");
+        let written: Vec<u8> = (0..MAPPED_FROM + 5).map(|at| (at % 251) as u8).collect();
+        std::fs::write(&path, &written).unwrap();
+        let bytes = FileBytes::open(&path).unwrap();
+        assert!(bytes[..] == written[..]);
+        bytes.release(&bytes[3..1 << 20]);
+        bytes.release(&bytes[1 << 20..]);
+        bytes.release(&written[..9]);
+        assert!(bytes[..] == written[..]);
+        let small = FileBytes::Read(vec![1, 2, 3]);
+        small.release(&small);
+        assert_eq!(small[..], [1, 2, 3]);
     }
 
     #[test]

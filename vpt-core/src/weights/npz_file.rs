@@ -12,6 +12,7 @@ use half::f16;
 use zip::ZipArchive;
 
 use super::permute::permute;
+use crate::freed_memory::FreedMemory;
 use crate::{CoreError, HostTensor};
 
 /// No weights shrink by more than this when they are compressed.
@@ -39,6 +40,7 @@ pub(super) fn read_npz(path: &Path) -> Result<BTreeMap<String, HostTensor>, Core
     let mut archive = open(path)?;
     let mut tensors = BTreeMap::new();
     let mut total = 0u64;
+    let mut freed = FreedMemory::default();
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(|error| bad(error.to_string()))?;
         let name = entry.name().map_err(|error| bad(error.to_string()))?.into_owned();
@@ -50,13 +52,17 @@ pub(super) fn read_npz(path: &Path) -> Result<BTreeMap<String, HostTensor>, Core
                 "its arrays claim {total} bytes or more, the file has {file_size}"
             )));
         }
-        let mut bytes = Vec::new();
+        // As much as the array claims, if the file has that much: a vector that grows is held twice while it moves.
+        let mut bytes = Vec::with_capacity(size.min(file_size) as usize);
         entry
             .by_ref()
             .take(size)
             .read_to_end(&mut bytes)
             .map_err(|error| bad(format!("array `{name}`: {error}")))?;
-        if let Some(tensor) = parse_npy(&bytes).map_err(|reason| bad(format!("array `{name}` {reason}")))?
+        let tensor = parse_npy(&bytes).map_err(|reason| bad(format!("array `{name}` {reason}")))?;
+        drop(bytes);
+        freed.add_floats(size as usize / 4);
+        if let Some(tensor) = tensor
             && tensors.insert(name.clone(), tensor).is_some()
         {
             return Err(bad(format!("array `{name}` occurs twice")));

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use half::{bf16, f16};
 use pytorch_reader::{DType, PytorchReader, Tensor};
-use rayon::prelude::*;
 
+use crate::freed_memory::FreedMemory;
 use crate::{CoreError, HostTensor};
 
 /// The tensors of floats in a checkpoint. Those in nested dictionaries have dotted names, `model.blocks.0.norm1.weight`;
@@ -33,10 +33,13 @@ pub(super) fn read_pytorch(path: &Path) -> Result<BTreeMap<String, HostTensor>, 
             "its tensors have {total} bytes, the file has {size}"
         )));
     }
+    // One after the other: what a thread reads is in memory twice while it is widened.
+    let mut freed = FreedMemory::default();
     floats
-        .into_par_iter()
+        .into_iter()
         .map(|tensor| {
             let widened = widen(&tensor).map_err(bad)?;
+            freed.add_floats(widened.numel());
             Ok((tensor.name, widened))
         })
         .collect()

@@ -2,7 +2,7 @@
 //!
 //! Files come from anywhere, so nothing in them is trusted: the header is bounded by the file, shapes are
 //! checked against the bytes that are really there, and what is allocated is at most the file's own size
-//! again (twice for 16-bit floats, which are widened).
+//! (twice that for 16-bit floats, which are widened).
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -43,7 +43,13 @@ impl SafetensorsFile {
     /// safetensors file or holds a tensor of another type than float32, float16 or bfloat16, or a value that
     /// is not finite.
     pub fn read(path: &Path) -> Result<Self, CoreError> {
-        Self::parse(path, &FileBytes::open(path)?)
+        Self::parse_file(path, &FileBytes::open(path)?)
+    }
+
+    /// Reads a file that is open. Memory of the file is given back tensor by tensor, so that no more than one tensor is
+    /// held twice.
+    pub(crate) fn parse_file(path: &Path, file: &FileBytes) -> Result<Self, CoreError> {
+        Self::parse_with(path, file, |read| file.release(read))
     }
 
     /// Reads the bytes of a file; `path` only names it in errors.
@@ -51,6 +57,11 @@ impl SafetensorsFile {
     /// # Errors
     /// See [`SafetensorsFile::read`].
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, CoreError> {
+        Self::parse_with(path, bytes, |_| ())
+    }
+
+    /// `done` hears of the bytes of each tensor when they have been widened.
+    fn parse_with(path: &Path, bytes: &[u8], done: impl Fn(&[u8])) -> Result<Self, CoreError> {
         let bad = |reason: String| CoreError::Safetensors {
             path: path.to_owned(),
             reason,
@@ -60,13 +71,16 @@ impl SafetensorsFile {
         serde_json::from_slice::<UniqueKeys>(&bytes[8..8 + header_len])
             .map_err(|error| bad(error.to_string()))?;
         let file = SafeTensors::deserialize(bytes).map_err(|error| bad(error.to_string()))?;
+        let mut views: Vec<_> = file.iter().collect();
+        views.sort_by_key(|(_, view)| view.data().as_ptr().addr());
         let mut tensors = BTreeMap::new();
-        for (name, view) in file.iter() {
+        for (name, view) in views {
             // Positions and counters, which libraries store beside parameters.
             if is_whole(view.dtype()) {
                 continue;
             }
             let tensor = widen(&view).map_err(|reason| bad(format!("tensor `{name}` {reason}")))?;
+            done(view.data());
             tensors.insert(name.to_owned(), tensor);
         }
         Ok(Self {

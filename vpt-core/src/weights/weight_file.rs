@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use super::mapped_file::FileBytes;
 use super::npz_file::{is_npz, read_npz};
 use super::pytorch_file::read_pytorch;
 use super::safetensors_file::SafetensorsFile;
@@ -53,7 +52,7 @@ impl WeightFile {
 }
 
 fn read_safetensors(path: &Path) -> Result<WeightFile, CoreError> {
-    let SafetensorsFile { tensors, metadata } = SafetensorsFile::parse(path, &FileBytes::open(path)?)?;
+    let SafetensorsFile { tensors, metadata } = SafetensorsFile::read(path)?;
     Ok(WeightFile { tensors, metadata })
 }
 

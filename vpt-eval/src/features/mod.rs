@@ -3,6 +3,7 @@
 mod format;
 mod part_file;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, s};
@@ -59,27 +60,30 @@ pub struct FeatureShapes {
 }
 
 impl FeatureExtractor {
-    /// The backbone for images of `image_size` (`[height, width]`, its own size if `None`).
+    /// The backbone for images of `image_size` (`[height, width]`, its own size if `None`). One given by value moves into the
+    /// extractor, see [`Classifier::new`].
     ///
     /// # Errors
     /// [`EvalError::Core`] when the patches do not tile the image.
-    pub fn new(
-        backbone: &Backbone,
+    pub fn new<'a>(
+        backbone: impl Into<Cow<'a, Backbone>>,
         image_size: Option<[usize; 2]>,
         device: &Device,
     ) -> Result<Self, EvalError> {
+        let backbone = backbone.into();
         let input_size = image_size.unwrap_or(backbone.preprocess.input_size);
         let preprocess = Preprocess {
             input_size,
             ..backbone.preprocess.clone()
         };
         let device = device.clone().without_autodiff();
+        let backbone_sha256 = backbone.sha256.clone();
         let model = Classifier::new(backbone, &MethodConfig::linear(), 1, input_size, 0, &device)?;
         Ok(Self {
             model,
             preprocess,
             device,
-            backbone_sha256: backbone.sha256.clone(),
+            backbone_sha256,
         })
     }
 

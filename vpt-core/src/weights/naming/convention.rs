@@ -41,7 +41,7 @@ pub(super) struct Convention {
     /// Beginnings of the names of tensors that only pretraining needs.
     pub left_out: &'static [&'static str],
     /// The tensor as timm shapes it, given timm's name and the library's.
-    pub convert: fn(timm: &str, own: &str, tensor: &HostTensor) -> HostTensor,
+    pub convert: fn(timm: &str, own: &str, tensor: HostTensor) -> HostTensor,
     /// The number of attention heads, from a tensor that tells it.
     pub num_heads: fn(own: &str, shape: &[usize]) -> Option<usize>,
     /// What is left to do when all tensors have timm's names; may add to the notes.
@@ -108,17 +108,16 @@ fn matches<'a>(pattern: &str, name: &'a str) -> Option<&'a str> {
 }
 
 /// Most tensors have timm's shape already; a class token, register tokens and position embeddings get its leading axes.
-pub(super) fn as_it_is(timm: &str, _own: &str, tensor: &HostTensor) -> HostTensor {
-    let mut shape = tensor.shape.clone();
+pub(super) fn as_it_is(timm: &str, _own: &str, mut tensor: HostTensor) -> HostTensor {
     if matches!(
         timm,
         "cls_token" | "pos_embed" | "reg_token" | "dist_token" | "attn_pool.latent"
     ) {
-        while shape.len() < 3 {
-            shape.insert(0, 1);
+        while tensor.shape.len() < 3 {
+            tensor.shape.insert(0, 1);
         }
     }
-    HostTensor::new(shape, tensor.data.clone())
+    tensor
 }
 
 /// No shape tells the number of heads.

@@ -87,10 +87,10 @@ pub(super) const GOOGLE: Convention = Convention {
     finish: done,
 };
 
-fn convert(timm: &str, own: &str, tensor: &HostTensor) -> HostTensor {
-    let shape = tensor.shape.as_slice();
-    match (timm, shape) {
-        ("patch_embed.proj.weight", [_, _, _, _]) => permute(tensor, &[3, 2, 0, 1]),
+fn convert(timm: &str, own: &str, tensor: HostTensor) -> HostTensor {
+    let shape = tensor.shape.clone();
+    match (timm, shape.as_slice()) {
+        ("patch_embed.proj.weight", [_, _, _, _]) => permute(&tensor, &[3, 2, 0, 1]),
         // Query, key and value: [inputs, heads, head width].
         (_, &[inputs, heads, width]) if own.ends_with("kernel") && !own.ends_with("out.kernel") => {
             permute(&reshaped(tensor, [inputs, heads * width]), &[1, 0])
@@ -99,7 +99,7 @@ fn convert(timm: &str, own: &str, tensor: &HostTensor) -> HostTensor {
         (_, &[heads, width, outputs]) if own.ends_with("kernel") => {
             permute(&reshaped(tensor, [heads * width, outputs]), &[1, 0])
         }
-        (_, [_, _]) if own.ends_with("kernel") => permute(tensor, &[1, 0]),
+        (_, [_, _]) if own.ends_with("kernel") => permute(&tensor, &[1, 0]),
         (_, &[heads, width]) if own.ends_with("bias") => reshaped(tensor, [heads * width]),
         _ => as_it_is(timm, own, tensor),
     }
@@ -112,8 +112,8 @@ fn num_heads(own: &str, shape: &[usize]) -> Option<usize> {
     }
 }
 
-fn reshaped(tensor: &HostTensor, shape: impl Into<Vec<usize>>) -> HostTensor {
-    HostTensor::new(shape, tensor.data.clone())
+fn reshaped(tensor: HostTensor, shape: impl Into<Vec<usize>>) -> HostTensor {
+    HostTensor::new(shape, tensor.data)
 }
 
 #[cfg(test)]
@@ -171,12 +171,12 @@ mod tests {
             );
             for (i, part) in ["query", "key", "value"].iter().enumerate() {
                 let rows = HostTensor::new([dim, dim], weight.data[i * dim * dim..][..dim * dim].to_vec());
-                let per_head = reshaped(&permute(&rows, &[1, 0]), [dim, heads, dim / heads]);
+                let per_head = reshaped(permute(&rows, &[1, 0]), [dim, heads, dim / heads]);
                 add(format!("{attention}/{part}/kernel"), per_head);
                 let bias = HostTensor::new([heads, dim / heads], bias.data[i * dim..][..dim].to_vec());
                 add(format!("{attention}/{part}/bias"), bias);
             }
-            let out = reshaped(&kernel(&format!("{timm}.attn.proj")), [heads, dim / heads, dim]);
+            let out = reshaped(kernel(&format!("{timm}.attn.proj")), [heads, dim / heads, dim]);
             add(format!("{attention}/out/kernel"), out);
             add(
                 format!("{attention}/out/bias"),

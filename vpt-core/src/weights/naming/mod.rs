@@ -15,6 +15,7 @@ use convention::{Convention, Match};
 use super::canonical_hash::is_classifier;
 use super::fuse::fuse_layers;
 use crate::HostTensor;
+use crate::freed_memory::FreedMemory;
 
 pub(super) use convention::Origin;
 
@@ -63,41 +64,45 @@ pub(super) fn to_timm(raw: BTreeMap<String, HostTensor>) -> Result<Renamed, Stri
             notes: Vec::new(),
         });
     };
-    let prefix = choose(&prefixes)?;
+    let prefix = choose(&prefixes)?.to_owned();
     let mut notes = Vec::new();
     if prefixes.len() > 1 {
         let others = prefixes.iter().filter(|other| **other != prefix);
         let others: Vec<_> = others.map(|other| shown(other)).collect();
         notes.push(format!(
             "took the model at {}, not {}",
-            shown(prefix),
+            shown(&prefix),
             others.join(", ")
         ));
     }
     let mut left_out = Vec::new();
     let mut tensors = BTreeMap::new();
     let mut num_heads = None;
-    for (name, tensor) in &dotted {
-        let Some(own) = name.strip_prefix(prefix) else {
-            match convention.head(name) {
-                Some(head) => _ = tensors.insert(head, tensor.clone()),
-                None => left_out.push(name.split('.').next().unwrap_or(name)),
+    let mut freed = FreedMemory::default();
+    // By value: weights fill much of the memory, so there is never a second copy of all of them.
+    for (name, tensor) in dotted {
+        let Some(own) = name.strip_prefix(&prefix) else {
+            match convention.head(&name) {
+                Some(head) => _ = tensors.insert(head, tensor),
+                None => left_out.push(name.split('.').next().unwrap_or(&name).to_owned()),
             }
             continue;
         };
         match convention.rename(own) {
-            Match::LeftOut(beginning) => left_out.push(beginning),
+            Match::LeftOut(beginning) => left_out.push(beginning.to_owned()),
             Match::Unknown => {
-                tensors.insert(own.to_owned(), tensor.clone());
+                tensors.insert(own.to_owned(), tensor);
             }
             Match::Renamed(timm) => {
                 num_heads = num_heads.or_else(|| (convention.num_heads)(own, &tensor.shape));
                 // Axes that no value backs up can have any length: nothing is computed with them.
+                let numel = tensor.numel();
                 let converted = match tensor.data.is_empty() {
-                    true => tensor.clone(),
+                    true => tensor,
                     false => (convention.convert)(&timm, own, tensor),
                 };
                 tensors.insert(timm, converted);
+                freed.add_floats(numel);
             }
         }
     }
@@ -170,7 +175,7 @@ fn shown(prefix: &str) -> String {
 }
 
 /// `` `mask_token` and 12 tensors of `decoder` ``: how often each occurs.
-fn counted(beginnings: &[&str]) -> String {
+fn counted(beginnings: &[String]) -> String {
     let mut groups: BTreeMap<&str, usize> = BTreeMap::new();
     for beginning in beginnings {
         *groups.entry(beginning).or_default() += 1;
