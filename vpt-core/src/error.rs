@@ -82,6 +82,15 @@ pub enum CoreError {
         nearest: Vec<String>,
     },
 
+    /// What is wrong with values that a file holds, for errors that know no file.
+    #[error("`{}`: {problem}", path.display())]
+    InFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: Box<CoreError>,
+    },
+
     /// Tensors that are missing, surplus or of another shape than the architecture has.
     #[error("the tensors of {origin} do not fit: {mismatch}")]
     Tensors {
@@ -215,6 +224,14 @@ impl CoreError {
         }
     }
 
+    /// This error, with the file in which the values lie that it is about.
+    pub(crate) fn in_file(self, path: &Path) -> Self {
+        Self::InFile {
+            path: path.to_owned(),
+            problem: Box::new(self),
+        }
+    }
+
     /// One remedy, for the line `hint: …` below the message. None where the message says it all.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -233,6 +250,7 @@ impl CoreError {
                     .into(),
             ),
             Self::Hub { source } => source.hint(),
+            Self::InFile { problem, .. } => problem.hint(),
             Self::Key { .. } => Some("correct the value, or take the file again from where it came".into()),
             Self::Setting { .. } => Some("`--help` tells what each option allows".into()),
             Self::Device { .. } => Some("`--device cpu` always works".into()),

@@ -50,7 +50,7 @@ impl ModelConfig {
     /// Hugging Face transformers.
     ///
     /// # Errors
-    /// [`CoreError::Key`], [`CoreError::UnknownArchitecture`] or [`CoreError::ImageSize`].
+    /// [`CoreError::Key`]; [`CoreError::InFile`] with [`CoreError::UnknownArchitecture`] or [`CoreError::ImageSize`].
     pub fn parse(
         path: &Path,
         text: &str,
@@ -69,7 +69,7 @@ impl ModelConfig {
         let model_args = top.object("model_args")?;
 
         let (architecture, mut args) = match top.string("architecture")? {
-            Some(name) => (name.to_owned(), Preset::find(name)?.timm_args()),
+            Some(name) => (name.to_owned(), named_preset(path, name)?.timm_args()),
             None => infer_architecture(&top, found)?,
         };
         if let Some(size) = input_size(&pretrained)? {
@@ -145,6 +145,11 @@ impl ModelConfig {
         });
         Ok(format!("{document:#}\n"))
     }
+}
+
+/// The architecture that the file `path` names.
+fn named_preset(path: &Path, name: &str) -> Result<&'static Preset, CoreError> {
+    Preset::find(name).map_err(|error| error.in_file(path))
 }
 
 /// Classes of the head that lies among the tensors, 0 without one.
@@ -243,7 +248,7 @@ pub(super) fn check(path: &Path, config: &VitConfig) -> Result<(), CoreError> {
     }
     let (size, patch) = (config.img_size, config.patch_size);
     if (0..2).any(|i| !size[i].is_multiple_of(patch[i])) {
-        return Err(CoreError::ImageSize { size, patch });
+        return Err(CoreError::ImageSize { size, patch }.in_file(path));
     }
     Ok(())
 }
@@ -345,7 +350,10 @@ mod tests {
              built here, found true"
         );
         assert!(text(|d| d["model_args"] = json!({"img_size": 33})).contains("33x33"));
-        assert!(text(|d| d["architecture"] = json!("resnet50")).contains("`resnet50` is not known"));
+        assert_eq!(
+            text(|d| d["architecture"] = json!("resnet50")).split(',').next(),
+            Some("`m/config.json`: architecture `resnet50` is not known")
+        );
         assert!(
             text(|d| {
                 d.as_object_mut().unwrap().remove("architecture");
