@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use vpt_core::{Backbone, Classifier, CoreError, HostTensor};
+use vpt_core::weights::{StoredFloat, encode};
+use vpt_core::{Backbone, Classifier, CoreError, HostTensor, VitConfig};
 
 /// A golden file or folder, in the repository or beside it.
 fn golden(path: &str) -> Option<PathBuf> {
@@ -56,7 +57,7 @@ fn weights_without_config_say_what_was_assumed() {
     assert_eq!(found.config.num_heads, (embed_dim / 64).max(1));
     let num_heads = expected.config.num_heads;
     assert_eq!(
-        vpt_core::VitConfig {
+        VitConfig {
             num_heads,
             ..found.config
         },
@@ -231,4 +232,54 @@ fn a_pickle_that_calls_functions_is_not_run() {
     let error = Backbone::load(path.to_str().unwrap()).unwrap_err();
     assert!(matches!(error, CoreError::WeightFile { .. }), "{error}");
     assert!(!trace.exists());
+}
+
+/// BiomedCLIP: timm's image tower inside OpenCLIP's file, described by open_clip_config.json alone.
+#[test]
+fn an_image_tower_of_timm_inside_open_clip() {
+    let config = VitConfig {
+        img_size: [32, 32],
+        embed_dim: 64,
+        depth: 2,
+        num_heads: 1,
+        ..VitConfig::default()
+    };
+    let backbone = Backbone::random(config, 0, 3);
+    let mut tensors: BTreeMap<String, HostTensor> = backbone
+        .tensors
+        .iter()
+        .map(|(name, tensor)| (format!("visual.trunk.{name}"), tensor.clone()))
+        .collect();
+    for name in [
+        "visual.head.proj.weight",
+        "text.transformer.embeddings.word.weight",
+        "logit_scale",
+    ] {
+        tensors.insert(name.to_owned(), HostTensor::full([4, 4], 0.5));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = encode(&tensors, &BTreeMap::new(), StoredFloat::F32).unwrap();
+    fs::write(folder.path().join("open_clip_model.safetensors"), bytes).unwrap();
+    fs::write(
+        folder.path().join("open_clip_config.json"),
+        r#"{"model_cfg": {"embed_dim": 512, "vision_cfg": {"timm_model_name": "vit_base_patch16_224"}},
+            "preprocess_cfg": {"mean": [0.48145466, 0.4578275, 0.40821073], "std": [0.26862954, 0.26130258, 0.27577711]}}"#,
+    )
+    .unwrap();
+    let found = Backbone::load(folder.path().to_str().unwrap()).unwrap();
+    assert_eq!(found.sha256, backbone.sha256);
+    assert_eq!(found.preprocess.mean[0], 0.481_454_66);
+    assert_eq!(found.preprocess.crop_pct, 1.0);
+    assert_eq!(
+        found.described_by,
+        "the shapes of its tensors and open_clip_config.json"
+    );
+    assert!(
+        found
+            .notes
+            .iter()
+            .any(|note| note.contains("as open_clip_config.json says")),
+        "{:?}",
+        found.notes
+    );
 }

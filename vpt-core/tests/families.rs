@@ -175,6 +175,29 @@ fn every_family_is_saved_and_found_again() {
     }
 }
 
+/// Nothing in a file backs up the image size of a model without position embeddings.
+#[test]
+fn images_of_absurd_sizes_are_refused_before_anything_is_reserved() {
+    for family in FAMILIES {
+        let backbone = backbone(family);
+        let [height, width] = backbone.config.patch_size;
+        let size = [height << 14, width << 14];
+        let error = Classifier::new(
+            &backbone,
+            &MethodConfig::linear(),
+            CLASSES,
+            size,
+            3,
+            &Device::flex(),
+        );
+        let error = error.err().unwrap().to_string();
+        assert!(
+            error.contains("img_size") && error.contains("patches"),
+            "{family}: {error}"
+        );
+    }
+}
+
 /// Prompts reach a pooling that reads patches only through attention, and the class token likewise.
 #[test]
 fn prompts_change_what_every_family_sees() {

@@ -13,6 +13,9 @@ use crate::CoreError;
 /// Patches of an image that no model comes near: their attention alone would take 16 GB for each head.
 const MOST_PATCHES: usize = 1 << 16;
 
+/// The same where every pair of them has a place in memory.
+const MOST_RELATIVE_PATCHES: usize = 1 << 12;
+
 /// A Vision Transformer without head, timm's `VisionTransformer`.
 ///
 /// Tokens are `[class token, distillation token, registers, patches]`, as far as the model has them.
@@ -54,9 +57,15 @@ impl VisionTransformer {
     /// configuration contradicts itself.
     pub fn new(config: &VitConfig, image_size: [usize; 2], device: &Device) -> Result<Self, CoreError> {
         check(config)?;
-        if config.grid_for(image_size).iter().product::<usize>() > MOST_PATCHES {
+        let most = if config.rel_pos_bias {
+            MOST_RELATIVE_PATCHES
+        } else {
+            MOST_PATCHES
+        };
+        if config.grid_for(image_size).iter().product::<usize>() > most {
             let size = format!("{} x {}", image_size[0], image_size[1]);
-            return Err(CoreError::setting("img_size", size, "at most 65536 patches"));
+            let expected = format!("at most {most} patches");
+            return Err(CoreError::setting("img_size", size, &expected));
         }
         let patch = config.patch_size;
         if (0..2).any(|axis| image_size[axis] == 0 || !image_size[axis].is_multiple_of(patch[axis])) {

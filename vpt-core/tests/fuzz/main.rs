@@ -134,12 +134,27 @@ fn old_pytorch_checkpoints() {
 
 #[test]
 fn configs_of_timm() {
-    let bytes = seeds::safetensors(&seeds::backbone().tensors);
+    config_of_timm("timm config", &seeds::backbone());
+}
+
+/// The arguments of timm's other classes.
+#[test]
+fn configs_of_other_families() {
+    for family in [
+        "eva02_base_patch14_224",
+        "vit_small_plus_patch16_dinov3",
+        "beitv2_base_patch16_224",
+    ] {
+        config_of_timm(family, &seeds::backbone_of(family));
+    }
+}
+
+fn config_of_timm(name: &str, backbone: &Backbone) {
     let files = [
-        ("model.safetensors", bytes, None),
-        ("config.json", seeds::timm_config(), Some(Kind::Plain)),
+        ("model.safetensors", seeds::safetensors(&backbone.tensors), None),
+        ("config.json", seeds::timm_config(backbone), Some(Kind::Plain)),
     ];
-    fuzz("timm config", &files, model);
+    fuzz(name, &files, model);
 }
 
 #[test]

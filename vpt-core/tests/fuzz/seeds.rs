@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Cursor, Write};
 
 use serde_json::{Value, json};
+use vpt_core::presets::Preset;
 use vpt_core::task_file::{BackboneInfo, Calibration, FORMAT, TaskInfo, TrainingInfo};
 use vpt_core::weights::{StoredFloat, encode};
 use vpt_core::{
@@ -31,9 +32,18 @@ pub fn safetensors(tensors: &BTreeMap<String, HostTensor>) -> Vec<u8> {
     encode(tensors, &BTreeMap::new(), StoredFloat::F32).unwrap()
 }
 
-/// timm's config.json of [`backbone`].
-pub fn timm_config() -> Vec<u8> {
-    backbone().model_config().to_json().unwrap().into_bytes()
+/// The smallest model of a family.
+pub fn backbone_of(family: &str) -> Backbone {
+    let mut args = Preset::find(family).unwrap().timm_args();
+    let [height, width] = args.patch_size;
+    args.img_size = [2 * height, 2 * width];
+    (args.embed_dim, args.depth, args.num_heads) = (24, 2, 2);
+    Backbone::random(args.resolve(), 3, 1)
+}
+
+/// timm's config.json of a model.
+pub fn timm_config(backbone: &Backbone) -> Vec<u8> {
+    backbone.model_config().to_json().unwrap().into_bytes()
 }
 
 /// The tensors in two shards, and the index that lists them.

@@ -38,7 +38,7 @@ pub(super) struct Convention {
     pub rules: &'static [(&'static str, &'static str)],
     /// Names of the classifier, which stands beside the backbone and so does not have its prefix, and timm's.
     pub heads: &'static [(&'static str, &'static str)],
-    /// Beginnings of the names of tensors that only pretraining needs.
+    /// Beginnings of the names of tensors that are no parameters of the model in use; `*` stands for the number of a block.
     pub left_out: &'static [&'static str],
     /// The tensor as timm shapes it, given timm's name and the library's.
     pub convert: fn(timm: &str, own: &str, tensor: HostTensor) -> HostTensor,
@@ -82,7 +82,7 @@ impl Convention {
         let beginning = self
             .left_out
             .iter()
-            .find(|beginning| name.starts_with(**beginning));
+            .find(|beginning| begins_with(name, beginning));
         beginning.map_or(Match::Unknown, |beginning| {
             Match::LeftOut(beginning.trim_end_matches('.'))
         })
@@ -95,6 +95,16 @@ impl Convention {
         let (_, timm) = self.heads.iter().find(of_module)?;
         Some(format!("{timm}.{leaf}"))
     }
+}
+
+/// Whether `name` begins with `beginning`, whose `*` stands for a number.
+fn begins_with(name: &str, beginning: &str) -> bool {
+    let Some((before, after)) = beginning.split_once('*') else {
+        return name.starts_with(beginning);
+    };
+    name.strip_prefix(before)
+        .map(|rest| rest.trim_start_matches(|digit: char| digit.is_ascii_digit()))
+        .is_some_and(|rest| rest.starts_with(after))
 }
 
 /// The number that `*` stands for if `name` is `pattern`, empty where the pattern has no `*`.
@@ -172,7 +182,7 @@ mod tests {
             ("ln", "norm"),
         ],
         heads: &[("classifier", "head")],
-        left_out: &["mask"],
+        left_out: &["mask", "layer.*.rope."],
         convert: as_it_is,
         num_heads: no_heads,
         finish: done,
@@ -187,6 +197,7 @@ mod tests {
             ("layer.0.ln.bias", renamed("blocks.0.norm1.bias")),
             ("ln.scale", renamed("norm.weight")),
             ("mask_token", Match::LeftOut("mask")),
+            ("layer.3.rope.cos", Match::LeftOut("layer.*.rope")),
             ("layer.x.ln.weight", Match::Unknown),
             ("layer..ln.weight", Match::Unknown),
             ("ln.running_mean", Match::Unknown),

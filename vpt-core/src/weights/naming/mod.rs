@@ -116,11 +116,20 @@ pub(super) fn to_timm(raw: BTreeMap<String, HostTensor>) -> Result<Renamed, Stri
         notes.push(format!("left out {}", counted(&left_out)));
     }
     Ok(Renamed {
+        num_heads: num_heads.or_else(|| heads_of_moco(&prefix, &tensors)),
         tensors,
         origin: convention.origin,
-        num_heads,
         notes,
     })
+}
+
+/// MoCo-v3 gives its ViT-S twelve heads, all others six (`vits.py` of its authors); no shape tells.
+fn heads_of_moco(prefix: &str, tensors: &BTreeMap<String, HostTensor>) -> Option<usize> {
+    let moco = prefix
+        .split('.')
+        .any(|part| part == "base_encoder" || part == "momentum_encoder");
+    let width = tensors.get("patch_embed.proj.weight")?.shape.first()?;
+    (moco && *width == 384).then_some(12)
 }
 
 /// Whether the head is no linear layer on one token.
@@ -286,6 +295,100 @@ mod tests {
         let renamed = to_timm(published).unwrap();
         assert_eq!(renamed.tensors, backbone.tensors);
         assert_eq!(renamed.notes, ["left out `embeddings.mask_token`"]);
+    }
+
+    /// The rows `from..to` of every three, two … equal parts of a tensor.
+    fn part(tensor: &HostTensor, index: usize, parts: usize) -> HostTensor {
+        let mut shape = tensor.shape.clone();
+        shape[0] /= parts;
+        let count = tensor.numel() / parts;
+        HostTensor::new(shape, tensor.data[index * count..][..count].to_vec())
+    }
+
+    /// DINOv3 as its authors publish it: gates and values apart, registers by another name, biases of keys that a mask
+    /// takes away, and the periods of the rotary embedding.
+    #[test]
+    fn dinov3_of_its_authors() {
+        let mut backbone = small("vit_small_plus_patch16_dinov3_qkvb");
+        let mut published = BTreeMap::new();
+        for (name, tensor) in &mut backbone.tensors {
+            let mut put = |name: String, tensor: HostTensor| _ = published.insert(name, tensor);
+            if let Some(block) = name.strip_suffix("attn.qkv.bias") {
+                let dim = tensor.numel() / 3;
+                tensor.data = (0..3 * dim).map(|i| i as f32).collect();
+                put(format!("{block}attn.qkv.bias"), tensor.clone());
+                let mask = [vec![1.0; dim], vec![0.0; dim], vec![1.0; dim]].concat();
+                put(
+                    format!("{block}attn.qkv.bias_mask"),
+                    HostTensor::new([3 * dim], mask),
+                );
+                tensor.data[dim..2 * dim].fill(0.0);
+            } else if name.contains("mlp.fc1") {
+                put(name.replace("fc1", "w1"), part(tensor, 0, 2));
+                put(name.replace("fc1", "w2"), part(tensor, 1, 2));
+            } else {
+                let name = name
+                    .replace("mlp.fc2", "mlp.w3")
+                    .replace("reg_token", "storage_tokens");
+                put(name, tensor.clone());
+            }
+        }
+        published.insert("mask_token".into(), HostTensor::full([1, 24], 0.0));
+        published.insert("rope_embed.periods".into(), HostTensor::full([2], 1.0));
+        let renamed = to_timm(published).unwrap();
+        assert_eq!(renamed.tensors, backbone.tensors);
+        assert_eq!(renamed.notes, ["left out `mask_token` and `rope_embed`"]);
+    }
+
+    /// EVA-02 as its authors publish it: projections apart and keys without bias, angles in every block.
+    #[test]
+    fn eva02_of_its_authors() {
+        let mut backbone = small("eva02_base_patch14_224");
+        let mut published = BTreeMap::new();
+        for (name, tensor) in &mut backbone.tensors {
+            let mut put = |name: String, tensor: HostTensor| _ = published.insert(name, tensor);
+            if let Some(block) = name.strip_suffix("attn.qkv.bias") {
+                let dim = tensor.numel() / 3;
+                tensor.data = (0..3 * dim).map(|i| i as f32).collect();
+                tensor.data[dim..2 * dim].fill(0.0);
+                put(format!("{block}attn.q_bias"), part(tensor, 0, 3));
+                put(format!("{block}attn.v_bias"), part(tensor, 2, 3));
+                put(
+                    format!("{block}attn.rope.freqs_cos"),
+                    HostTensor::full([4, 8], 1.0),
+                );
+            } else if let Some(block) = name.strip_suffix("attn.qkv.weight") {
+                for (index, letter) in ["q", "k", "v"].iter().enumerate() {
+                    put(
+                        format!("{block}attn.{letter}_proj.weight"),
+                        part(tensor, index, 3),
+                    );
+                }
+            } else if name.contains("mlp.fc1") {
+                put(name.replace("fc1", "w1"), part(tensor, 0, 2));
+                put(name.replace("fc1", "w2"), part(tensor, 1, 2));
+            } else {
+                let name = name
+                    .replace("mlp.fc2", "mlp.w3")
+                    .replace("mlp.norm", "mlp.ffn_ln");
+                put(name, tensor.clone());
+            }
+        }
+        let renamed = to_timm(published).unwrap();
+        assert_eq!(renamed.tensors, backbone.tensors);
+        assert_eq!(renamed.notes, ["left out 2 tensors of `blocks.*.attn.rope`"]);
+    }
+
+    #[test]
+    fn a_small_moco_has_twelve_heads() {
+        let heads = |prefix: &str, width: usize| {
+            let name = format!("{prefix}patch_embed.proj.weight");
+            let tensors = BTreeMap::from([(name, HostTensor::full([width, 3, 2, 2], 0.5))]);
+            to_timm(tensors).unwrap().num_heads
+        };
+        assert_eq!(heads("module.base_encoder.", 384), Some(12));
+        assert_eq!(heads("module.base_encoder.", 768), None);
+        assert_eq!(heads("teacher.backbone.", 384), None);
     }
 
     fn tensors(names: &[&str]) -> BTreeMap<String, HostTensor> {

@@ -76,6 +76,7 @@ pub(super) const TIMM: Convention = Convention {
         // Angles, which follow from the image size.
         "rope.",
         "rope_embed.",
+        "blocks.*.attn.rope.",
     ],
     convert: as_it_is,
     num_heads: no_heads,
