@@ -22,7 +22,7 @@ Examples:
 
 NAME.safetensors holds `features` [N, D], and with `--tokens` `tokens` [N, T, D]; the header's metadata `paths` is a JSON
 list in the same order. NAME.npy holds the features alone; beside it lie NAME.paths.txt and with `--tokens`
-NAME.tokens.npy. A run that was stopped leaves its rows in FILE.part, and the same command goes on behind them.";
+NAME.tokens.npy. NAME.parquet has a row for each image: `path`, and lists of float32, `features` and `tokens`. A run that was stopped leaves its rows in FILE.part, and the same command goes on behind them.";
 
 /// Write what a backbone makes of images
 #[derive(Args, Clone, Debug)]
@@ -40,7 +40,7 @@ pub struct FeaturesArgs {
     #[arg(long, visible_alias = "imgsz", value_name = "SIZE", value_parser = values::image_size)]
     pub img_size: Option<[usize; 2]>,
 
-    /// File to write, in the format of its ending: .safetensors or .npy
+    /// File to write, in the format of its ending: .safetensors, .npy or .parquet
     #[arg(long, value_name = "FILE")]
     pub output: PathBuf,
 

@@ -23,7 +23,7 @@ pub enum EvalError {
         source: std::io::Error,
     },
     /// A file for features whose ending tells no format.
-    #[error("`{}` ends in neither .safetensors nor .npy", path.display())]
+    #[error("`{}` does not end in .safetensors, .npy or .parquet", path.display())]
     FeatureFile {
         /// The file.
         path: PathBuf,
@@ -138,7 +138,7 @@ impl EvalError {
             }
             Self::Outputs { .. } => "evaluate with the data set that the task file was trained for",
             Self::Device { .. } => "try a smaller `--batch-size`, or `--device cpu`",
-            Self::FeatureFile { .. } => "call it NAME.safetensors or NAME.npy",
+            Self::FeatureFile { .. } => "call it NAME.safetensors, NAME.npy or NAME.parquet",
             Self::NoImages => "choose another `--split`, or add images to this one",
             Self::NotPaired { .. } => "evaluate both on the same data folder and split",
             Self::UnknownMetric { .. } => "`vpt list metrics` describes them",

@@ -119,7 +119,7 @@ fn a_stopped_run_goes_on_and_ends_in_the_same_bytes() {
         workers: 1,
     };
     let extractor = extractor();
-    for name in ["f.safetensors", "f.npy"] {
+    for name in ["f.safetensors", "f.npy", "f.parquet"] {
         let whole = dir.path().join(format!("whole-{name}"));
         let output = dir.path().join(name);
         extractor

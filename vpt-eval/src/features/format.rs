@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use vpt_data::atomic;
 
-use super::FeatureShapes;
 use super::part_file::PartFile;
+use super::{FeatureShapes, parquet};
 use crate::EvalError;
 
 /// The form in which arrays are written, told by the file's ending.
@@ -18,6 +18,8 @@ pub enum FeatureFormat {
     Safetensors,
     /// NumPy's `.npy`: the features; beside it `NAME.tokens.npy` and `NAME.paths.txt`, one path a line.
     Npy,
+    /// `.parquet`: a row for each image, with its `path` and lists of float32, `features` and `tokens`.
+    Parquet,
 }
 
 impl FeatureFormat {
@@ -26,6 +28,7 @@ impl FeatureFormat {
         match path.extension().and_then(OsStr::to_str)? {
             "safetensors" => Some(Self::Safetensors),
             "npy" => Some(Self::Npy),
+            "parquet" => Some(Self::Parquet),
             _ => None,
         }
     }
@@ -51,10 +54,11 @@ impl FeatureFormat {
             Self::Safetensors => write(path, &mut |file| {
                 file.write_all(&safetensors_header(images, shapes)?)?;
                 if let Some(values) = tokens {
-                    part.copy(dim, dim + values, file)?;
+                    part.copy(0..images.len(), dim..dim + values, file)?;
                 }
-                part.copy(0, dim, file)
+                part.copy(0..images.len(), 0..dim, file)
             }),
+            Self::Parquet => write(path, &mut |file| parquet::write(file, images, shapes, part)),
             Self::Npy => {
                 write(&path.with_extension("paths.txt"), &mut |file| {
                     images
@@ -64,12 +68,12 @@ impl FeatureFormat {
                 if let (Some(values), Some(shape)) = (tokens, shapes.tokens) {
                     write(&path.with_extension("tokens.npy"), &mut |file| {
                         file.write_all(&npy_header(&shape))?;
-                        part.copy(dim, dim + values, file)
+                        part.copy(0..images.len(), dim..dim + values, file)
                     })?;
                 }
                 write(path, &mut |file| {
                     file.write_all(&npy_header(&shapes.features))?;
-                    part.copy(0, dim, file)
+                    part.copy(0..images.len(), 0..dim, file)
                 })
             }
         }
@@ -123,6 +127,7 @@ mod tests {
         let of = |name: &str| FeatureFormat::of(Path::new(name));
         assert_eq!(of("a/f.safetensors"), Some(FeatureFormat::Safetensors));
         assert_eq!(of("f.npy"), Some(FeatureFormat::Npy));
+        assert_eq!(of("f.parquet"), Some(FeatureFormat::Parquet));
         assert_eq!((of("f.csv"), of("features")), (None, None));
     }
 

@@ -1,7 +1,9 @@
 //! Features: what a frozen backbone makes of images, written as arrays for other programs.
 
 mod format;
+mod parquet;
 mod part_file;
+mod thrift;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};

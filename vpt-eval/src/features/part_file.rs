@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::EvalError;
@@ -82,14 +83,20 @@ impl PartFile {
         Ok(())
     }
 
-    /// Copies the values `from..to` of every row into `target`.
-    pub fn copy(&mut self, from: usize, to: usize, target: &mut dyn Write) -> io::Result<()> {
-        self.file.seek(SeekFrom::Start(self.start))?;
+    /// Copies some values of some rows into `target`.
+    pub fn copy(
+        &mut self,
+        rows: Range<usize>,
+        values: Range<usize>,
+        target: &mut dyn Write,
+    ) -> io::Result<()> {
+        let first = self.start + rows.start as u64 * self.row_bytes;
+        self.file.seek(SeekFrom::Start(first))?;
         let mut reader = BufReader::with_capacity(1 << 20, &self.file);
         let mut row = vec![0; self.row_bytes as usize];
-        for _ in 0..self.rows {
+        for _ in rows {
             reader.read_exact(&mut row)?;
-            target.write_all(&row[4 * from..4 * to])?;
+            target.write_all(&row[4 * values.start..4 * values.end])?;
         }
         Ok(())
     }
@@ -112,9 +119,9 @@ impl PartFile {
 mod tests {
     use super::*;
 
-    fn rows(part: &mut PartFile, from: usize, to: usize) -> Vec<u8> {
+    fn rows(part: &mut PartFile, values: Range<usize>) -> Vec<u8> {
         let mut found = Vec::new();
-        part.copy(from, to, &mut found).unwrap();
+        part.copy(0..part.rows(), values, &mut found).unwrap();
         found
     }
 
@@ -135,7 +142,7 @@ mod tests {
         let mut part = PartFile::open(&target, "one", 2).unwrap();
         assert_eq!(part.rows(), 2);
         part.append(&[2, 2, 2, 2, 3, 3, 3, 3]).unwrap();
-        assert_eq!(rows(&mut part, 1, 2), [[1; 4], [1; 4], [3; 4]].concat());
+        assert_eq!(rows(&mut part, 1..2), [[1; 4], [1; 4], [3; 4]].concat());
         assert!(
             matches!(PartFile::open(&target, "one", 2), Err(EvalError::Io { .. })),
             "taken"
