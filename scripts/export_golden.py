@@ -30,6 +30,7 @@ HALF = ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5])
 
 SMALL = {"embed_dim": 32, "depth": 2, "num_heads": 2}
 
+# Seeds count from the first: new models are added at the end.
 TIMM = [
     {"name": "dinov2_swiglu_reg4_p14_42", "architecture": "vit_giant_patch14_reg4_dinov2", "args": {"img_size": 42, **SMALL}},
     {"name": "eva02_p14_42", "architecture": "eva02_small_patch14_224", "args": {"img_size": 42, **SMALL}, "size": (28, 56)},
@@ -55,6 +56,9 @@ TRANSFORMERS = [
     {"name": "hf_siglip_p16_48", "class": "SiglipVision",
      "config": {"image_size": 48, "patch_size": 16, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
                 "intermediate_size": 64}},
+    {"name": "hf_beit_p16_48", "class": "Beit",
+     "config": {"image_size": 48, "patch_size": 16, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+                "intermediate_size": 64, "use_relative_position_bias": True}},
 ]
 
 CLASSES = 5

@@ -1,6 +1,6 @@
 //! `config.json` and `preprocessor_config.json` of Hugging Face transformers, in timm's terms.
 //!
-//! Defaults are those of `ViTConfig`, `Dinov2Config`, `DINOv3ViTConfig`, `CLIPVisionConfig` and `SiglipVisionConfig`; they
+//! Defaults are those of `ViTConfig`, `BeitConfig`, `Dinov2Config`, `DINOv3ViTConfig`, `CLIPVisionConfig` and `SiglipVisionConfig`; they
 //! differ from timm's.
 
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ struct Kind {
     preprocess: fn([usize; 2]) -> Preprocess,
 }
 
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 9] = [
     Kind {
         model_types: &["vit", "vit_mae", "deit"],
         section: "",
@@ -43,6 +43,12 @@ const KINDS: [Kind; 8] = [
         preprocess: imagenet,
     },
     Kind {
+        model_types: &["beit"],
+        section: "",
+        args: beit,
+        preprocess: half_squashed_bicubic,
+    },
+    Kind {
         model_types: &["dinov3_vit"],
         section: "",
         args: dinov3,
@@ -52,13 +58,13 @@ const KINDS: [Kind; 8] = [
         model_types: &["siglip_vision_model"],
         section: "",
         args: siglip,
-        preprocess: siglip_images,
+        preprocess: half_squashed_bicubic,
     },
     Kind {
         model_types: &["siglip"],
         section: "vision_config",
         args: siglip,
-        preprocess: siglip_images,
+        preprocess: half_squashed_bicubic,
     },
     Kind {
         model_types: &["clip_vision_model"],
@@ -75,7 +81,7 @@ const KINDS: [Kind; 8] = [
 ];
 
 /// Settings of the same meaning, there and in timm.
-const SAME: [(&str, &str); 12] = [
+const SAME: [(&str, &str); 15] = [
     ("hidden_size", "embed_dim"),
     ("num_hidden_layers", "depth"),
     ("num_attention_heads", "num_heads"),
@@ -86,6 +92,9 @@ const SAME: [(&str, &str); 12] = [
     ("qkv_bias", "qkv_bias"),
     ("layer_norm_eps", "norm_eps"),
     ("layerscale_value", "init_values"),
+    ("layer_scale_init_value", "init_values"),
+    ("use_absolute_position_embeddings", "use_abs_pos_emb"),
+    ("use_relative_position_bias", "use_rel_pos_bias"),
     ("num_register_tokens", "reg_tokens"),
     ("rope_theta", "rope_temperature"),
 ];
@@ -130,6 +139,12 @@ pub(super) fn parse(
     }
     read_gated_mlp(&settings, &mut args)?;
     read_biases(&settings, &mut args)?;
+    if settings.flag("use_mean_pooling")? == Some(false) {
+        args.global_pool = GlobalPool::Token;
+    }
+    if let Some(value @ Value::Bool(true)) = settings.map.get("use_shared_relative_position_bias") {
+        return Err(settings.wrong("use_shared_relative_position_bias", "false", value));
+    }
     args.distilled = found.contains_key("dist_token");
     let config = args.resolve();
     check(top.path, &config)?;
@@ -260,6 +275,17 @@ fn dinov2_with_registers() -> TimmArgs {
     }
 }
 
+fn beit() -> TimmArgs {
+    TimmArgs {
+        class: TimmClass::Beit,
+        abs_pos_embed: false,
+        init_values: Some(0.1),
+        norm_eps: 1e-12,
+        global_pool: GlobalPool::Avg,
+        ..TimmArgs::default()
+    }
+}
+
 fn dinov3() -> TimmArgs {
     TimmArgs {
         class: TimmClass::Eva,
@@ -305,7 +331,7 @@ fn half_squashed(input_size: [usize; 2]) -> Preprocess {
     }
 }
 
-fn siglip_images(input_size: [usize; 2]) -> Preprocess {
+fn half_squashed_bicubic(input_size: [usize; 2]) -> Preprocess {
     Preprocess {
         interpolation: Interpolation::Bicubic,
         ..half_squashed(input_size)

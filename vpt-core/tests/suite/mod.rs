@@ -42,7 +42,8 @@ pub const MODELS: [(&str, &[&str]); 17] = [
 ];
 
 /// Models of Hugging Face transformers, as that library saves them.
-pub const TRANSFORMERS: [&str; 4] = [
+pub const TRANSFORMERS: [&str; 5] = [
+    "hf_beit_p16_48",
     "hf_dinov2_swiglu_p14_42",
     "hf_dinov3_p16_48",
     "hf_dinov3_gated_p16_48",

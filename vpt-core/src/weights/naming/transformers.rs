@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::convention::{Convention, Origin, as_it_is, fold_class_position, no_heads};
 use crate::HostTensor;
 
-/// `ViTModel`, `ViTForImageClassification`, `ViTMAEModel`, `DeiTModel`, `Dinov2Model`, `Dinov2WithRegistersModel`.
+/// `ViTModel`, `ViTForImageClassification`, `ViTMAEModel`, `DeiTModel`, `BeitModel`, `Dinov2Model`,
+/// `Dinov2WithRegistersModel`.
 pub(super) const VIT: Convention = Convention {
     origin: Origin::Transformers,
     anchor: "embeddings.patch_embeddings.projection.weight",
@@ -21,6 +22,14 @@ pub(super) const VIT: Convention = Convention {
         ("encoder.layer.*.attention.attention.key", "blocks.*.attn.k"),
         ("encoder.layer.*.attention.attention.value", "blocks.*.attn.v"),
         ("encoder.layer.*.attention.output.dense", "blocks.*.attn.proj"),
+        // BEiT.
+        (
+            "encoder.layer.*.attention.attention.relative_position_bias.relative_position_bias_table",
+            "blocks.*.attn.relative_position_bias_table",
+        ),
+        ("encoder.layer.*.lambda_1", "blocks.*.ls1.gamma"),
+        ("encoder.layer.*.lambda_2", "blocks.*.ls2.gamma"),
+        ("pooler.layernorm", "fc_norm"),
         // As transformers 5 calls them in memory.
         ("encoder.layer.*.attention.q_proj", "blocks.*.attn.q"),
         ("encoder.layer.*.attention.k_proj", "blocks.*.attn.k"),
