@@ -147,7 +147,10 @@ impl Report {
             ),
             (
                 "multiply-adds",
-                format!("{:.3} billion per image", self.macs_per_image as f64 / 1e9),
+                match self.macs_per_image as f64 {
+                    few if few < 1e8 => format!("{:.3} million per image", few / 1e6),
+                    many => format!("{:.3} billion per image", many / 1e9),
+                },
             ),
             (
                 "blocks",

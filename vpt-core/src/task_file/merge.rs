@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 
 use super::TaskFile;
-use crate::vit::{PosEmbedResampling, resample_pos_embed};
+use crate::vit::{PosEmbedResampling, resample_bias_table, resample_pos_embed};
 use crate::weights::{canonical_sha256, is_classifier};
 use crate::{Backbone, CoreError};
 
 impl TaskFile {
     /// The backbone with the task's tensors in the place of its own, its head for the task's classes, and position
-    /// embeddings for the task's image size: what timm calls a fine-tuned model.
+    /// embeddings (or biases by relative position) for the task's image size: what timm calls a fine-tuned model.
     ///
     /// Logits are those of [`TaskFile::apply`] up to the rounding of the position embeddings, exactly those where the
     /// image size did not change.
@@ -39,6 +39,11 @@ impl TaskFile {
             *pos_embed =
                 resample_pos_embed(pos_embed, prefix, old, new, PosEmbedResampling::BicubicAntialias);
         }
+        for (name, table) in &mut merged.tensors {
+            if name.ends_with("relative_position_bias_table") {
+                *table = resample_bias_table(table, old, new);
+            }
+        }
         merged.config.img_size = size;
         merged.sha256 = canonical_sha256(&merged.tensors);
         Ok(merged)
@@ -53,7 +58,7 @@ mod tests {
 
     use super::super::tests::{backbone, metadata, method};
     use super::*;
-    use crate::{Classifier, HostTensor, MethodConfig, PromptOptions, init};
+    use crate::{Classifier, HostTensor, MethodConfig, PromptOptions, VitConfig, init, preset};
 
     /// A task of `name` at 48×48 whose tensors differ from the backbone's.
     fn task(name: &str, backbone: &Backbone) -> TaskFile {
@@ -77,17 +82,27 @@ mod tests {
 
     #[test]
     fn merged_weights_predict_what_backbone_and_task_predict() {
-        let backbone = backbone();
-        for name in ["full", "linear", "bitfit", "partial-1"] {
-            let task = task(name, &backbone);
-            let merged = task.merge(&backbone).unwrap();
+        let plain = backbone();
+        let config = VitConfig {
+            img_size: [32, 32],
+            embed_dim: 24,
+            depth: 2,
+            num_heads: 2,
+            ..preset("beitv2_base_patch16_224").unwrap()
+        };
+        let beit = Backbone::random(config, 0, 1);
+        let methods = ["full", "linear", "bitfit", "partial-1"];
+        let of = |backbone| methods.map(|name| (name, backbone));
+        for (name, backbone) in of(&plain).into_iter().chain(of(&beit)) {
+            let task = task(name, backbone);
+            let merged = task.merge(backbone).unwrap();
             assert_eq!((merged.num_classes, merged.config.img_size), (4, [48, 48]));
             assert_ne!(merged.sha256, backbone.sha256);
             let folder = tempfile::tempdir().unwrap();
             merged.save(folder.path(), false).unwrap();
             let loaded = Backbone::load(folder.path().to_str().unwrap()).unwrap();
             let alone = Classifier::with_pretrained_head(&loaded, [48, 48], &Device::flex()).unwrap();
-            let together = task.apply(&backbone, &Device::flex()).unwrap();
+            let together = task.apply(backbone, &Device::flex()).unwrap();
             for (alone, together) in logits(&alone).iter().zip(logits(&together)) {
                 assert!((alone - together).abs() < 1e-5, "{name}: {alone} and {together}");
             }

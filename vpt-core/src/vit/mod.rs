@@ -31,7 +31,7 @@ pub use mlp::Mlp;
 pub use patch_embed::PatchEmbed;
 pub use pos_embed::{PosEmbedResampling, resample_pos_embed};
 pub use readout::Readout;
-pub use relative_position::RelativePosition;
+pub use relative_position::{RelativePosition, resample_bias_table};
 pub use rotary::Rotary;
 pub use vision_transformer::{DropPathFactors, VisionTransformer};
 

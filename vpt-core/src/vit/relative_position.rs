@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData, s};
 
 use super::VitConfig;
+use crate::HostTensor;
 
 /// Entries of the table that are not between two patches: from the class token to a patch, from a patch to the class token,
 /// and from the class token to itself.
@@ -28,9 +29,8 @@ impl RelativePosition {
         let tokens = 1 + grid[0] * grid[1];
         let (trained, actual) = (distances(config.grid_size()), distances(grid));
         let resampling = (trained != actual).then(|| {
-            let axes = [0, 1].map(|axis| interpolation(trained[axis], actual[axis]));
             let shape = [actual[0] * actual[1], trained[0] * trained[1]];
-            Tensor::from_data(TensorData::new(outer(&axes[0], &axes[1]), shape), device)
+            Tensor::from_data(TensorData::new(resampling(trained, actual), shape), device)
         });
         Self {
             index: Tensor::from_data(TensorData::new(index, [tokens * tokens]), device),
@@ -60,6 +60,33 @@ impl RelativePosition {
             .reshape([self.tokens, self.tokens, heads])
             .permute([2, 0, 1])
     }
+}
+
+/// A block's table `[rows, heads]` for another grid of patches.
+///
+/// # Panics
+/// When the table is not one of the grid `old` (a programming error: shapes are checked when weights are read).
+pub fn resample_bias_table(table: &HostTensor, old: [usize; 2], new: [usize; 2]) -> HostTensor {
+    let (old, new) = (distances(old), distances(new));
+    if old == new {
+        return table.clone();
+    }
+    let heads = table.shape[1];
+    let pairs = old[0] * old[1];
+    let (patches, others) = table.data.split_at(pairs * heads);
+    let mut data = Vec::with_capacity((new[0] * new[1] + OF_CLASS_TOKEN) * heads);
+    for weights in resampling(old, new).chunks_exact(pairs) {
+        data.extend((0..heads).map(|head| {
+            let entries = patches.iter().skip(head).step_by(heads);
+            weights
+                .iter()
+                .zip(entries)
+                .map(|(weight, entry)| weight * entry)
+                .sum::<f32>()
+        }));
+    }
+    data.extend(others);
+    HostTensor::new([data.len() / heads, heads], data)
 }
 
 /// How many differences there are between rows and between columns of a grid.
@@ -112,8 +139,10 @@ fn interpolation(trained: usize, actual: usize) -> Vec<Vec<f64>> {
         .collect()
 }
 
-/// The weights of both axes as one matrix, row-major.
-fn outer(rows: &[Vec<f64>], columns: &[Vec<f64>]) -> Vec<f32> {
+/// The matrix `[actual, trained]` that interpolates the entries for pairs of patches, row-major.
+fn resampling(trained: [usize; 2], actual: [usize; 2]) -> Vec<f32> {
+    let [rows, columns] = [0, 1].map(|axis| interpolation(trained[axis], actual[axis]));
+    let columns = &columns;
     let products = rows.iter().flat_map(|row| {
         columns.iter().flat_map(move |column| {
             row.iter()
