@@ -10,4 +10,5 @@ mod fake_hub;
 mod help;
 mod hub;
 mod interruption;
+mod looking;
 mod sandbox;

@@ -16,7 +16,7 @@ const PROGRAM: u128 = 30_000_000;
 /// Counted are the parameters, for training their gradients and AdamW's two moments, and what each image keeps between
 /// the forward and the backward pass: of every block that gradients go through its input, queries, keys and values, the
 /// attention's output, the input of the second norm and that of the activation; where weights are learned, also the inputs
-/// of their layers. GPUs run other kernels, keep the scores of attention too, and need more. `docs/performance.md` holds
+/// of their layers, and where scores have a bias (BEiT), three copies of them. GPUs run other kernels, keep the scores of attention too, and need more. `docs/performance.md` holds
 /// the estimate against measurements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct MemoryEstimate {
@@ -53,11 +53,17 @@ impl MemoryEstimate {
         let sizes = Parameters::of(vit, method, classes);
         let held = PROGRAM + FLOAT * sizes.all;
         // In one block: its input and the larger of attention (queries, keys, values, output) and MLP.
-        let passing = FLOAT * tokens * (dim + (4 * dim).max(fc1 + hidden));
+        // With a bias attention is composed of operations that each keep the scores of all pairs of tokens.
+        let scores = if vit.rel_pos_bias {
+            vit.num_heads as u128 * tokens
+        } else {
+            0
+        };
+        let passing = FLOAT * tokens * (dim + (4 * dim + 2 * scores).max(fc1 + hidden));
         let infer = held + batch * (2 * pixels + passing);
 
         let gate = if vit.gated_mlp { 3 * hidden } else { 0 };
-        let kept = 6 * dim + fc1 + gate;
+        let kept = 6 * dim + 3 * scores + fc1 + gate;
         let inputs = if learns_weights(method) {
             2 * dim + hidden
         } else {

@@ -1,6 +1,7 @@
 //! Weights are in memory once: loading them and building a model holds little more than the file.
 
 mod counting;
+mod other_libraries;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +11,7 @@ use std::path::Path;
 use burn::tensor::Device;
 use counting::{Counting, peak_of};
 use vpt_core::weights::{StoredFloat, encode};
-use vpt_core::{Backbone, Classifier, HostTensor, MethodConfig, VitConfig};
+use vpt_core::{Backbone, Classifier, MethodConfig, VitConfig};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -25,42 +26,6 @@ fn backbone() -> Backbone {
         ..VitConfig::default()
     };
     Backbone::random(config, 0, 1)
-}
-
-/// The tensors as Hugging Face transformers names them: query, key and value apart.
-fn of_transformers(backbone: &Backbone) -> BTreeMap<String, HostTensor> {
-    let mut renamed = BTreeMap::new();
-    for (name, tensor) in &backbone.tensors {
-        let own = name
-            .replace("cls_token", "embeddings.cls_token")
-            .replace("pos_embed", "embeddings.position_embeddings")
-            .replace("patch_embed.proj", "embeddings.patch_embeddings.projection")
-            .replace("blocks.", "encoder.layer.")
-            .replace("norm1", "layernorm_before")
-            .replace("norm2", "layernorm_after")
-            .replace("attn.proj", "attention.output.dense")
-            .replace("mlp.fc1", "intermediate.dense")
-            .replace("mlp.fc2", "output.dense");
-        let own = if own.starts_with("norm.") {
-            format!("layer{own}")
-        } else {
-            own
-        };
-        if !name.contains("qkv") {
-            renamed.insert(own, tensor.clone());
-            continue;
-        }
-        let mut shape = tensor.shape.clone();
-        shape[0] /= 3;
-        for (part, data) in ["query", "key", "value"]
-            .iter()
-            .zip(tensor.data.chunks(tensor.numel() / 3))
-        {
-            let part = own.replace("attn.qkv", &format!("attention.attention.{part}"));
-            renamed.insert(part, HostTensor::new(shape.clone(), data.to_vec()));
-        }
-    }
-    renamed
 }
 
 /// The tensors in a NumPy archive, linear weights column by column.
@@ -88,7 +53,11 @@ fn a_model_takes_the_memory_of_its_file() {
     let names = ["timm.safetensors", "transformers.safetensors", "timm.npz"];
     let encoded = |tensors| encode(tensors, &BTreeMap::new(), StoredFloat::F32).unwrap();
     fs::write(weights(names[0]), encoded(&expected.tensors)).unwrap();
-    fs::write(weights(names[1]), encoded(&of_transformers(&expected))).unwrap();
+    fs::write(
+        weights(names[1]),
+        encoded(&other_libraries::in_transformers(&expected.tensors)),
+    )
+    .unwrap();
     write_npz(&expected, &weights(names[2]));
     let hash = expected.sha256.clone();
     drop(expected);

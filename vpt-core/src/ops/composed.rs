@@ -3,7 +3,7 @@
 use burn::tensor::activation::softmax;
 use burn::tensor::{Tensor, s};
 
-use super::RotaryLayout;
+use super::{RotaryLayout, RotaryPlace};
 
 /// See [`super::layer_norm`].
 pub(super) fn layer_norm<const R: usize>(
@@ -90,16 +90,10 @@ pub(super) fn biased(scores: Tensor<4>, bias: Option<Tensor<3>>, first: usize) -
 }
 
 /// See [`super::rotary`].
-pub(super) fn rotary(
-    qkv: Tensor<3>,
-    cos: Tensor<2>,
-    sin: Tensor<2>,
-    first: usize,
-    heads: usize,
-    layout: RotaryLayout,
-) -> Tensor<3> {
+pub(super) fn rotary(qkv: Tensor<3>, cos: Tensor<2>, sin: Tensor<2>, place: RotaryPlace) -> Tensor<3> {
     let [batch, tokens, width] = qkv.dims();
     let [patches, pairs] = cos.dims();
+    let RotaryPlace { first, heads, layout } = place;
     let (dim, end) = (width / 3, first + patches);
     // The axis of the two partners of a pair, behind the heads.
     let (shape, axis) = match layout {

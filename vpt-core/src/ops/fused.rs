@@ -10,7 +10,7 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_e
 use burn::tensor::{Shape, Tensor, TensorData};
 
 use super::{
-    RotaryLayout, attention as attention_kernel, gelu as gelu_kernel, layer_norm as layer_norm_kernel,
+    RotaryPlace, attention as attention_kernel, gelu as gelu_kernel, layer_norm as layer_norm_kernel,
     linear as linear_kernel, rotary as rotary_kernel,
 };
 
@@ -41,14 +41,6 @@ pub(super) trait FusedOps: Backend {
         sin: FloatTensor<Self>,
         place: RotaryPlace,
     ) -> FloatTensor<Self>;
-}
-
-/// What of a sequence is turned, and how.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RotaryPlace {
-    first: usize,
-    heads: usize,
-    layout: RotaryLayout,
 }
 
 /// `weight` is `[inputs, outputs]`, as Burn keeps it.
@@ -84,15 +76,7 @@ pub(super) fn attention(qkv: Tensor<3>, prompts: Option<Tensor<3>>, heads: usize
     Tensor::from_dispatch(out)
 }
 
-pub(super) fn rotary(
-    qkv: Tensor<3>,
-    cos: Tensor<2>,
-    sin: Tensor<2>,
-    first: usize,
-    heads: usize,
-    layout: RotaryLayout,
-) -> Tensor<3> {
-    let place = RotaryPlace { first, heads, layout };
+pub(super) fn rotary(qkv: Tensor<3>, cos: Tensor<2>, sin: Tensor<2>, place: RotaryPlace) -> Tensor<3> {
     let turned = Dispatch::fused_rotary(
         qkv.into_dispatch(),
         cos.into_dispatch(),
@@ -167,15 +151,15 @@ fn turned(
     back: bool,
 ) -> FlexTensor {
     let [_, tokens, width] = qkv.shape().dims();
-    let shape = rotary_kernel::Shape {
-        tokens,
-        dim: width / 3,
-        heads: place.heads,
-        first: place.first,
-        layout: place.layout,
-    };
+    let dim = width / 3;
     let mut result = values(&qkv.to_contiguous()).to_vec();
-    rotary_kernel::turn(&mut result, &shape, values(cos), values(sin), back);
+    rotary_kernel::turn(
+        &mut result,
+        [tokens, dim],
+        place,
+        [values(cos), values(sin)],
+        back,
+    );
     tensor(result, qkv.shape())
 }
 

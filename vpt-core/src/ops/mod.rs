@@ -22,7 +22,7 @@ use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::{DType, Device, Tensor};
 
-pub use rotary::RotaryLayout;
+pub use rotary::{RotaryLayout, RotaryPlace};
 
 /// Whether a tensor takes the fused kernels: float32 on the CPU backend.
 fn is_fused<const D: usize>(x: &Tensor<D>) -> bool {
@@ -96,23 +96,16 @@ pub fn biased(scores: Tensor<4>, bias: Option<Tensor<3>>) -> Tensor<4> {
     composed::biased(scores, bias, 0)
 }
 
-/// Turns queries and keys of the tokens `first..first + patches` by their rotary embeddings, in every head.
+/// Turns queries and keys of the patches by their rotary embeddings, in every head.
 ///
 /// # Shapes
 /// - `qkv`, output: `[batch, tokens, 3 * dim]`, queries, keys and values side by side
 /// - `cos`, `sin`: `[patches, dim / heads / 2]`
-pub fn rotary(
-    qkv: Tensor<3>,
-    cos: Tensor<2>,
-    sin: Tensor<2>,
-    first: usize,
-    heads: usize,
-    layout: RotaryLayout,
-) -> Tensor<3> {
+pub fn rotary(qkv: Tensor<3>, cos: Tensor<2>, sin: Tensor<2>, place: RotaryPlace) -> Tensor<3> {
     if is_fused(&qkv) {
-        fused::rotary(qkv, cos, sin, first, heads, layout)
+        fused::rotary(qkv, cos, sin, place)
     } else {
-        composed::rotary(qkv, cos, sin, first, heads, layout)
+        composed::rotary(qkv, cos, sin, place)
     }
 }
 

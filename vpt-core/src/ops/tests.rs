@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Distribution, Tensor, Tolerance};
 
-use super::{RotaryLayout, composed, fused};
+use super::{RotaryLayout, RotaryPlace, composed, fused};
 
 fn device() -> Device {
     Device::flex().autodiff()
@@ -114,13 +114,14 @@ fn rotary_equals_the_composed_form() {
     for layout in [RotaryLayout::Interleaved, RotaryLayout::Halves] {
         for (first, others) in [(0, 0), (5, 0), (1, 3)] {
             let (heads, head_dim, patches) = (3, 8, 6);
+            let place = RotaryPlace { first, heads, layout };
             let angles = random([1, patches, head_dim / 2]).detach();
             let table = |x: Tensor<3>| x.reshape([patches, head_dim / 2]);
             let (cos, sin) = (table(angles.clone().cos()), table(angles.sin()));
             compare(
                 [random([2, first + patches + others, 3 * heads * head_dim])],
-                |[qkv]| fused::rotary(qkv.clone(), cos.clone(), sin.clone(), first, heads, layout),
-                |[qkv]| composed::rotary(qkv.clone(), cos.clone(), sin.clone(), first, heads, layout),
+                |[qkv]| fused::rotary(qkv.clone(), cos.clone(), sin.clone(), place),
+                |[qkv]| composed::rotary(qkv.clone(), cos.clone(), sin.clone(), place),
             );
         }
     }

@@ -4,10 +4,11 @@
 
 mod published;
 mod timm_args;
+mod values;
 
 pub use published::{PUBLISHED, Published};
-pub(crate) use timm_args::{MOST, pair, pool_name};
 pub use timm_args::{RopeType, TimmArgs, TimmClass};
+pub(crate) use values::{MOST, pair, pool_name};
 
 use crate::weights::{BUILTIN, ModelConfig, nearest};
 use crate::{Activation, CoreError, GlobalPool, VitConfig};

@@ -3,6 +3,10 @@
 
 use serde_json::{Map, Value, json};
 
+use super::values::{
+    GATED, activation, activation_name, at_most_1024, count, edge, flag, fraction, gated, optional, pair,
+    pool, pool_name, positive, rope_name, rope_type, up_to,
+};
 use crate::{Activation, GlobalPool, Rope, VitConfig};
 
 /// Arguments of `timm.models.vision_transformer.VisionTransformer` (and of DeiT's distilled variant), and of
@@ -405,137 +409,6 @@ impl RopeArgs {
                 ref_feat_shape: None,
             },
         }
-    }
-}
-
-/// Largest length that any real model comes near; keeps hostile files from asking for endless tensors.
-pub(crate) const MOST: usize = 1 << 16;
-
-fn count(value: &Value) -> Result<usize, String> {
-    up_to(value, 1, MOST)
-}
-
-/// An integer within bounds.
-fn up_to(value: &Value, least: usize, most: usize) -> Result<usize, String> {
-    let number = value.as_u64().and_then(|number| usize::try_from(number).ok());
-    number
-        .filter(|number| (least..=most).contains(number))
-        .ok_or_else(|| format!("an integer from {least} to {most}"))
-}
-
-/// One number for both edges, or `[height, width]`.
-pub(crate) fn pair(value: &Value) -> Result<[usize; 2], String> {
-    match value.as_array().map(Vec::as_slice) {
-        Some([height, width]) => Ok([count(height)?, count(width)?]),
-        Some(_) => Err("one integer or [height, width]".into()),
-        None => count(value)
-            .map(|n| [n; 2])
-            .map_err(|_| "one integer or [height, width]".into()),
-    }
-}
-
-fn positive(value: &Value) -> Result<f64, String> {
-    value
-        .as_f64()
-        .filter(|x| *x > 0.0 && x.is_finite())
-        .ok_or_else(|| "a positive number".into())
-}
-
-fn at_most_1024(x: f64) -> Result<f64, String> {
-    if x <= 1024.0 {
-        Ok(x)
-    } else {
-        Err("a number up to 1024".into())
-    }
-}
-
-fn fraction(value: &Value) -> Result<f64, String> {
-    value
-        .as_f64()
-        .filter(|x| (0.0..1.0).contains(x))
-        .ok_or_else(|| "a number from 0 to below 1".into())
-}
-
-fn flag(value: &Value) -> Result<bool, String> {
-    value.as_bool().ok_or_else(|| "true or false".into())
-}
-
-fn optional<T>(value: &Value, read: fn(&Value) -> Result<T, String>) -> Result<Option<T>, String> {
-    match value {
-        Value::Null => Ok(None),
-        other => read(other).map(Some),
-    }
-}
-
-/// timm's class of a gated MLP. timm takes it as a Python object, which no file can hold: the name is our addition.
-const GATED: &str = "SwiGLUPacked";
-
-fn gated(value: &Value) -> Result<bool, String> {
-    match value.as_str() {
-        Some(GATED) => Ok(true),
-        Some("Mlp") => Ok(false),
-        _ => Err(format!("`Mlp` or `{GATED}`")),
-    }
-}
-
-fn rope_type(value: &Value) -> Result<RopeType, String> {
-    match value.as_str() {
-        Some("cat") => Ok(RopeType::Cat),
-        Some("dinov3") => Ok(RopeType::Dinov3),
-        _ => Err("`cat` or `dinov3`".into()),
-    }
-}
-
-fn rope_name(rope: RopeType) -> &'static str {
-    match rope {
-        RopeType::Cat => "cat",
-        RopeType::Dinov3 => "dinov3",
-    }
-}
-
-fn activation(value: &Value) -> Result<Activation, String> {
-    match value.as_str() {
-        Some("gelu") => Ok(Activation::Gelu),
-        Some("quick_gelu") => Ok(Activation::QuickGelu),
-        Some("gelu_tanh") => Ok(Activation::GeluTanh),
-        Some("silu") => Ok(Activation::Silu),
-        _ => Err("`gelu`, `quick_gelu`, `gelu_tanh` or `silu`".into()),
-    }
-}
-
-fn activation_name(act: Activation) -> &'static str {
-    match act {
-        Activation::Gelu => "gelu",
-        Activation::QuickGelu => "quick_gelu",
-        Activation::GeluTanh => "gelu_tanh",
-        Activation::Silu => "silu",
-    }
-}
-
-/// timm's name of a pooling.
-pub(crate) fn pool_name(pool: GlobalPool) -> &'static str {
-    match pool {
-        GlobalPool::Token => "token",
-        GlobalPool::Avg => "avg",
-        GlobalPool::Map => "map",
-    }
-}
-
-fn pool(value: &Value) -> Result<GlobalPool, String> {
-    match value.as_str() {
-        Some("token") => Ok(GlobalPool::Token),
-        Some("avg") => Ok(GlobalPool::Avg),
-        Some("map") => Ok(GlobalPool::Map),
-        _ => Err("`token`, `avg` or `map`".into()),
-    }
-}
-
-/// One number for a square, `[height, width]` otherwise.
-fn edge([height, width]: [usize; 2]) -> Value {
-    if height == width {
-        json!(height)
-    } else {
-        json!([height, width])
     }
 }
 

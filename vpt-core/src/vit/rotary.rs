@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::{Rope, VitConfig};
-use crate::ops::{self, RotaryLayout};
+use crate::ops::{self, RotaryLayout, RotaryPlace};
 
 /// The turns of every patch at one image size, see [`Rope`].
 #[derive(Module, Debug)]
@@ -44,14 +44,12 @@ impl Rotary {
     /// # Shapes
     /// - qkv, output: `[batch, tokens, 3 D]`
     pub fn forward(&self, qkv: Tensor<3>, heads: usize) -> Tensor<3> {
-        ops::rotary(
-            qkv,
-            self.cos.clone(),
-            self.sin.clone(),
-            self.prefix,
+        let place = RotaryPlace {
+            first: self.prefix,
             heads,
-            self.layout,
-        )
+            layout: self.layout,
+        };
+        ops::rotary(qkv, self.cos.clone(), self.sin.clone(), place)
     }
 }
 

@@ -7,6 +7,8 @@
 #[path = "../counting/mod.rs"]
 mod counting;
 mod mutation;
+#[path = "../other_libraries/mod.rs"]
+mod other_libraries;
 mod seeds;
 
 use std::fs;

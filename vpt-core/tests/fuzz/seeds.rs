@@ -14,6 +14,8 @@ use vpt_core::{
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
+use crate::other_libraries::in_transformers;
+
 /// The smallest model that has everything.
 pub fn backbone() -> Backbone {
     let config = VitConfig {
@@ -213,39 +215,12 @@ pub fn transformers_configs() -> [Vec<u8>; 2] {
 
 /// The tensors of [`backbone`] as transformers names them.
 pub fn transformers_weights() -> Vec<u8> {
-    let mut renamed = BTreeMap::new();
-    for (name, tensor) in backbone().tensors {
-        let own = name
-            .replace("head.", "classifier.")
-            .replace("cls_token", "vit.embeddings.cls_token")
-            .replace("pos_embed", "vit.embeddings.position_embeddings")
-            .replace("patch_embed.proj", "vit.embeddings.patch_embeddings.projection")
-            .replace("blocks.", "vit.encoder.layer.")
-            .replace("norm1", "layernorm_before")
-            .replace("norm2", "layernorm_after")
-            .replace("attn.proj", "attention.output.dense")
-            .replace("mlp.fc1", "intermediate.dense")
-            .replace("mlp.fc2", "output.dense");
-        let own = if own.starts_with("norm.") {
-            format!("vit.layer{own}")
-        } else {
-            own
-        };
-        if !name.contains("qkv") {
-            renamed.insert(own, tensor);
-            continue;
-        }
-        let mut shape = tensor.shape.clone();
-        shape[0] /= 3;
-        for (part, data) in ["query", "key", "value"]
-            .iter()
-            .zip(tensor.data.chunks(tensor.numel() / 3))
-        {
-            let part = own.replace("attn.qkv", &format!("attention.attention.{part}"));
-            renamed.insert(part, HostTensor::new(shape.clone(), data.to_vec()));
-        }
-    }
-    safetensors(&renamed)
+    let renamed = in_transformers(&backbone().tensors).into_iter();
+    let prefixed = renamed.map(|(name, tensor)| match name.strip_prefix("head.") {
+        Some(leaf) => (format!("classifier.{leaf}"), tensor),
+        None => (format!("vit.{name}"), tensor),
+    });
+    safetensors(&prefixed.collect())
 }
 
 /// OpenCLIP's description beside weights.
