@@ -21,6 +21,8 @@ import timm
 import torch
 import torch.nn.functional as F
 import timm.models.beit
+import timm.models.swin_transformer
+from timm.models.swin_transformer import window_partition, window_reverse
 from safetensors.torch import save_file
 
 torch.set_num_threads(2)
@@ -41,6 +43,8 @@ TIMM = [
     {"name": "beitv2_p16_48", "architecture": "beitv2_base_patch16_224", "args": {"img_size": 48, **SMALL}, "size": (64, 80), "prompts": True},
     {"name": "siglip_p16_48", "architecture": "vit_base_patch16_siglip_224", "args": {"img_size": 48, **SMALL}, "stats": HALF,
      "prompts": True},
+    {"name": "swin_p4_w4_64", "architecture": "swin_tiny_patch4_window7_224", "size": (48, 80), "prompts": True,
+     "args": {"img_size": 64, "embed_dim": 8, "depths": [2, 2, 2], "num_heads": [1, 2, 4], "window_size": 4}},
 ]
 
 TRANSFORMERS = [
@@ -59,6 +63,8 @@ TRANSFORMERS = [
     {"name": "hf_beit_p16_48", "class": "Beit",
      "config": {"image_size": 48, "patch_size": 16, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
                 "intermediate_size": 64, "use_relative_position_bias": True}},
+    {"name": "hf_swin_p4_w4_64", "class": "Swin",
+     "config": {"image_size": 64, "patch_size": 4, "embed_dim": 8, "depths": [2, 2, 2], "num_heads": [1, 2, 4], "window_size": 4}},
 ]
 
 CLASSES = 5
@@ -113,8 +119,34 @@ def embedded(model, pixels):
     return model.norm_pre(tokens), {} if rope is None else {"rope": rope}
 
 
+def is_swin(model):
+    return hasattr(model, "layers")
+
+
+@torch.no_grad()
+def trace_swin(model, pixels):
+    """Patches as a sequence, row by row; the norm behind the patches is the model's own, before the first block."""
+    patches = model.patch_embed.proj(pixels).permute(0, 2, 3, 1)
+    tokens = model.patch_embed.norm(patches)
+    out = {"pixels": pixels, "embed": patches.flatten(1, 2), "embed_norm_pre": tokens.flatten(1, 2)}
+    blocks = 0
+    for layer in model.layers:
+        tokens = layer.downsample(tokens)
+        for block in layer.blocks:
+            tokens = block(tokens)
+            out[f"block.{blocks}"] = tokens.flatten(1, 2)
+            blocks += 1
+    out["features"] = model.norm(tokens).flatten(1, 2)
+    torch.testing.assert_close(out["features"], model.forward_features(pixels).flatten(1, 2))
+    out["pooled"] = model.forward_head(model.norm(tokens), pre_logits=True)
+    out["logits"] = model(pixels)
+    return out
+
+
 @torch.no_grad()
 def trace(model, pixels):
+    if is_swin(model):
+        return trace_swin(model, pixels)
     patches = model.patch_embed(pixels)
     tokens, options = embedded(model, pixels)
     out = {"pixels": pixels, "patch_embed": patches.flatten(1, 2) if patches.ndim == 4 else patches, "embed": tokens}
@@ -146,7 +178,10 @@ def export_timm(out, spec, seed):
     put(folder / "io.safetensors", trace(model, randn(generator(seed + 1), 2, 3, size, size)))
     if "size" in spec:
         height, width = spec["size"]
-        if hasattr(model, "rel_pos_bias"):
+        if is_swin(model):
+            other = build({**spec, "args": {**spec["args"], "img_size": (height, width)}}).eval()
+            other.load_state_dict(timm.models.swin_transformer.checkpoint_filter_fn(model.state_dict(), other))
+        elif hasattr(model, "rel_pos_bias"):
             resized = {**spec, "args": {**spec["args"], "img_size": (height, width)}}
             other = build(resized).eval()
             other.load_state_dict(timm.models.beit.checkpoint_filter_fn(model.state_dict(), other))
@@ -179,8 +214,56 @@ def without_bias(model, at, count):
         del attention._get_rel_pos_bias
 
 
+def prompted_window_attention(block, tokens, prompts):
+    """Normalised patches [B, H, W, C] and prompts [B, P, C] through the attention of a Swin block. Prompts take part in every
+    window, without bias and mask, and what the windows of an image make of them is averaged."""
+    batch, height, width, dim = tokens.shape
+    count, attn, size, shift = prompts.shape[1], block.attn, block.window_size, block.shift_size
+    tokens = torch.roll(tokens, (-shift[0], -shift[1]), (1, 2))
+    tokens = F.pad(tokens, (0, 0, 0, -width % size[1], 0, -height % size[0]))
+    padded = tokens.shape[1:3]
+    windows = window_partition(tokens, size).flatten(1, 2)
+    each = len(windows) // batch
+    windows = torch.cat([prompts.repeat_interleave(each, 0), windows], 1)
+    q, k, v = attn.qkv(windows).unflatten(-1, (3, attn.num_heads, -1)).permute(2, 0, 3, 1, 4)
+    bias = attn._get_rel_pos_bias()
+    if block.attn_mask is not None:
+        bias = bias + block.attn_mask.unsqueeze(1)
+    bias = F.pad(bias, (count, 0, count, 0))
+    scores = (q * attn.scale) @ k.mT + bias.expand(each, -1, -1, -1).repeat(batch, 1, 1, 1)
+    windows = attn.proj((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
+    prompts, windows = windows[:, :count], windows[:, count:]
+    tokens = window_reverse(windows.unflatten(1, size), size, *padded)[:, :height, :width]
+    tokens = torch.roll(tokens, tuple(shift), (1, 2))
+    return tokens, prompts.unflatten(0, (batch, each)).mean(1)
+
+
+def prompted_swin(model, pixels, head, prompts, deep):
+    """The official form for Swin: between stages prompts are taken four times, where patches are merged by four; the average
+    that the head reads is over prompts and patches."""
+    tokens = model.patch_embed(pixels)
+    batch, count = len(tokens), prompts.shape[1]
+    prompts, first = prompts.expand(batch, -1, -1), []
+    fresh = iter([]) if deep is None else iter([prompts[0], *(prompt for of_stage in deep for prompt in of_stage)])
+    for layer in model.layers:
+        tokens = layer.downsample(tokens)
+        if hasattr(layer.downsample, "reduction"):
+            prompts = layer.downsample.reduction(layer.downsample.norm(prompts.repeat(1, 1, 4)))
+        for block in layer.blocks:
+            new = next(fresh, None)
+            prompts = prompts if new is None else new.expand(batch, -1, -1)
+            mixed, mixed_prompts = prompted_window_attention(block, block.norm1(tokens), block.norm1(prompts))
+            tokens, prompts = tokens + mixed, prompts + mixed_prompts
+            tokens, prompts = (x + block.mlp(block.norm2(x)) for x in (tokens, prompts))
+            first.append(tokens[:, 0, 0])
+    feature = model.norm(torch.cat([prompts, tokens.flatten(1, 2)], 1)).mean(1)
+    return F.linear(feature, *head), feature, torch.cat([tokens.flatten() for tokens in first])
+
+
 def prompted(model, pixels, head, prompts, deep):
     """Logits, feature and first tokens of the official form."""
+    if is_swin(model):
+        return prompted_swin(model, pixels, head, prompts, deep)
     at = 1 if model.cls_token is not None else model.patch_embed.num_patches
     with without_bias(model, at, prompts.shape[1]):
         return prompted_blocks(model, pixels, head, prompts, deep)
@@ -218,13 +301,19 @@ def export_prompts(folder, model, seed):
     weights = 0.5 + torch.rand(CLASSES, generator=g)
     put(folder / "batch.safetensors", {"pixels": pixels, "labels": labels, "class_weights": weights})
     for case in ("shallow", "deep"):
-        inputs = {"prompt_embeddings": randn(g, 1, 3, dim), "head.weight": randn(g, CLASSES, dim) * 0.3, "head.bias": randn(g, CLASSES) * 0.1}
-        if case == "deep":
+        width = model.num_features
+        inputs = {"prompt_embeddings": randn(g, 1, 3, dim), "head.weight": randn(g, CLASSES, width) * 0.3, "head.bias": randn(g, CLASSES) * 0.1}
+        if case == "deep" and is_swin(model):
+            for stage, layer in enumerate(model.layers):
+                inputs[f"deep_prompt_embeddings_{stage}"] = randn(g, len(layer.blocks) - (stage == 0), 3, dim * 2**stage)
+        elif case == "deep":
             inputs["deep_prompt_embeddings"] = randn(g, len(model.blocks) - 1, 3, dim)
         model.requires_grad_(False)
         inputs = {name: tensor.requires_grad_(True) for name, tensor in inputs.items()}
         head = (inputs["head.weight"], inputs["head.bias"])
-        logits, feature, first = prompted(model, pixels, head, inputs["prompt_embeddings"], inputs.get("deep_prompt_embeddings"))
+        deep = [tensor for name, tensor in inputs.items() if name.startswith("deep_")]
+        deep = (deep or None) if is_swin(model) else next(iter(deep), None)
+        logits, feature, first = prompted(model, pixels, head, inputs["prompt_embeddings"], deep)
         loss = F.cross_entropy(logits, labels)
         gradients = dict(zip(inputs, torch.autograd.grad(loss, list(inputs.values()), retain_graph=True)))
         # Weights are not divided out: the sum over the batch, over its size.

@@ -75,9 +75,14 @@ fn models() -> Vec<Entry> {
     let known = PRESETS.iter().map(|preset| {
         let config = preset.timm_args().resolve();
         let [height, width] = config.img_size;
+        let (first, last) = (config.embed_dim, config.num_features());
+        let widths = match first == last {
+            true => first.to_string(),
+            false => format!("{first} to {last}"),
+        };
         let about = format!(
-            "{} blocks of width {}, {height} x {width} pixels",
-            config.depth, config.embed_dim
+            "{} blocks of width {widths}, {height} x {width} pixels",
+            config.depth
         );
         Entry::new(preset.name, about)
     });

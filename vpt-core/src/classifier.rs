@@ -68,7 +68,7 @@ impl Classifier {
         }
         let backbone = backbone.into();
         let vit = &backbone.config;
-        let dim = vit.embed_dim;
+        let dim = vit.num_features();
         let weight = init::normal(
             [num_classes, dim],
             HEAD_STD,
@@ -130,7 +130,7 @@ impl Classifier {
         let num_classes = added["head.bias"].numel();
         let model = Self {
             head: linear(
-                readout.width() * backbone.config.embed_dim,
+                readout.width() * backbone.config.num_features(),
                 num_classes,
                 true,
                 device,
@@ -222,12 +222,12 @@ impl Classifier {
     /// an attention pooling, the mean of its heads).
     pub fn attention(&self, pixels: Tensor<4>, observe: &mut dyn FnMut(usize, Tensor<4>)) -> Tensor<2> {
         let vit = &self.backbone;
-        let num_tokens = vit.num_tokens();
         let mut tokens = vit.tokens(pixels);
         for (i, block) in vit.blocks.iter().enumerate() {
-            if let Some(Tuner::Prompts(prompts)) = &self.tuner {
-                tokens = prompts.enter(vit, i, tokens, num_tokens);
-            }
+            tokens = match &self.tuner {
+                Some(Tuner::Prompts(prompts)) => prompts.enter(vit, i, tokens),
+                None => block.enter(tokens),
+            };
             observe(i, block.attention_weights(tokens.clone()));
             tokens = block.forward(tokens, BlockOptions::default());
         }
@@ -238,7 +238,7 @@ impl Classifier {
     pub fn sample_noise(&self, batch: usize, rng: &mut Pcg64) -> Noise {
         let prompts = match &self.tuner {
             Some(Tuner::Prompts(prompts)) => prompts.sample_dropout(&self.backbone, batch, rng),
-            None => None,
+            None => Vec::new(),
         };
         Noise {
             prompts,

@@ -11,6 +11,8 @@ use crate::{GlobalPool, VitConfig};
 pub struct ForwardMacs {
     /// The bare backbone.
     pub backbone: u128,
+    /// Of those, the products of attention, which no parameter has a part in.
+    pub attention: u128,
     /// What prompts add in the plain form, in which they pass through every block like other tokens.
     pub prompts_plain: u128,
     /// What deep prompts add in the K/V form, in which the other tokens only attend to their keys and values.
@@ -26,28 +28,56 @@ impl ForwardMacs {
     /// Counts for images of `[height, width]` pixels with `prompts` prompt tokens in every block (0 for
     /// none).
     pub fn of(config: &VitConfig, image_size: [usize; 2], prompts: usize) -> Self {
-        let [rows, columns] = config.grid_for(image_size);
-        let patches = (rows * columns) as u128;
-        let tokens = patches + config.num_prefix_tokens() as u128;
         let prompts = prompts as u128;
-        let (dim, depth) = (config.embed_dim as u128, config.depth as u128);
-        let mlp = (config.mlp_fc1() + config.mlp_hidden()) as u128;
-
-        // Keys and values of a token; then all else that a token costs which attends to `keys` others.
-        let as_key = 2 * dim * dim;
-        let as_query = |keys: u128| 2 * dim * dim + 2 * keys * dim + dim * mlp;
-        let block = |tokens: u128| tokens * (as_key + as_query(tokens));
+        let patches = |stage| config.grid_in(stage, image_size).iter().product::<usize>() as u128;
+        let prefix = config.num_prefix_tokens() as u128;
+        let embedding = patches(0) * (config.patch_values() * config.embed_dim) as u128;
+        let width = config.num_features() as u128;
         let pooling = match config.global_pool {
-            GlobalPool::Map => tokens * as_key,
+            GlobalPool::Map => 2 * (patches(config.num_stages() - 1) + prefix) * width * width,
             GlobalPool::Token | GlobalPool::Avg => 0,
         };
-        Self {
-            backbone: patches * config.patch_values() as u128 * dim + depth * block(tokens) + pooling,
-            prompts_plain: depth * (block(tokens + prompts) - block(tokens)),
-            prompts_kv: depth * tokens * (as_query(tokens + prompts) - as_query(tokens)),
-            prompts_kv_per_batch: depth * prompts * as_key,
-            last_block_saving: (tokens - 1) * as_query(tokens + prompts),
+        let mut macs = Self {
+            backbone: embedding + pooling,
+            attention: 0,
+            prompts_plain: 0,
+            prompts_kv: 0,
+            prompts_kv_per_batch: 0,
+            last_block_saving: 0,
+        };
+        for i in 0..config.depth {
+            let at = config.at_block(i);
+            let dim = at.embed_dim as u128;
+            let mlp = (at.mlp_fc1() + at.mlp_hidden()) as u128;
+            let tokens = patches(config.stage_of(i)) + prefix;
+            // Tokens attend within windows: those of all windows, and how many of them see each other.
+            let (windows, seen) = match config.windows_of(i, image_size) {
+                None => (1, tokens),
+                Some(windows) => {
+                    let counts = [0, 1].map(|axis| windows.grid[axis].div_ceil(windows.window[axis]));
+                    let places: usize = windows.window.iter().product();
+                    ((counts[0] * counts[1]) as u128, places as u128)
+                }
+            };
+            // Keys and values of a token; then all else of it that does not depend on what it sees.
+            let as_key = 2 * dim * dim;
+            let else_of = 2 * dim * dim + dim * mlp;
+            let attention = |queries: u128, keys: u128| 2 * windows * queries * keys * dim;
+            if config.merges_before(i) {
+                // Four patches of half the width.
+                macs.backbone += tokens * 2 * dim * dim;
+            }
+            macs.attention += attention(seen, seen);
+            macs.backbone += tokens * (as_key + else_of) + attention(seen, seen);
+            macs.prompts_plain += prompts * (as_key + else_of) + attention(seen + prompts, seen + prompts)
+                - attention(seen, seen);
+            macs.prompts_kv += attention(seen, prompts);
+            macs.prompts_kv_per_batch += prompts * as_key;
+            if i + 1 == config.depth {
+                macs.last_block_saving = (tokens - 1) * (else_of + 2 * (seen + prompts) * dim);
+            }
         }
+        macs
     }
 }
 
@@ -72,6 +102,18 @@ mod tests {
             (tiny.prompts_plain, tiny.prompts_kv, tiny.prompts_kv_per_batch),
             (0, 0, 0)
         );
+    }
+
+    /// The paper's table 1: Swin-T 4.5, Swin-B 15.4 billion.
+    #[test]
+    fn swin_counts_are_published() {
+        for (name, expected) in [
+            ("swin_tiny_patch4_window7_224", 4.5),
+            ("swin_base_patch4_window7_224", 15.4),
+        ] {
+            let macs = ForwardMacs::of(&preset(name).unwrap(), [224, 224], 0);
+            assert_eq!((macs.backbone as f64 / 1e8).round() / 10.0, expected, "{name}");
+        }
     }
 
     /// The K/V form with the last block cut short, counted by hand for a tiny model.

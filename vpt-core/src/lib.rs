@@ -29,5 +29,5 @@ pub use methods::{MethodConfig, MethodKind, PromptOptions};
 pub use presets::preset;
 pub use prompts::{PromptConfig, PromptDepth, PromptInit, PromptPool};
 pub use task_file::{TaskFile, TaskMetadata};
-pub use vit::{Activation, GlobalPool, Rope, VitConfig};
+pub use vit::{Activation, GlobalPool, Rope, Swin, VitConfig};
 pub use weights::{Backbone, TensorMismatch};

@@ -36,45 +36,68 @@ impl MemoryEstimate {
         classes: usize,
     ) -> Self {
         let pixels = (vit.in_chans * image_size[0] * image_size[1]) as u128 * FLOAT;
-        let tokens = vit.num_prefix_tokens() + vit.grid_for(image_size).iter().product::<usize>();
         // Shallow prompts go through every block like other tokens, deep ones only as keys and values.
         let extra = match &method.prompts {
             Some(prompts) if prompts.depth == PromptDepth::Shallow => prompts.num_tokens,
             _ => 0,
         };
-        let tokens = (tokens + extra) as u128;
-        let (dim, fc1, hidden) = (
-            vit.embed_dim as u128,
-            vit.mlp_fc1() as u128,
-            vit.mlp_hidden() as u128,
-        );
         let batch = batch as u128;
-
         let sizes = Parameters::of(vit, method, classes);
         let held = PROGRAM + FLOAT * sizes.all;
-        // In one block: its input and the larger of attention (queries, keys, values, output) and MLP.
-        // With a bias attention is composed of operations that each keep the scores of all pairs of tokens.
-        let scores = if vit.rel_pos_bias {
-            vit.num_heads as u128 * tokens
-        } else {
-            0
-        };
-        let passing = FLOAT * tokens * (dim + (4 * dim + 2 * scores).max(fc1 + hidden));
+        let first = vit.depth - tracked_blocks(vit, method);
+        let (mut passing, mut kept) = (0, 0);
+        for i in 0..vit.depth {
+            let block = BlockMemory::of(vit, i, image_size, extra, learns_weights(method));
+            passing = passing.max(block.passing);
+            if i >= first {
+                kept += block.kept;
+            }
+        }
         let infer = held + batch * (2 * pixels + passing);
-
-        let gate = if vit.gated_mlp { 3 * hidden } else { 0 };
-        let kept = 6 * dim + 3 * scores + fc1 + gate;
-        let inputs = if learns_weights(method) {
-            2 * dim + hidden
-        } else {
-            0
-        };
-        let blocks = tracked_blocks(vit, method) as u128;
-        let per_image = pixels + blocks * FLOAT * tokens * (kept + inputs);
-        let train = held + 3 * FLOAT * sizes.tuned + batch * per_image;
+        let train = held + 3 * FLOAT * sizes.tuned + batch * (pixels + kept);
         Self {
             train: train.max(infer),
             infer,
+        }
+    }
+}
+
+/// Bytes that one block needs for an image.
+struct BlockMemory {
+    /// While it is passed through.
+    passing: u128,
+    /// Kept from the forward to the backward pass.
+    kept: u128,
+}
+
+impl BlockMemory {
+    fn of(vit: &VitConfig, i: usize, image_size: [usize; 2], extra: usize, learns: bool) -> Self {
+        let at = vit.at_block(i);
+        let (dim, fc1, hidden) = (
+            at.embed_dim as u128,
+            at.mlp_fc1() as u128,
+            at.mlp_hidden() as u128,
+        );
+        let patches: usize = vit.grid_in(vit.stage_of(i), image_size).iter().product();
+        let tokens = (vit.num_prefix_tokens() + patches + extra) as u128;
+        let seen = match vit.windows_of(i, image_size) {
+            Some(windows) => (windows.window.iter().product::<usize>() + extra) as u128,
+            None => tokens,
+        };
+        // In one block: its input and the larger of attention (queries, keys, values, output) and MLP.
+        // With a bias attention is composed of operations that each keep the scores of all pairs of tokens.
+        let scores = if vit.rel_pos_bias {
+            at.num_heads as u128 * seen
+        } else {
+            0
+        };
+        // Tokens are copied into windows and back.
+        let moved = if vit.swin.is_some() { 4 * dim } else { 0 };
+        let gate = if vit.gated_mlp { 3 * hidden } else { 0 };
+        let inputs = if learns { 2 * dim + hidden } else { 0 };
+        Self {
+            passing: FLOAT * tokens * (dim + (4 * dim + moved + 2 * scores).max(fc1 + hidden)),
+            kept: FLOAT * tokens * (6 * dim + moved + 3 * scores + fc1 + gate + inputs),
         }
     }
 }
@@ -96,7 +119,7 @@ impl Parameters {
             }
         }
         if let Some(prompts) = &method.prompts {
-            let count = prompts.num_params(vit.depth, vit.embed_dim) as u128;
+            let count = prompts.num_params(vit) as u128;
             counts.all += count;
             counts.tuned += count;
         }

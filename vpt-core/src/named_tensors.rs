@@ -119,8 +119,11 @@ impl Path {
     fn name(&self) -> String {
         let path = self.0.join(".");
         match path.strip_prefix("tuner.Prompts.") {
-            Some("tokens") => "prompts".to_owned(),
-            Some(rest) => format!("prompt_{rest}"),
+            Some("tokens.0") => "prompts".to_owned(),
+            Some(rest) => match rest.strip_prefix("tokens") {
+                Some(further) => format!("prompts{further}"),
+                None => format!("prompt_{rest}"),
+            },
             None => path.strip_prefix("backbone.").unwrap_or(&path).to_owned(),
         }
     }
@@ -276,7 +279,8 @@ mod tests {
             name(&["backbone", "blocks", "3", "attn", "qkv", "weight"]),
             "blocks.3.attn.qkv.weight"
         );
-        assert_eq!(name(&["tuner", "Prompts", "tokens"]), "prompts");
+        assert_eq!(name(&["tuner", "Prompts", "tokens", "0"]), "prompts");
+        assert_eq!(name(&["tuner", "Prompts", "tokens", "2"]), "prompts.2");
         assert_eq!(name(&["tuner", "Prompts", "proj", "bias"]), "prompt_proj.bias");
         assert_eq!(name(&["head", "weight"]), "head.weight");
     }

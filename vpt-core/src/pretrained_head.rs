@@ -30,7 +30,7 @@ pub(crate) fn pretrained_head(backbone: &Backbone) -> Result<BTreeMap<String, Ho
 
 /// The head called `name`; a missing bias is zero.
 fn find(backbone: &Backbone, name: &str) -> Result<Head, CoreError> {
-    let dim = backbone.config.embed_dim;
+    let dim = backbone.config.num_features();
     let tensor = |part: &str| backbone.tensors.get(&format!("{name}.{part}"));
     match tensor("weight") {
         Some(weight) if matches!(weight.shape[..], [_, width] if width == dim) => {

@@ -12,7 +12,7 @@ use vpt_core::{
 };
 
 /// A member of each family.
-const FAMILIES: [&str; 19] = [
+const FAMILIES: [&str; 20] = [
     "vit_tiny_patch16_224",
     "deit_tiny_distilled_patch16_224",
     "deit3_small_patch16_224",
@@ -32,17 +32,24 @@ const FAMILIES: [&str; 19] = [
     "flexivit_small",
     "vit_base_patch16_siglip_224",
     "vit_medium_patch16_reg4_gap_256",
+    "swin_tiny_patch4_window7_224",
 ];
 
 const CLASSES: usize = 3;
 const TOKENS: usize = 2;
 
-/// The family at a size that computes in milliseconds: two rows of three patches.
+/// The family at a size that computes in milliseconds: two rows of three patches; for Swin so many windows, shifted in
+/// every second block, and a last stage in which one window is the whole image.
 fn tiny(name: &str) -> VitConfig {
     let mut args = Preset::find(name).unwrap().timm_args();
     let [height, width] = args.patch_size;
     args.img_size = [2 * height, 3 * width];
     (args.embed_dim, args.depth, args.num_heads) = (24, 2, 2);
+    if let Some(swin) = &mut args.swin {
+        (swin.depths, swin.num_heads, swin.window_size) = (vec![2, 1], vec![2, 3], [2, 2]);
+        args.depth = 3;
+        args.img_size = [4 * height, 6 * width];
+    }
     args.resolve()
 }
 
@@ -66,20 +73,27 @@ fn method(kind: MethodKind) -> MethodConfig {
 
 /// What the method should learn, counted from the names and shapes of the backbone's tensors.
 fn expected_count(kind: MethodKind, backbone: &Backbone) -> usize {
-    let VitConfig { embed_dim, depth, .. } = backbone.config;
+    let VitConfig { depth, swin, .. } = &backbone.config;
     let of = |wanted: &dyn Fn(&str) -> bool| -> usize {
         let tensors = backbone.tensors.iter().filter(|(name, _)| wanted(name));
         tensors.map(|(_, tensor)| tensor.numel()).sum()
     };
-    let head = CLASSES * (embed_dim + 1);
+    // Width of each block; the head reads what the last one makes.
+    let widths = if swin.is_some() {
+        vec![24, 24, 48]
+    } else {
+        vec![24; 2]
+    };
+    let head = CLASSES * (widths[widths.len() - 1] + 1);
     head + match kind {
-        MethodKind::VptDeep => depth * TOKENS * embed_dim,
-        MethodKind::VptShallow => TOKENS * embed_dim,
+        MethodKind::VptDeep => TOKENS * widths.iter().sum::<usize>(),
+        MethodKind::VptShallow => TOKENS * widths[0],
         MethodKind::Linear => 0,
         MethodKind::Full => of(&|_| true),
         MethodKind::Bitfit => of(&|name| name.ends_with(".bias")),
         MethodKind::Partial => of(&|name| {
-            ["blocks.1.", "norm.", "fc_norm.", "attn_pool."]
+            let last = format!("blocks.{}.", depth - 1);
+            [&last, "norm.", "fc_norm.", "attn_pool."]
                 .iter()
                 .any(|start| name.starts_with(start))
         }),
@@ -230,6 +244,7 @@ fn the_table_has_every_pooling_and_every_kind_of_block() {
             config.pre_norm,
             config.reg_tokens > 0,
             config.distilled,
+            config.swin.is_some(),
         )
     };
     let covered: Vec<_> = FAMILIES.iter().map(|name| kinds(&tiny(name))).collect();

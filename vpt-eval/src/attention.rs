@@ -36,13 +36,14 @@ pub struct PromptAttention {
 /// Attention rollout for one image, which is `crop` after [`Preprocess::crop`].
 ///
 /// # Errors
-/// [`EvalError::Core`] when the device fails.
+/// [`EvalError::Core`] for a backbone that attends within windows (Swin), or when the device fails.
 pub fn rollout(
     model: &Classifier,
     crop: &RgbImage,
     preprocess: &Preprocess,
     device: &Device,
 ) -> Result<Rollout, EvalError> {
+    whole_image(model)?;
     let model = model.valid();
     let vit = &model.backbone;
     let (num_tokens, prefix) = (vit.num_tokens(), vit.config().num_prefix_tokens());
@@ -79,6 +80,19 @@ pub fn rollout(
     })
 }
 
+/// Rejects backbones in which no block attends to the whole image: there is no chain of attention to follow.
+fn whole_image(model: &Classifier) -> Result<(), CoreError> {
+    match &model.config().swin {
+        None => Ok(()),
+        Some(swin) => {
+            let [rows, columns] = swin.window_size;
+            let found = format!("windows of {rows} x {columns} patches");
+            let expected = "a backbone whose blocks attend to the whole image";
+            Err(CoreError::setting("attention", found, expected))
+        }
+    }
+}
+
 /// What tokens hold behind a block whose attention is `weights`, `[.., tokens, tokens]`; tokens that are new hold nothing of
 /// the image.
 fn next(holds: &Array2<f32>, weights: &HostTensor) -> Array2<f32> {
@@ -99,7 +113,8 @@ fn pad(holds: &Array2<f32>, rows: usize) -> Array2<f32> {
 /// prompts.
 ///
 /// # Errors
-/// [`EvalError::NoImages`], or [`EvalError::Core`] when the device fails.
+/// [`EvalError::NoImages`], or [`EvalError::Core`] for a backbone that attends within windows (Swin) and when the device
+/// fails.
 pub fn prompt_attention(
     model: &Classifier,
     crops: impl Iterator<Item = Result<RgbImage, EvalError>>,
@@ -109,6 +124,7 @@ pub fn prompt_attention(
     if model.tuner.is_none() {
         return Ok(None);
     }
+    whole_image(model)?;
     let model = model.valid();
     let num_tokens = model.backbone.num_tokens();
     let shape = (model.config().depth, model.config().num_heads);

@@ -194,9 +194,7 @@ impl Bench {
         let forward = self.forward_flop();
         let vit = self.model.config();
         let blocks = vit.depth as f64;
-        let tokens =
-            vit.num_prefix_tokens() + vit.grid_for(self.model.image_size()).iter().product::<usize>();
-        let attention = gflop(2 * (vit.depth * tokens * tokens * vit.embed_dim) as u128);
+        let attention = gflop(self.macs().attention);
         match self.method().kind {
             MethodKind::Linear => forward,
             MethodKind::Full => 3.0 * forward,

@@ -152,13 +152,7 @@ impl Report {
                     many => format!("{:.3} billion per image", many / 1e9),
                 },
             ),
-            (
-                "blocks",
-                format!(
-                    "{} of width {}, {} heads",
-                    vit.depth, vit.embed_dim, vit.num_heads
-                ),
-            ),
+            ("blocks", blocks(vit)),
             ("patches", pixels(vit.patch_size)),
             ("tokens", tokens(vit, self.image_size)),
             ("head", head),
@@ -212,6 +206,25 @@ fn memory(report: &Report, args: &ModelArgs) -> Result<Vec<MemoryRow>> {
 /// A size in words.
 pub(super) fn pixels([height, width]: [usize; 2]) -> String {
     format!("{height} x {width} pixels")
+}
+
+fn blocks(vit: &VitConfig) -> String {
+    let (depth, width, heads) = (vit.depth, vit.embed_dim, vit.num_heads);
+    let Some(swin) = &vit.swin else {
+        return format!("{depth} of width {width}, {heads} heads");
+    };
+    let list = |counts: &[usize]| {
+        let counts: Vec<_> = counts.iter().map(usize::to_string).collect();
+        counts.join(", ")
+    };
+    let widths: Vec<_> = (0..vit.num_stages()).map(|stage| vit.width_of(stage)).collect();
+    let [rows, columns] = swin.window_size;
+    format!(
+        "{} of width {}, {} heads, in windows of {rows} x {columns} patches",
+        list(&swin.depths),
+        list(&widths),
+        list(&swin.num_heads)
+    )
 }
 
 fn tokens(vit: &VitConfig, image_size: [usize; 2]) -> String {

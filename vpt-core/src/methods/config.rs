@@ -212,7 +212,7 @@ impl MethodConfig {
     /// [`CoreError::Setting`].
     pub fn check(&self, vit: &VitConfig) -> Result<(), CoreError> {
         match (self.kind.prompt_depth(), &self.prompts) {
-            (Some(depth), Some(prompts)) if prompts.depth == depth => prompts.check(Some(vit.depth)),
+            (Some(depth), Some(prompts)) if prompts.depth == depth => prompts.check(Some(vit)),
             (Some(_), _) => Err(CoreError::setting("method", self, "prompts of its own depth")),
             (None, Some(_)) => Err(CoreError::setting("method", self, "no prompts")),
             (None, None) if self.kind == MethodKind::Partial => match self.partial_blocks {

@@ -2,5 +2,5 @@
 
 /// Whether the parameter is learned beside the head: prompts and their projection.
 pub(super) fn tunes(name: &str) -> bool {
-    name == "prompts" || name.starts_with("prompt_proj.")
+    name == "prompts" || name.starts_with("prompts.") || name.starts_with("prompt_proj.")
 }

@@ -30,7 +30,7 @@ pub(super) fn gelu<const R: usize>(x: Tensor<R>) -> Tensor<R> {
 pub(super) fn attention(
     qkv: Tensor<3>,
     prompts: Option<Tensor<3>>,
-    bias: Option<Tensor<3>>,
+    bias: Option<Tensor<4>>,
     heads: usize,
     rows: usize,
 ) -> Tensor<3> {
@@ -64,16 +64,17 @@ pub(super) fn attention(
     weights.matmul(v).swap_dims(1, 2).reshape([batch, rows, dim])
 }
 
-/// Scores `[batch, heads, rows, keys]` with `bias` `[heads, n, n]` added for the first `n` queries and the `n` keys from
-/// `first` on.
-pub(super) fn biased(scores: Tensor<4>, bias: Option<Tensor<3>>, first: usize) -> Tensor<4> {
+/// Scores `[batch, heads, rows, keys]` with `bias` `[1 or windows, heads, n, n]` added for the first `n` queries and the `n`
+/// keys from `first` on; with windows, the batch holds those of one image after the other.
+pub(super) fn biased(scores: Tensor<4>, bias: Option<Tensor<4>>, first: usize) -> Tensor<4> {
     let Some(bias) = bias else { return scores };
-    let [_, heads, rows, keys] = scores.dims();
-    let own = rows.min(bias.dims()[1]);
-    let bias = bias.slice(s![.., ..own, ..]);
-    let last = keys - first - bias.dims()[2];
+    let [batch, heads, rows, keys] = scores.dims();
+    let windows = bias.dims()[0];
+    let own = rows.min(bias.dims()[2]);
+    let bias = bias.slice(s![.., .., ..own, ..]);
+    let last = keys - first - bias.dims()[3];
     let device = bias.device();
-    let zeros = |rows: usize, keys: usize| Tensor::<3>::zeros([heads, rows, keys], &device);
+    let zeros = |rows: usize, keys: usize| Tensor::<4>::zeros([windows, heads, rows, keys], &device);
     // Burn cannot make tensors without elements on every backend.
     let mut columns = vec![bias];
     if first > 0 {
@@ -82,11 +83,17 @@ pub(super) fn biased(scores: Tensor<4>, bias: Option<Tensor<3>>, first: usize) -
     if last > 0 {
         columns.push(zeros(own, last));
     }
-    let mut lines = vec![Tensor::cat(columns, 2)];
+    let mut lines = vec![Tensor::cat(columns, 3)];
     if rows > own {
         lines.push(zeros(rows - own, keys));
     }
-    scores + Tensor::cat(lines, 1).unsqueeze::<4>()
+    let bias = Tensor::cat(lines, 2);
+    if windows == 1 {
+        return scores + bias;
+    }
+    let all = windows * heads;
+    let sum = scores.reshape([batch / windows, all, rows, keys]) + bias.reshape([1, all, rows, keys]);
+    sum.reshape([batch, heads, rows, keys])
 }
 
 /// See [`super::rotary`].

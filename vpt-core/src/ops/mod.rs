@@ -75,12 +75,13 @@ pub fn gelu<const R: usize>(x: Tensor<R>) -> Tensor<R> {
 /// - `qkv`: `[batch, tokens, 3 * dim]`, queries, keys and values side by side
 /// - `prompts`: `[1 or batch, num_tokens, 3 * dim]`, the same product of the prompts; their queries are not used
 /// - output: `[batch, rows, dim]`
-/// - `bias`: `[heads, n, n]`, added to the scores between the first `n` tokens. The kernels have none, so with a bias
+/// - `bias`: `[1, heads, n, n]`, added to the scores between the first `n` tokens; or `[windows, heads, n, n]`, where the
+///   batch holds the windows of one image after the other. The kernels have none, so with a bias
 ///   attention is Burn's own operations on every device, and keeps the scores for the gradient
 pub fn attention(
     qkv: Tensor<3>,
     prompts: Option<Tensor<3>>,
-    bias: Option<Tensor<3>>,
+    bias: Option<Tensor<4>>,
     heads: usize,
     rows: usize,
 ) -> Tensor<3> {
@@ -91,8 +92,8 @@ pub fn attention(
     }
 }
 
-/// Scores `[batch, heads, rows, keys]` with `bias` `[heads, n, n]` added between the first `n` tokens.
-pub fn biased(scores: Tensor<4>, bias: Option<Tensor<3>>) -> Tensor<4> {
+/// Scores `[batch, heads, rows, keys]` with `bias` `[1, heads, n, n]` added between the first `n` tokens.
+pub fn biased(scores: Tensor<4>, bias: Option<Tensor<4>>) -> Tensor<4> {
     composed::biased(scores, bias, 0)
 }
 

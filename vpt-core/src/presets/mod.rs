@@ -10,6 +10,7 @@ pub use published::{PUBLISHED, Published};
 pub use timm_args::{RopeType, TimmArgs, TimmClass};
 pub(crate) use values::{MOST, pair, pool_name};
 
+use crate::vit::Swin;
 use crate::weights::{BUILTIN, ModelConfig, nearest};
 use crate::{Activation, CoreError, GlobalPool, VitConfig};
 
@@ -70,6 +71,13 @@ enum Family {
     SiglipGap,
     /// timm's own models with so many registers, no class token, average pooling.
     RegGap(usize),
+    /// Swin Transformer: stages, attention in windows of this edge.
+    Swin {
+        /// Blocks of each stage.
+        depths: [usize; 4],
+        /// Edge of a window in patches.
+        window: usize,
+    },
 }
 
 /// Width, depth, heads and MLP ratio.
@@ -100,6 +108,19 @@ const fn dinov3(gated: bool, qkv_bias: bool) -> Family {
     Family::Dinov3 { gated, qkv_bias }
 }
 
+/// Width, depth and heads of the first stage.
+const SWIN_TINY: Size = Size(96, 12, 3, 4.0);
+const SWIN_SMALL: Size = Size(96, 24, 3, 4.0);
+const SWIN_BASE: Size = Size(128, 24, 4, 4.0);
+const SWIN_LARGE: Size = Size(192, 24, 6, 4.0);
+
+const fn swin(blocks_of_third: usize, window: usize) -> Family {
+    Family::Swin {
+        depths: [2, 2, blocks_of_third, 2],
+        window,
+    }
+}
+
 const fn entry(
     name: &'static str,
     tag: &'static str,
@@ -118,7 +139,8 @@ const fn entry(
     }
 }
 
-/// All named architectures (`timm/models/vision_transformer.py`, `deit.py`, `eva.py` and `beit.py`).
+/// All named architectures (`timm/models/vision_transformer.py`, `deit.py`, `eva.py`, `beit.py` and
+/// `swin_transformer.py`).
 #[rustfmt::skip]
 pub static PRESETS: &[Preset] = &[
     entry("vit_tiny_patch16_224", "augreg_in21k_ft_in1k", Family::Vit, TINY, 16, 224),
@@ -235,6 +257,12 @@ pub static PRESETS: &[Preset] = &[
     entry("vit_large_patch16_siglip_gap_384", "v2_webli", Family::SiglipGap, LARGE, 16, 384),
     entry("vit_medium_patch16_reg1_gap_256", "sbb_in1k", Family::RegGap(1), MEDIUM, 16, 256),
     entry("vit_medium_patch16_reg4_gap_256", "sbb_in12k_ft_in1k", Family::RegGap(4), MEDIUM, 16, 256),
+    entry("swin_tiny_patch4_window7_224", "ms_in1k", swin(6, 7), SWIN_TINY, 4, 224),
+    entry("swin_small_patch4_window7_224", "ms_in22k_ft_in1k", swin(18, 7), SWIN_SMALL, 4, 224),
+    entry("swin_base_patch4_window7_224", "ms_in22k_ft_in1k", swin(18, 7), SWIN_BASE, 4, 224),
+    entry("swin_base_patch4_window12_384", "ms_in22k_ft_in1k", swin(18, 12), SWIN_BASE, 4, 384),
+    entry("swin_large_patch4_window7_224", "ms_in22k_ft_in1k", swin(18, 7), SWIN_LARGE, 4, 224),
+    entry("swin_large_patch4_window12_384", "ms_in22k_ft_in1k", swin(18, 12), SWIN_LARGE, 4, 384),
 ];
 
 impl Preset {
@@ -371,6 +399,22 @@ impl Preset {
                 class_token: false,
                 global_pool: GlobalPool::Avg,
                 fc_norm: Some(false),
+                ..plain
+            },
+            Family::Swin { depths, window } => TimmArgs {
+                class: TimmClass::Swin,
+                class_token: false,
+                abs_pos_embed: false,
+                rel_pos_bias: true,
+                pre_norm: true,
+                norm_eps: 1e-5,
+                global_pool: GlobalPool::Avg,
+                fc_norm: Some(false),
+                swin: Some(Swin {
+                    depths: depths.to_vec(),
+                    num_heads: (0..depths.len()).map(|stage| num_heads << stage).collect(),
+                    window_size: [window; 2],
+                }),
                 ..plain
             },
             Family::RegGap(reg_tokens) => TimmArgs {

@@ -1,16 +1,18 @@
-//! [`TimmArgs`]: the arguments of timm's `VisionTransformer`, `Eva` and `Beit`, as presets imply and config.json
-//! overrides them.
+//! [`TimmArgs`]: the arguments of timm's `VisionTransformer`, `Eva`, `Beit` and `SwinTransformer`, as presets imply and
+//! config.json overrides them.
 
 use serde_json::{Map, Value, json};
 
 use super::values::{
     GATED, activation, activation_name, at_most_1024, count, edge, flag, fraction, gated, optional, pair,
-    pool, pool_name, positive, rope_name, rope_type, up_to,
+    pool, pool_name, positive, rope_name, rope_type, stages, up_to,
 };
+use crate::vit::Swin;
 use crate::{Activation, GlobalPool, Rope, VitConfig};
 
 /// Arguments of `timm.models.vision_transformer.VisionTransformer` (and of DeiT's distilled variant), and of
-/// `timm.models.eva.Eva` and `timm.models.beit.Beit`, which call some of them otherwise.
+/// `timm.models.eva.Eva`, `timm.models.beit.Beit` and `timm.models.swin_transformer.SwinTransformer`, which call some of
+/// them otherwise.
 ///
 /// They differ from [`VitConfig`] in that some properties follow from others there: the final norm moves
 /// behind the pooling with average pooling, and a norm before the blocks takes the bias from the patches.
@@ -74,6 +76,8 @@ pub struct TimmArgs {
     pub distilled: bool,
     /// Relative position biases in every block.
     pub rel_pos_bias: bool,
+    /// Stages and windows; those of the class `SwinTransformer`, none for the others.
+    pub swin: Option<Swin>,
     /// The class; part of the architecture's name, no argument.
     pub class: TimmClass,
 }
@@ -87,6 +91,8 @@ pub enum TimmClass {
     Eva,
     /// `timm.models.beit.Beit`.
     Beit,
+    /// `timm.models.swin_transformer.SwinTransformer`.
+    Swin,
 }
 
 /// timm's `rope_type`.
@@ -131,6 +137,7 @@ impl Default for TimmArgs {
             drop_path: 0.0,
             distilled: false,
             rel_pos_bias: false,
+            swin: None,
             class: TimmClass::VisionTransformer,
         }
     }
@@ -162,6 +169,25 @@ impl TimmArgs {
     /// # Errors
     /// What was expected, when the key or the value is not one that timm's classes have.
     pub fn set(&mut self, key: &str, value: &Value) -> Result<(), String> {
+        if let Some(swin) = &mut self.swin {
+            match key {
+                "depths" => {
+                    swin.depths = stages(value)?;
+                    self.depth = swin.depths.iter().sum();
+                    return Ok(());
+                }
+                "num_heads" => {
+                    swin.num_heads = stages(value)?;
+                    self.num_heads = swin.num_heads[0];
+                    return Ok(());
+                }
+                "window_size" => {
+                    swin.window_size = pair(value)?;
+                    return Ok(());
+                }
+                _ => {}
+            }
+        }
         match key {
             "img_size" => self.img_size = pair(value)?,
             "patch_size" => self.patch_size = pair(value)?,
@@ -193,7 +219,7 @@ impl TimmArgs {
             "final_norm" => self.final_norm = flag(value)?,
             "drop_path_rate" => self.drop_path = fraction(value)?,
             _ if IGNORED.contains(&key) => {}
-            _ => return Err("an argument of timm's `VisionTransformer` or `Eva` that is built here".into()),
+            _ => return Err("an argument of timm's class that is built here".into()),
         }
         Ok(())
     }
@@ -231,7 +257,13 @@ impl TimmArgs {
             ("global_pool", json!(pool_name(self.global_pool))),
             ("drop_path_rate", json!(self.drop_path)),
         ];
-        let of_class = if self.class == TimmClass::Beit {
+        let of_class = if let Some(swin) = &self.swin {
+            vec![
+                ("depths", json!(swin.depths)),
+                ("num_heads", json!(swin.num_heads)),
+                ("window_size", edge(swin.window_size)),
+            ]
+        } else if self.class == TimmClass::Beit {
             vec![
                 ("swiglu_mlp", json!(self.gated_mlp)),
                 ("scale_mlp", json!(self.mlp_norm)),
@@ -264,8 +296,11 @@ impl TimmArgs {
                 ("final_norm", json!(self.final_norm)),
             ]
         };
+        // timm's Swin says it with `depths` alone.
+        let replaced = |key: &str| key == "depth" && self.swin.is_some();
         fields
             .into_iter()
+            .filter(|(key, _)| !replaced(key))
             .chain(of_class)
             .map(|(key, value)| (key.to_owned(), value))
             .collect()
@@ -307,7 +342,8 @@ impl TimmArgs {
             }),
             no_embed_class: self.no_embed_class,
             pre_norm: self.pre_norm,
-            patch_bias: !self.pre_norm,
+            swin: self.swin.clone(),
+            patch_bias: !self.pre_norm || self.swin.is_some(),
             init_values: self.init_values,
             act: if halved { Activation::Silu } else { self.act },
             norm_eps: self.norm_eps,
@@ -322,7 +358,9 @@ impl TimmArgs {
     /// The arguments from which timm builds `config`; None for a combination that timm's class cannot make.
     pub fn of(config: &VitConfig) -> Option<Self> {
         let implied = config.global_pool == GlobalPool::Avg;
-        let class = if config.rel_pos_bias {
+        let class = if config.swin.is_some() {
+            TimmClass::Swin
+        } else if config.rel_pos_bias {
             TimmClass::Beit
         } else if config.rope.is_some() || !config.pos_embed {
             TimmClass::Eva
@@ -367,6 +405,7 @@ impl TimmArgs {
             drop_path: config.drop_path,
             distilled: config.distilled,
             rel_pos_bias: config.rel_pos_bias,
+            swin: config.swin.clone(),
             class,
         };
         (args.resolve() == *config).then_some(args)
@@ -474,7 +513,7 @@ mod tests {
             (
                 "qk_norm",
                 json!(true),
-                "an argument of timm's `VisionTransformer` or `Eva` that is built here",
+                "an argument of timm's class that is built here",
             ),
         ] {
             assert_eq!(args.set(key, &value).unwrap_err(), expected, "{key}");

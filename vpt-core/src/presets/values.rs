@@ -31,6 +31,15 @@ pub(crate) fn pair(value: &Value) -> Result<[usize; 2], String> {
     }
 }
 
+/// One count for each stage of a Swin Transformer.
+pub(crate) fn stages(value: &Value) -> Result<Vec<usize>, String> {
+    let counts = value
+        .as_array()
+        .filter(|stages| !stages.is_empty() && stages.len() <= 8);
+    let counts = counts.and_then(|stages| stages.iter().map(|value| up_to(value, 1, 1024).ok()).collect());
+    counts.ok_or_else(|| "a list of counts, one for each of up to eight stages".into())
+}
+
 pub(crate) fn positive(value: &Value) -> Result<f64, String> {
     value
         .as_f64()

@@ -46,6 +46,17 @@ pub enum PromptPool {
     ImagePrompt,
 }
 
+/// Sets of prompts of one width, see [`PromptConfig::sets`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PromptSets {
+    /// The stage of the backbone whose blocks get them.
+    pub stage: usize,
+    /// How many.
+    pub count: usize,
+    /// Width `d` of a learned prompt.
+    pub width: usize,
+}
+
 /// Visual prompts (Jia et al. 2022, arXiv 2203.12119) with the options of the reference implementation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PromptConfig {
@@ -65,7 +76,7 @@ pub struct PromptConfig {
     /// With `deep_layers`: the last blocks instead of the first. The blocks below have no prompts.
     #[serde(default)]
     pub last: bool,
-    /// Deep with one set that every block shares.
+    /// Deep with one set that every block shares (in a Swin Transformer, every block of a stage).
     #[serde(default)]
     pub shared: bool,
     /// Initial values.
@@ -96,11 +107,13 @@ impl PromptConfig {
         }
     }
 
-    /// Rejects values that cannot be. `blocks` is the number of blocks of the backbone, if known.
+    /// Rejects values that cannot be, for the given backbone if it is known.
     ///
     /// # Errors
     /// [`CoreError::Setting`] naming the option as a user types it.
-    pub fn check(&self, blocks: Option<usize>) -> Result<(), CoreError> {
+    pub fn check(&self, vit: Option<&VitConfig>) -> Result<(), CoreError> {
+        let blocks = vit.map(|vit| vit.depth);
+        let stages = vit.map_or(1, VitConfig::num_stages);
         let shallow = self.depth == PromptDepth::Shallow;
         let fail = |name: &str, value: String, expected: &str| Err(CoreError::setting(name, value, expected));
         match self {
@@ -121,6 +134,14 @@ impl PromptConfig {
                 "prompt-init",
                 "patches".into(),
                 "uniform, since projected prompts have another width than patch tokens",
+            ),
+            Self {
+                project_dim: Some(width),
+                ..
+            } if stages > 1 => fail(
+                "prompt-project-dim",
+                width.to_string(),
+                "no value with a backbone whose tokens grow wider from stage to stage",
             ),
             Self {
                 deep_layers: Some(layers),
@@ -166,13 +187,23 @@ impl PromptConfig {
         }
     }
 
-    /// Learned sets of prompts for a backbone of `blocks` blocks.
-    pub fn num_sets(&self, blocks: usize) -> usize {
-        if self.shared {
-            1
-        } else {
-            self.prompted_blocks(blocks).len()
+    /// Learned sets of prompts by width: for each stage of the backbone that has any, how many and how wide its tokens are.
+    /// A backbone of one width has one entry.
+    pub fn sets(&self, vit: &VitConfig) -> Vec<PromptSets> {
+        let mut sets: Vec<PromptSets> = Vec::new();
+        for i in self.prompted_blocks(vit.depth) {
+            let stage = vit.stage_of(i);
+            match sets.last_mut() {
+                Some(last) if last.stage == stage && self.shared => {}
+                Some(last) if last.stage == stage => last.count += 1,
+                _ => sets.push(PromptSets {
+                    stage,
+                    count: 1,
+                    width: self.prompt_dim(vit.width_of(stage)),
+                }),
+            }
         }
+        sets
     }
 
     /// Width `d` of a learned prompt for tokens of width `dim`.
@@ -181,10 +212,12 @@ impl PromptConfig {
     }
 
     /// Learned values: `sets · P · d`, and `d · D + D` for the projection.
-    pub fn num_params(&self, blocks: usize, dim: usize) -> usize {
-        let width = self.prompt_dim(dim);
-        let projection = self.project_dim.map_or(0, |width| width * dim + dim);
-        self.num_sets(blocks) * self.num_tokens * width + projection
+    pub fn num_params(&self, vit: &VitConfig) -> usize {
+        let projection = self
+            .project_dim
+            .map_or(0, |width| width * vit.embed_dim + vit.embed_dim);
+        let prompts = |sets: &PromptSets| sets.count * self.num_tokens * sets.width;
+        self.sets(vit).iter().map(prompts).sum::<usize>() + projection
     }
 
     /// Bound `v` of the uniform initialisation.
@@ -213,15 +246,17 @@ impl PromptConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::preset;
 
     #[test]
     fn blocks_and_counts() {
+        let vit = preset("vit_base_patch16_224").unwrap();
         let deep = PromptConfig::new(PromptDepth::Deep, 10);
         assert_eq!(deep.prompted_blocks(12), 0..12);
-        assert_eq!(deep.num_params(12, 768), 12 * 10 * 768);
+        assert_eq!(deep.num_params(&vit), 12 * 10 * 768);
         let shallow = PromptConfig::new(PromptDepth::Shallow, 10);
         assert_eq!(shallow.prompted_blocks(12), 0..1);
-        assert_eq!(shallow.num_params(12, 768), 10 * 768);
+        assert_eq!(shallow.num_params(&vit), 10 * 768);
         let last = PromptConfig {
             deep_layers: Some(3),
             last: true,
@@ -233,13 +268,53 @@ mod tests {
             project_dim: Some(8),
             ..deep
         };
-        assert_eq!(shared.num_params(12, 768), 10 * 8 + 8 * 768 + 768);
+        assert_eq!(shared.num_params(&vit), 10 * 8 + 8 * 768 + 768);
+    }
+
+    /// Widths 96, 192, 384 and 768 for 2, 2, 6 and 2 blocks.
+    #[test]
+    fn stages_have_sets_of_their_own_width() {
+        let vit = preset("swin_tiny_patch4_window7_224").unwrap();
+        let deep = PromptConfig::new(PromptDepth::Deep, 10);
+        let sets: Vec<_> = deep
+            .sets(&vit)
+            .iter()
+            .map(|sets| (sets.count, sets.width))
+            .collect();
+        assert_eq!(sets, [(2, 96), (2, 192), (6, 384), (2, 768)]);
+        assert_eq!(deep.num_params(&vit), 10 * (2 * 96 + 2 * 192 + 6 * 384 + 2 * 768));
+        let shared = PromptConfig {
+            shared: true,
+            ..deep.clone()
+        };
+        assert_eq!(shared.num_params(&vit), 10 * (96 + 192 + 384 + 768));
+        let last = PromptConfig {
+            deep_layers: Some(3),
+            last: true,
+            ..deep.clone()
+        };
+        let sets: Vec<_> = last
+            .sets(&vit)
+            .iter()
+            .map(|sets| (sets.stage, sets.count))
+            .collect();
+        assert_eq!(sets, [(2, 1), (3, 2)]);
+        assert_eq!(
+            PromptConfig::new(PromptDepth::Shallow, 10).num_params(&vit),
+            10 * 96
+        );
+        let projected = PromptConfig {
+            project_dim: Some(8),
+            ..deep
+        };
+        assert!(projected.check(Some(&vit)).is_err());
     }
 
     #[test]
     fn impossible_values_are_named() {
         let good = PromptConfig::new(PromptDepth::Deep, 5);
-        assert!(good.check(Some(12)).is_ok());
+        let vit = VitConfig::default();
+        assert!(good.check(Some(&vit)).is_ok());
         let bad = [
             (
                 PromptConfig {
@@ -285,7 +360,7 @@ mod tests {
             ),
         ];
         for (config, name) in bad {
-            let message = config.check(Some(12)).unwrap_err().to_string();
+            let message = config.check(Some(&vit)).unwrap_err().to_string();
             assert!(message.contains(name), "{message}");
         }
     }

@@ -1,13 +1,15 @@
 //! Initial prompts drawn from the task's own patch tokens.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, TensorData, s};
 use rand::RngExt;
 use rand_pcg::Pcg64;
 
-use crate::vit::{DropPathFactors, Readout};
+use super::Prompts;
+use crate::vit::BlockOptions;
 use crate::{Classifier, CoreError, HostTensor, Tuner, init, named_tensors};
 
 /// Draws patch tokens uniformly from all batches it is shown, per prompted block and slot (reservoir
@@ -25,13 +27,14 @@ pub struct PatchSampler {
 }
 
 impl PatchSampler {
-    /// Draws `count` tokens for each of `blocks` blocks, of width `dim`.
-    pub fn new(blocks: usize, count: usize, dim: usize, rng: Pcg64) -> Self {
+    /// Draws `count` tokens for each of some blocks, whose tokens have these `widths`.
+    pub fn new(widths: impl IntoIterator<Item = usize>, count: usize, rng: Pcg64) -> Self {
+        let empty = |width| HostTensor::full([count, width], 0.0);
         Self {
             rng,
             count,
             batches: 0,
-            chosen: vec![HostTensor::full([count, dim], 0.0); blocks],
+            chosen: widths.into_iter().map(empty).collect(),
         }
     }
 
@@ -49,7 +52,8 @@ impl PatchSampler {
             .collect()
     }
 
-    /// Shows the patch tokens `[batch, patches, D]` that enter prompted block `index`.
+    /// Shows the patch tokens `[batch, patches, D]` that enter prompted block `index`. Where four patches became one since
+    /// the first block, the picks fall on the patch at the same place in the list.
     ///
     /// # Errors
     /// [`CoreError::Device`] when the device cannot deliver them.
@@ -58,13 +62,18 @@ impl PatchSampler {
         index: usize,
         patches: &Tensor<3>,
         picks: &[Option<usize>],
+        picked_from: usize,
     ) -> Result<(), CoreError> {
         let [batch, count, dim] = patches.dims();
         let slots: Vec<_> = (0..picks.len()).filter(|&slot| picks[slot].is_some()).collect();
         if slots.is_empty() {
             return Ok(());
         }
-        let rows: Vec<_> = picks.iter().flatten().map(|&row| row as i32).collect();
+        let rows: Vec<_> = picks
+            .iter()
+            .flatten()
+            .map(|row| (row * batch * count / picked_from) as i32)
+            .collect();
         let rows = Tensor::<1, Int>::from_data(TensorData::from(&*rows), &patches.device());
         let flat: Tensor<2> = patches.clone().reshape([batch * count, dim]);
         let picked = HostTensor::from_tensor(&flat.select(0, rows))?;
@@ -79,19 +88,30 @@ impl PatchSampler {
         self.batches == 0
     }
 
-    /// The prompts `[sets, P, D]`; a shared set is the mean over the blocks.
-    pub fn finish(self, shared: bool) -> HostTensor {
-        let shape = self.chosen[0].shape.clone();
-        let blocks = self.chosen.len();
-        if shared {
-            let mean = |i: usize| self.chosen.iter().map(|set| set.data[i]).sum::<f32>() / blocks as f32;
-            let data = (0..shape.iter().product()).map(mean).collect();
-            HostTensor::new([&[1], &*shape].concat(), data)
-        } else {
-            let data = self.chosen.into_iter().flat_map(|set| set.data).collect();
-            HostTensor::new([&[blocks], &*shape].concat(), data)
-        }
+    /// The prompts `[sets, P, D]`, one tensor for each width; a shared set is the mean over the blocks of its width.
+    pub fn finish(self, shared: bool) -> Vec<HostTensor> {
+        let alike = self
+            .chosen
+            .chunk_by(|a, b| a.shape == b.shape)
+            .map(|blocks| match shared {
+                true => mean(blocks),
+                false => stacked(blocks),
+            });
+        alike.collect()
     }
+}
+
+/// `[P, D]` of several blocks below one another, `[blocks, P, D]`.
+fn stacked(blocks: &[HostTensor]) -> HostTensor {
+    let data = blocks.iter().flat_map(|set| set.data.iter().copied()).collect();
+    HostTensor::new([&[blocks.len()], &*blocks[0].shape].concat(), data)
+}
+
+/// The mean of `[P, D]` over several blocks, `[1, P, D]`.
+fn mean(blocks: &[HostTensor]) -> HostTensor {
+    let of = |i: usize| blocks.iter().map(|set| set.data[i]).sum::<f32>() / blocks.len() as f32;
+    let data = (0..blocks[0].numel()).map(of).collect();
+    HostTensor::new([&[1], &*blocks[0].shape].concat(), data)
 }
 
 impl Classifier {
@@ -114,48 +134,38 @@ impl Classifier {
             return Err(CoreError::setting("prompt-project-dim", width, expected));
         }
         let vit = self.backbone.valid();
-        let (prefix, end) = (vit.config().num_prefix_tokens(), vit.num_tokens());
+        let prefix = vit.config().num_prefix_tokens();
         let prompted = config.prompted_blocks(vit.blocks.len());
-        let mut sampler = PatchSampler::new(
-            prompted.len(),
-            config.num_tokens,
-            vit.config().embed_dim,
-            init::rng_of(seed, "prompts from patches"),
-        );
-        let mut failure = None;
+        let width = |i: usize| vit.config().width_of(vit.config().stage_of(i));
+        let rng = init::rng_of(seed, "prompts from patches");
+        let mut sampler = PatchSampler::new(prompted.clone().map(width), config.num_tokens, rng);
         for pixels in batches {
-            let picks = sampler.begin_batch(pixels.dims()[0], end - prefix);
+            let (batch, patches) = (pixels.dims()[0], vit.num_tokens_at(0) - prefix);
+            let picks = sampler.begin_batch(batch, patches);
             if picks.iter().all(Option::is_none) {
                 continue;
             }
-            let mut entering = |block: usize, tokens: &Tensor<3>| {
-                if prompted.contains(&block) && failure.is_none() {
-                    let patches = patches_of(tokens, prefix, end);
-                    failure = sampler.observe(block - prompted.start, &patches, &picks).err();
+            let mut tokens = vit.tokens(pixels.without_autodiff());
+            for (i, block) in vit.blocks.iter().enumerate().take(prompted.end) {
+                tokens = block.enter(tokens);
+                if prompted.contains(&i) {
+                    let own = tokens.clone().slice(s![.., prefix..]);
+                    sampler.observe(i - prompted.start, &own, &picks, batch * patches)?;
                 }
-            };
-            let tokens = vit.tokens(pixels.without_autodiff());
-            entering(0, &tokens);
-            let all = Readout::Mean(0..end);
-            vit.forward_blocks(tokens, &all, &DropPathFactors::none(), &mut |i, tokens| {
-                entering(i + 1, tokens);
-            });
-        }
-        match failure {
-            Some(error) => return Err(error),
-            None if sampler.is_empty() => {
-                return Err(CoreError::setting("prompt-init", "patches", "at least one image"));
+                tokens = block.forward(tokens, BlockOptions::default());
             }
-            None => {}
         }
-        let tokens = sampler.finish(config.shared);
+        if sampler.is_empty() {
+            return Err(CoreError::setting("prompt-init", "patches", "at least one image"));
+        }
+        let mut tensors: BTreeMap<_, _> = sampler
+            .finish(config.shared)
+            .into_iter()
+            .enumerate()
+            .map(|(i, tensor)| (Prompts::name(i), tensor))
+            .collect();
         Ok(named_tensors::load(self, |name| {
-            (name == "prompts").then_some(Cow::Borrowed(&tokens))
+            tensors.remove(name).map(Cow::Owned)
         }))
     }
-}
-
-/// The patches of `[batch, tokens, D]`: tokens `prefix..end`.
-fn patches_of(tokens: &Tensor<3>, prefix: usize, end: usize) -> Tensor<3> {
-    tokens.clone().slice(s![.., prefix..end])
 }

@@ -4,6 +4,6 @@ mod config;
 mod from_patches;
 mod tokens;
 
-pub use config::{PromptConfig, PromptDepth, PromptInit, PromptPool};
+pub use config::{PromptConfig, PromptDepth, PromptInit, PromptPool, PromptSets};
 pub use from_patches::PatchSampler;
 pub use tokens::{Noise, PromptForm, Prompts};

@@ -7,7 +7,7 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, TensorData, s};
 use rand_pcg::Pcg64;
 
-use super::PromptConfig;
+use super::{PromptConfig, PromptSets};
 use crate::HostTensor;
 use crate::init;
 use crate::vit::{
@@ -32,8 +32,9 @@ pub enum PromptForm {
 /// patches; attention has no order, so nothing but rounding depends on it.
 #[derive(Module, Debug)]
 pub struct Prompts {
-    /// Learned tokens `[sets, P, d]`: one set per prompted block, or one for all.
-    pub tokens: Param<Tensor<3>>,
+    /// Learned tokens `[sets, P, d]`: one set per prompted block, or one for all. A backbone whose tokens grow wider from
+    /// stage to stage (Swin) has such a tensor for each prompted stage.
+    pub tokens: Vec<Param<Tensor<3>>>,
     /// Projection `[d → D]`, shared by all sets.
     pub proj: Option<Linear>,
     #[module(skip)]
@@ -43,8 +44,8 @@ pub struct Prompts {
 /// What one training step draws at random, or nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Noise {
-    /// Dropout factors `[prompted blocks, batch, P, D]` of the prompts.
-    pub prompts: Option<Tensor<4>>,
+    /// Dropout factors `[batch, P, D]` of the prompts of each prompted block; empty without dropout.
+    pub prompts: Vec<Tensor<3>>,
     /// Stochastic depth.
     pub drop_path: DropPathFactors,
 }
@@ -59,10 +60,9 @@ impl Noise {
 impl Prompts {
     /// Prompts for a backbone whose values are to be loaded.
     pub fn new(config: &PromptConfig, vit: &VitConfig, device: &Device) -> Self {
-        let width = config.prompt_dim(vit.embed_dim);
-        let shape = [config.num_sets(vit.depth), config.num_tokens, width];
+        let tokens = |sets: PromptSets| placeholder([sets.count, config.num_tokens, sets.width], device);
         Self {
-            tokens: placeholder(shape, device),
+            tokens: config.sets(vit).into_iter().map(tokens).collect(),
             proj: config
                 .project_dim
                 .map(|width| linear(width, vit.embed_dim, true, device)),
@@ -77,12 +77,14 @@ impl Prompts {
         vit: &VitConfig,
         seed: u64,
     ) -> BTreeMap<String, HostTensor> {
-        let width = config.prompt_dim(vit.embed_dim);
-        let shape = [config.num_sets(vit.depth), config.num_tokens, width];
+        let bound = config.init_bound(vit);
         let mut rng = init::rng_of(seed, "prompts");
-        let tokens = init::uniform(shape, config.init_bound(vit), &mut rng);
-        let mut tensors = BTreeMap::from([("prompts".to_owned(), tokens)]);
-        if config.project_dim.is_some() {
+        let mut tensors = BTreeMap::new();
+        for (i, sets) in config.sets(vit).into_iter().enumerate() {
+            let shape = [sets.count, config.num_tokens, sets.width];
+            tensors.insert(Self::name(i), init::uniform(shape, bound, &mut rng));
+        }
+        if let Some(width) = config.project_dim {
             let std = (2.0 / vit.embed_dim as f64).sqrt();
             let mut rng = init::rng_of(seed, "prompt_proj.weight");
             let weight = init::normal([vit.embed_dim, width], std, &mut rng);
@@ -93,27 +95,39 @@ impl Prompts {
         tensors
     }
 
+    /// What a task file calls the `i`-th tensor of prompts: `prompts`, and for a backbone of several widths `prompts.1` and
+    /// so on.
+    pub fn name(i: usize) -> String {
+        match i {
+            0 => "prompts".to_owned(),
+            _ => format!("prompts.{i}"),
+        }
+    }
+
     /// The options.
     pub fn config(&self) -> &PromptConfig {
         &self.config
     }
 
-    /// Dropout factors `[prompted blocks, batch, P, D]` of one training step; none without dropout.
-    pub fn sample_dropout(
-        &self,
-        vit: &VisionTransformer,
-        batch: usize,
-        rng: &mut Pcg64,
-    ) -> Option<Tensor<4>> {
+    /// Dropout factors `[batch, P, D]` of each prompted block for one training step; none without dropout.
+    pub fn sample_dropout(&self, vit: &VisionTransformer, batch: usize, rng: &mut Pcg64) -> Vec<Tensor<3>> {
         let PromptConfig {
             dropout, num_tokens, ..
         } = self.config;
-        let blocks = self.config.prompted_blocks(vit.blocks.len()).len();
-        let shape = [blocks, batch, num_tokens, vit.config().embed_dim];
-        (dropout > 0.0).then(|| {
+        if dropout == 0.0 {
+            return Vec::new();
+        }
+        let device = vit.patch_embed.proj.weight.lazy_device();
+        let mut draw = |i: usize| {
+            let width = vit.config().width_of(vit.config().stage_of(i));
+            let shape = [batch, num_tokens, width];
             let data = inverted_dropout(shape.iter().product(), dropout, rng);
-            Tensor::from_data(TensorData::new(data, shape), &self.tokens.lazy_device())
-        })
+            Tensor::from_data(TensorData::new(data, shape), &device)
+        };
+        self.config
+            .prompted_blocks(vit.blocks.len())
+            .map(&mut draw)
+            .collect()
     }
 
     /// What the head reads.
@@ -138,10 +152,11 @@ impl Prompts {
         observe: &mut dyn FnMut(usize, &Tensor<3>),
     ) -> Tensor<3> {
         let prompted = self.config.prompted_blocks(vit.blocks.len());
-        let num_tokens = tokens.dims()[1];
         let sets = self.project();
         let mut tokens = vit.normalise_input(tokens);
         for (i, block) in vit.blocks.iter().enumerate() {
+            let num_tokens = vit.num_tokens_at(i);
+            tokens = block.enter(tokens);
             let mut options = BlockOptions {
                 prompts: None,
                 rows: match form {
@@ -151,7 +166,10 @@ impl Prompts {
                 drop_path: noise.drop_path.of(i),
             };
             if prompted.contains(&i) {
-                let mut prompts = self.entering(&sets, i - prompted.start, noise.prompts.as_ref());
+                let mut prompts = self.entering(vit, &sets, i);
+                if let Some(factors) = noise.prompts.get(i - prompted.start) {
+                    prompts = prompts * factors.clone();
+                }
                 if i == 0 && self.config.before_norm_pre {
                     prompts = vit.normalise_input(prompts);
                 }
@@ -169,45 +187,40 @@ impl Prompts {
         tokens
     }
 
-    /// The tokens that enter block `i` in the plain form, with fresh prompts where the block gets them; the first `num_tokens`
-    /// of `tokens` are the image's.
-    pub(crate) fn enter(
-        &self,
-        vit: &VisionTransformer,
-        i: usize,
-        tokens: Tensor<3>,
-        num_tokens: usize,
-    ) -> Tensor<3> {
-        let prompted = self.config.prompted_blocks(vit.blocks.len());
-        if !prompted.contains(&i) {
+    /// The tokens that block `i` sees in the plain form, with fresh prompts where the block gets them, without dropout.
+    pub(crate) fn enter(&self, vit: &VisionTransformer, i: usize, tokens: Tensor<3>) -> Tensor<3> {
+        let tokens = vit.blocks[i].enter(tokens);
+        if !self.config.prompted_blocks(vit.blocks.len()).contains(&i) {
             return tokens;
         }
-        let mut prompts = self.entering(&self.project(), i - prompted.start, None);
+        let mut prompts = self.entering(vit, &self.project(), i);
         if i == 0 && self.config.before_norm_pre {
             prompts = vit.normalise_input(prompts);
         }
-        with_prompts(tokens.slice(s![.., ..num_tokens]), prompts)
+        with_prompts(tokens.slice(s![.., ..vit.num_tokens_at(i)]), prompts)
     }
 
-    /// All sets at the backbone's width, `[sets, P, D]`.
-    fn project(&self) -> Tensor<3> {
-        match &self.proj {
-            Some(proj) => proj.forward(self.tokens.val()),
-            None => self.tokens.val(),
-        }
-    }
-
-    /// The prompts of the `index`-th prompted block: `[1, P, D]`, or `[batch, P, D]` under dropout.
-    fn entering(&self, sets: &Tensor<3>, index: usize, dropout: Option<&Tensor<4>>) -> Tensor<3> {
-        let set = if self.config.shared {
-            sets.clone()
-        } else {
-            sets.clone().slice(s![index..=index])
+    /// All sets at the backbone's width, `[sets, P, D]` for each prompted stage.
+    fn project(&self) -> Vec<Tensor<3>> {
+        let wide = |tokens: &Param<Tensor<3>>| match &self.proj {
+            Some(proj) => proj.forward(tokens.val()),
+            None => tokens.val(),
         };
-        match dropout {
-            Some(factors) => set * factors.clone().slice(s![index..=index]).squeeze_dim::<3>(0),
-            None => set,
+        self.tokens.iter().map(wide).collect()
+    }
+
+    /// The prompts of block `i`, `[1, P, D]`.
+    fn entering(&self, vit: &VisionTransformer, sets: &[Tensor<3>], i: usize) -> Tensor<3> {
+        let (first, config) = (self.config.prompted_blocks(vit.blocks.len()).start, vit.config());
+        let of_stage = sets[config.stage_of(i) - config.stage_of(first)].clone();
+        if self.config.shared {
+            return of_stage;
         }
+        // The first prompted block of the same stage.
+        let start = (first..i)
+            .find(|&other| config.stage_of(other) == config.stage_of(i))
+            .unwrap_or(i);
+        of_stage.slice(s![i - start..=i - start])
     }
 }
 

@@ -39,9 +39,11 @@ impl TaskFile {
             *pos_embed =
                 resample_pos_embed(pos_embed, prefix, old, new, PosEmbedResampling::BicubicAntialias);
         }
-        for (name, table) in &mut merged.tensors {
-            if name.ends_with("relative_position_bias_table") {
-                *table = resample_bias_table(table, old, new);
+        for i in 0..merged.config.depth {
+            let name = format!("blocks.{i}.attn.relative_position_bias_table");
+            if let Some(table) = merged.tensors.get_mut(&name) {
+                let old = merged.config.bias_grid(i, merged.config.img_size);
+                *table = resample_bias_table(table, old, merged.config.bias_grid(i, size));
             }
         }
         merged.config.img_size = size;

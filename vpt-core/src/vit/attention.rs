@@ -5,7 +5,7 @@ use burn::nn::Linear;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, s};
 
-use super::{LayerNorm, RelativePosition, Rotary, VitConfig, linear, placeholder};
+use super::{LayerNorm, RelativePosition, Rotary, VitConfig, Windows, linear, placeholder};
 use crate::ops;
 
 /// Where the tokens are, as far as attention is told. Prompts have no place in the image: they are not turned, and no bias is
@@ -16,16 +16,34 @@ pub struct Positions {
     pub rope: Option<Rotary>,
     /// Biases scores by the distance between patches.
     pub relative: Option<RelativePosition>,
+    /// Attention within windows (Swin).
+    pub windows: Option<Windows>,
 }
 
 impl Positions {
-    /// The places of the patches of `grid` (rows, columns).
-    pub fn new(config: &VitConfig, grid: [usize; 2], device: &Device) -> Self {
+    /// The places of the patches of an image of `image_size` (`[height, width]`), for every block alike; windows aside.
+    pub fn of_image(config: &VitConfig, image_size: [usize; 2], device: &Device) -> Self {
+        let grid = config.grid_for(image_size);
         Self {
             rope: config.rope.map(|rope| Rotary::new(rope, config, grid, device)),
+            relative: (config.rel_pos_bias && config.swin.is_none())
+                .then(|| RelativePosition::new(config.grid_size(), grid, true, device)),
+            windows: None,
+        }
+    }
+
+    /// The places of the patches in the windows of block `i`; those of the whole image in other models.
+    pub fn of_block(&self, config: &VitConfig, i: usize, image_size: [usize; 2], device: &Device) -> Self {
+        let Some(windows) = config.windows_of(i, image_size) else {
+            return self.clone();
+        };
+        let trained = config.bias_grid(i, config.img_size);
+        Self {
+            rope: None,
             relative: config
                 .rel_pos_bias
-                .then(|| RelativePosition::new(config, grid, device)),
+                .then(|| RelativePosition::new(trained, windows.window, false, device)),
+            windows: Some(Windows::new(windows, device)),
         }
     }
 }
@@ -49,10 +67,12 @@ pub struct Attention {
 }
 
 impl Attention {
-    /// An attention whose parameters are to be loaded.
-    pub fn new(config: &VitConfig, positions: Positions, device: &Device) -> Self {
+    /// An attention whose parameters are to be loaded; `bias_grid` are the patches `[rows, columns]` that its biases were
+    /// trained for.
+    pub fn new(config: &VitConfig, bias_grid: [usize; 2], positions: Positions, device: &Device) -> Self {
         let dim = config.embed_dim;
-        let table = [RelativePosition::table_rows(config), config.num_heads];
+        let rows = RelativePosition::table_rows(bias_grid, config.class_token);
+        let table = [rows, config.num_heads];
         Self {
             qkv: linear(dim, 3 * dim, config.qkv_bias, device),
             norm: config
@@ -65,7 +85,8 @@ impl Attention {
         }
     }
 
-    /// Attention of the first `rows` tokens (all when none) over all tokens and `prompts`.
+    /// Attention of the first `rows` tokens (all when none) over all tokens and `prompts`, in each window by itself where
+    /// there are windows.
     ///
     /// # Shapes
     /// - x: `[batch, tokens, D]`, normalised
@@ -74,13 +95,31 @@ impl Attention {
     pub fn forward(&self, x: Tensor<3>, prompts: Option<Tensor<3>>, rows: Option<usize>) -> Tensor<3> {
         let rows = rows.unwrap_or(x.dims()[1]);
         let prompts = prompts.map(|prompts| ops::linear(prompts, &self.qkv));
-        let qkv = self.project(x);
-        let mixed = ops::attention(qkv, prompts, self.bias(), self.num_heads, rows);
+        let mixed = match &self.positions.windows {
+            None => ops::attention(self.project(x), prompts, self.bias(), self.num_heads, rows),
+            Some(windows) => self.within(windows, x, prompts).slice(s![.., ..rows]),
+        };
         let mixed = match &self.norm {
             Some(norm) => norm.forward(mixed),
             None => mixed,
         };
         ops::linear(mixed, &self.proj)
+    }
+
+    /// What [`Attention::forward`] mixes in windows, before the projection; `prompts` are projected already.
+    fn within(&self, windows: &Windows, x: Tensor<3>, prompts: Option<Tensor<3>>) -> Tensor<3> {
+        // Where a window is not full there are zeros, of which keys and values are the biases.
+        let padding = windows.are_padded().then(|| {
+            let zeros = Tensor::zeros([1, 1, x.dims()[2]], &x.device());
+            self.project(zeros)
+        });
+        let qkv = windows.partition(self.project(x), padding);
+        let prompts = prompts.map(|prompts| match prompts.dims()[0] {
+            1 => prompts,
+            _ => windows.repeat(prompts),
+        });
+        let rows = qkv.dims()[1];
+        windows.reverse(ops::attention(qkv, prompts, self.bias(), self.num_heads, rows))
     }
 
     /// How much each token attends to each: `[batch, tokens, D]`, normalised, to `[batch, heads, tokens, tokens]`, rows
@@ -99,10 +138,16 @@ impl Attention {
         softmax(ops::biased(scores, self.bias()), 3)
     }
 
-    /// What is added to the scores of the image's tokens, `[heads, tokens, tokens]`.
-    fn bias(&self) -> Option<Tensor<3>> {
+    /// What is added to the scores of the image's tokens, `[1 or windows, heads, tokens, tokens]`.
+    fn bias(&self) -> Option<Tensor<4>> {
         let relative = self.positions.relative.as_ref()?;
-        Some(relative.bias(self.relative_position_bias_table.as_ref()?.val()))
+        let bias = relative
+            .bias(self.relative_position_bias_table.as_ref()?.val())
+            .unsqueeze();
+        Some(match &self.positions.windows {
+            Some(windows) => windows.biased(bias),
+            None => bias,
+        })
     }
 
     /// Queries, keys and values `[batch, tokens, 3 D]`, turned where there are rotary embeddings.
@@ -134,8 +179,8 @@ mod tests {
                 rope,
                 ..VitConfig::default()
             };
-            let positions = Positions::new(&config, config.grid_size(), &device);
-            let mut attention = Attention::new(&config, positions, &device);
+            let positions = Positions::of_image(&config, config.img_size, &device);
+            let mut attention = Attention::new(&config, config.grid_size(), positions, &device);
             let random = |shape: [usize; 2]| Tensor::random(shape, Distribution::Normal(0.0, 0.5), &device);
             attention.qkv.weight = Param::from_tensor(random([24, 72]));
             attention.proj.weight = Param::from_tensor(random([24, 24]));

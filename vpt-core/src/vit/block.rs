@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, s};
 
-use super::{Attention, DropPath, LayerNorm, LayerScale, Mlp, Positions, VitConfig};
+use super::{Attention, DropPath, LayerNorm, LayerScale, Mlp, PatchMerging, Positions, VitConfig};
 
 /// What a block is given beside its tokens.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +19,8 @@ pub struct BlockOptions {
 /// Pre-norm transformer block, timm's `Block`.
 #[derive(Module, Debug)]
 pub struct Block {
+    /// Merges patches where the block begins a stage (Swin); see [`Block::enter`].
+    pub downsample: Option<PatchMerging>,
     /// Before the attention.
     pub norm1: LayerNorm,
     /// Self-attention.
@@ -36,8 +38,24 @@ pub struct Block {
 }
 
 impl Block {
-    /// A block whose parameters are to be loaded; `drop_path` is its probability of dropping a branch.
-    pub fn new(config: &VitConfig, positions: Positions, drop_path: f64, device: &Device) -> Self {
+    /// Block `i` of a model for images of `image_size`, whose parameters are to be loaded; `drop_path` is its probability of
+    /// dropping a branch, `positions` are those of the image.
+    pub fn new(
+        config: &VitConfig,
+        i: usize,
+        image_size: [usize; 2],
+        positions: &Positions,
+        drop_path: f64,
+        device: &Device,
+    ) -> Self {
+        let positions = positions.of_block(config, i, image_size, device);
+        let bias_grid = config.bias_grid(i, config.img_size);
+        let downsample = config.merges_before(i).then(|| {
+            let before = config.stage_of(i - 1);
+            let grid = config.grid_in(before, image_size);
+            PatchMerging::new(config, config.width_of(before), grid, device)
+        });
+        let config = &*config.at_block(i);
         let norm = || LayerNorm::new(config.embed_dim, config.norm_eps, device);
         let scale = || {
             config
@@ -45,8 +63,9 @@ impl Block {
                 .map(|_| LayerScale::new(config.embed_dim, device))
         };
         Self {
+            downsample,
             norm1: norm(),
-            attn: Attention::new(config, positions, device),
+            attn: Attention::new(config, bias_grid, positions, device),
             ls1: scale(),
             norm2: norm(),
             mlp: Mlp::new(config, device),
@@ -55,7 +74,16 @@ impl Block {
         }
     }
 
-    /// `[batch, tokens, D] → [batch, rows, D]`; all rows unless [`BlockOptions::rows`] limits them.
+    /// The tokens at the block's width: merged where a stage begins, otherwise as they are. Tokens behind the patches (prompts
+    /// that flow on) stay behind them.
+    pub fn enter(&self, tokens: Tensor<3>) -> Tensor<3> {
+        match &self.downsample {
+            Some(downsample) => downsample.forward(tokens),
+            None => tokens,
+        }
+    }
+
+    /// Entered tokens through the block: `[batch, tokens, D] → [batch, rows, D]`; all rows unless [`BlockOptions::rows`] limits them.
     pub fn forward(&self, x: Tensor<3>, options: BlockOptions) -> Tensor<3> {
         let BlockOptions {
             prompts,

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Swin;
+
 /// Activation of the MLP, `timm.layers.activations`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -88,8 +90,12 @@ pub struct VitConfig {
     pub pos_embed: bool,
     /// Rotary position embedding; `None` leaves it out.
     pub rope: Option<Rope>,
-    /// Whether every block adds a learned bias to its scores, by the distance between the patches (BEiT).
+    /// Whether every block adds a learned bias to its scores, by the distance between the patches (BEiT, Swin).
     pub rel_pos_bias: bool,
+    /// Stages and windows of a Swin Transformer, of whose first stage `embed_dim` and `num_heads` are; `None` for blocks of
+    /// one width that attend to the whole image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub swin: Option<Swin>,
     /// Whether `pos_embed` covers the patches only (DeiT-3, DINOv2 with registers).
     pub no_embed_class: bool,
     /// Whether a LayerNorm stands before the first block (CLIP).
@@ -133,6 +139,7 @@ impl Default for VitConfig {
             pos_embed: true,
             rope: None,
             rel_pos_bias: false,
+            swin: None,
             no_embed_class: false,
             pre_norm: false,
             patch_bias: true,

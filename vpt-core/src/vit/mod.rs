@@ -9,11 +9,14 @@ mod layer_norm;
 mod layer_scale;
 mod mlp;
 mod patch_embed;
+mod patch_merging;
 mod pos_embed;
 mod readout;
 mod relative_position;
 mod rotary;
+mod swin;
 mod vision_transformer;
+mod windows;
 
 use burn::module::{Initializer, Param};
 use burn::nn::{Linear, LinearConfig};
@@ -29,11 +32,14 @@ pub use layer_norm::LayerNorm;
 pub use layer_scale::LayerScale;
 pub use mlp::Mlp;
 pub use patch_embed::PatchEmbed;
+pub use patch_merging::PatchMerging;
 pub use pos_embed::{PosEmbedResampling, resample_pos_embed};
 pub use readout::Readout;
 pub use relative_position::{RelativePosition, resample_bias_table};
 pub use rotary::Rotary;
+pub use swin::{Swin, WindowGrid};
 pub use vision_transformer::{DropPathFactors, VisionTransformer};
+pub use windows::Windows;
 
 /// A parameter that holds no memory until it is loaded.
 pub(crate) fn placeholder<const R: usize>(shape: [usize; R], device: &Device) -> Param<Tensor<R>> {

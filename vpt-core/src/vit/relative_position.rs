@@ -1,14 +1,18 @@
-//! Relative position bias of BEiT.
+//! Relative position bias of BEiT and Swin.
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData, s};
 
-use super::VitConfig;
 use crate::HostTensor;
 
-/// Entries of the table that are not between two patches: from the class token to a patch, from a patch to the class token,
-/// and from the class token to itself.
+/// Entries of the table that are not between two patches, where there is a class token: from it to a patch, from a patch to
+/// it, and from it to itself.
 const OF_CLASS_TOKEN: usize = 3;
+
+/// Entries of a table that are not between two patches.
+fn others(class_token: bool) -> usize {
+    if class_token { OF_CLASS_TOKEN } else { 0 }
+}
 
 /// Which entry of a block's table is added to the score between two tokens, at one image size (timm's
 /// `RelativePositionBias`, `gen_relative_position_index` and `resize_rel_pos_bias_table`).
@@ -17,17 +21,20 @@ pub struct RelativePosition {
     /// For each pair of tokens the row of the table, `[tokens · tokens]`.
     index: Tensor<1, Int>,
     tokens: usize,
+    /// Entries of the table for pairs of patches.
+    pairs: usize,
     /// From the table's entries for pairs of patches at the trained image size to those at this one, none where they are the
     /// same.
     resampling: Option<Tensor<2>>,
 }
 
 impl RelativePosition {
-    /// The places of the patches of `grid` (rows, columns) behind a class token.
-    pub fn new(config: &VitConfig, grid: [usize; 2], device: &Device) -> Self {
-        let index = index(grid);
-        let tokens = 1 + grid[0] * grid[1];
-        let (trained, actual) = (distances(config.grid_size()), distances(grid));
+    /// The places of the patches of `grid` (rows, columns), behind a class token where there is one. The table was trained
+    /// for those of `trained`.
+    pub fn new(trained: [usize; 2], grid: [usize; 2], class_token: bool, device: &Device) -> Self {
+        let index = index(grid, class_token);
+        let tokens = usize::from(class_token) + grid[0] * grid[1];
+        let (trained, actual) = (distances(trained), distances(grid));
         let resampling = (trained != actual).then(|| {
             let shape = [actual[0] * actual[1], trained[0] * trained[1]];
             Tensor::from_data(TensorData::new(resampling(trained, actual), shape), device)
@@ -35,24 +42,29 @@ impl RelativePosition {
         Self {
             index: Tensor::from_data(TensorData::new(index, [tokens * tokens]), device),
             tokens,
+            pairs: trained[0] * trained[1],
             resampling,
         }
     }
 
-    /// Rows of the table of a model.
-    pub fn table_rows(config: &VitConfig) -> usize {
-        distances(config.grid_size()).iter().product::<usize>() + OF_CLASS_TOKEN
+    /// Rows of a table for the patches of `grid`.
+    pub fn table_rows(grid: [usize; 2], class_token: bool) -> usize {
+        distances(grid).iter().product::<usize>() + others(class_token)
     }
 
     /// What is added to the scores: a table `[rows, heads]` to `[heads, tokens, tokens]`.
     pub fn bias(&self, table: Tensor<2>) -> Tensor<3> {
         let [rows, heads] = table.dims();
-        let pairs = rows - OF_CLASS_TOKEN;
+        let pairs = self.pairs;
         let table = match &self.resampling {
             None => table,
             Some(matrix) => {
                 let patches = matrix.clone().matmul(table.clone().slice(s![..pairs, ..]));
-                Tensor::cat(vec![patches, table.slice(s![pairs.., ..])], 0)
+                if rows == pairs {
+                    patches
+                } else {
+                    Tensor::cat(vec![patches, table.slice(s![pairs.., ..])], 0)
+                }
             }
         };
         table
@@ -74,7 +86,7 @@ pub fn resample_bias_table(table: &HostTensor, old: [usize; 2], new: [usize; 2])
     let heads = table.shape[1];
     let pairs = old[0] * old[1];
     let (patches, others) = table.data.split_at(pairs * heads);
-    let mut data = Vec::with_capacity((new[0] * new[1] + OF_CLASS_TOKEN) * heads);
+    let mut data = Vec::with_capacity(new[0] * new[1] * heads + others.len());
     for weights in resampling(old, new).chunks_exact(pairs) {
         data.extend((0..heads).map(|head| {
             let entries = patches.iter().skip(head).step_by(heads);
@@ -153,24 +165,28 @@ fn resampling(trained: [usize; 2], actual: [usize; 2]) -> Vec<f32> {
 }
 
 /// The row of the table for each pair of tokens, the class token first.
-fn index([rows, columns]: [usize; 2]) -> Vec<i32> {
+fn index([rows, columns]: [usize; 2], class_token: bool) -> Vec<i32> {
     let [all_rows, all_columns] = distances([rows, columns]);
     let pairs = all_rows * all_columns;
     let patches = rows * columns;
-    let entry = |query: usize, key: usize| match (query, key) {
-        (0, 0) => pairs + 2,
-        (0, _) => pairs,
-        (_, 0) => pairs + 1,
-        (query, key) => {
-            let ([y, x], [v, u]) = (
-                [(query - 1) / columns, (query - 1) % columns],
-                [(key - 1) / columns, (key - 1) % columns],
-            );
+    // None is the class token.
+    let entry = |query: Option<usize>, key: Option<usize>| match (query, key) {
+        (None, None) => pairs + 2,
+        (None, _) => pairs,
+        (_, None) => pairs + 1,
+        (Some(query), Some(key)) => {
+            let ([y, x], [v, u]) = ([query / columns, query % columns], [key / columns, key % columns]);
             (y + rows - 1 - v) * all_columns + (x + columns - 1 - u)
         }
     };
-    (0..=patches)
-        .flat_map(|query| (0..=patches).map(move |key| (query, key)))
+    let tokens = || {
+        class_token
+            .then_some(None)
+            .into_iter()
+            .chain((0..patches).map(Some))
+    };
+    tokens()
+        .flat_map(|query| tokens().map(move |key| (query, key)))
         .map(|(query, key)| entry(query, key) as i32)
         .collect()
 }
@@ -182,6 +198,7 @@ mod tests {
     /// `gen_relative_position_index((1, 2), class_token=True)`.
     #[test]
     fn indices_are_those_of_timm() {
-        assert_eq!(index([1, 2]), [5, 3, 3, 4, 1, 0, 4, 2, 1]);
+        assert_eq!(index([1, 2], true), [5, 3, 3, 4, 1, 0, 4, 2, 1]);
+        assert_eq!(index([1, 2], false), [1, 0, 2, 1]);
     }
 }

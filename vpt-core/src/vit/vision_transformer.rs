@@ -57,7 +57,7 @@ impl VisionTransformer {
     /// configuration contradicts itself.
     pub fn new(config: &VitConfig, image_size: [usize; 2], device: &Device) -> Result<Self, CoreError> {
         check(config)?;
-        let most = if config.rel_pos_bias {
+        let most = if config.rel_pos_bias && config.swin.is_none() {
             MOST_RELATIVE_PATCHES
         } else {
             MOST_PATCHES
@@ -75,8 +75,8 @@ impl VisionTransformer {
             });
         }
         let dim = config.embed_dim;
-        let norm = |wanted: bool| wanted.then(|| LayerNorm::new(dim, config.norm_eps, device));
-        let positions = Positions::new(config, config.grid_for(image_size), device);
+        let norm = |wanted: bool, dim: usize| wanted.then(|| LayerNorm::new(dim, config.norm_eps, device));
+        let positions = Positions::of_image(config, image_size, device);
         let token = |count: usize| (count > 0).then(|| placeholder([1, count, dim], device));
         Ok(Self {
             patch_embed: PatchEmbed::new(config, device),
@@ -84,13 +84,16 @@ impl VisionTransformer {
             dist_token: token(config.distilled.into()),
             reg_token: token(config.reg_tokens),
             pos_embed: token(config.num_pos_embed_tokens()),
-            norm_pre: norm(config.pre_norm),
+            norm_pre: norm(config.pre_norm, dim),
             blocks: (0..config.depth)
-                .map(|i| Block::new(config, positions.clone(), drop_path_rate(config, i), device))
+                .map(|i| {
+                    let drop_path = drop_path_rate(config, i);
+                    Block::new(config, i, image_size, &positions, drop_path, device)
+                })
                 .collect(),
-            norm: norm(config.final_norm),
+            norm: norm(config.final_norm, config.num_features()),
             attn_pool: (config.global_pool == GlobalPool::Map).then(|| AttentionPool::new(config, device)),
-            fc_norm: norm(config.fc_norm),
+            fc_norm: norm(config.fc_norm, config.num_features()),
             resampling: resampling(config, image_size, device),
             config: config.clone(),
             image_size,
@@ -107,9 +110,14 @@ impl VisionTransformer {
         self.image_size
     }
 
-    /// Tokens of one image, prefix included.
+    /// Tokens of one image behind the last block, prefix included.
     pub fn num_tokens(&self) -> usize {
-        let [rows, columns] = self.config.grid_for(self.image_size);
+        self.num_tokens_at(self.config.depth - 1)
+    }
+
+    /// Tokens of one image in block `i`, prefix included.
+    pub fn num_tokens_at(&self, i: usize) -> usize {
+        let [rows, columns] = self.config.grid_in(self.config.stage_of(i), self.image_size);
         self.config.num_prefix_tokens() + rows * columns
     }
 
@@ -165,7 +173,7 @@ impl VisionTransformer {
                 rows: self.rows_after(i, readout),
                 drop_path: drop_path.of(i),
             };
-            tokens = block.forward(tokens, options);
+            tokens = block.forward(block.enter(tokens), options);
             observe(i, &tokens);
         }
         tokens
@@ -371,7 +379,7 @@ fn check(config: &VitConfig) -> Result<(), CoreError> {
             config.num_heads.to_string(),
             "heads of a multiple of four channels, which rotary embeddings turn in pairs on two axes",
         ),
-        _ if config.rel_pos_bias && config.num_prefix_tokens() != 1 => fail(
+        _ if config.rel_pos_bias && config.swin.is_none() && config.num_prefix_tokens() != 1 => fail(
             "num_prefix_tokens",
             config.num_prefix_tokens().to_string(),
             "a class token alone, for a model with relative position biases",
@@ -379,6 +387,8 @@ fn check(config: &VitConfig) -> Result<(), CoreError> {
         _ if !(0.0..1.0).contains(&config.drop_path) => {
             fail("drop_path", config.drop_path.to_string(), "a probability below 1")
         }
-        _ => Ok(()),
+        _ => config
+            .check_stages()
+            .map_err(|(name, value, expected)| CoreError::setting(name, value, &expected)),
     }
 }

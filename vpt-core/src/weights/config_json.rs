@@ -127,7 +127,7 @@ impl ModelConfig {
         let document = json!({
             "architecture": preset.name,
             "num_classes": self.num_classes,
-            "num_features": self.config.embed_dim,
+            "num_features": self.config.num_features(),
             "global_pool": pool_name(self.config.global_pool),
             "model_args": preset.timm_args().model_args_of(&args),
             "pretrained_cfg": {
@@ -246,6 +246,9 @@ pub(super) fn check(path: &Path, config: &VitConfig) -> Result<(), CoreError> {
             "\"token\"",
         ));
     }
+    if let Err((key, found, expected)) = config.check_stages() {
+        return Err(key_error(path, &format!("model_args.{key}"), &expected, &found));
+    }
     let (size, patch) = (config.img_size, config.patch_size);
     if (0..2).any(|i| !size[i].is_multiple_of(patch[i])) {
         return Err(CoreError::ImageSize { size, patch }.in_file(path));
@@ -282,7 +285,10 @@ mod tests {
     fn written_configs_read_back_as_the_same_model() {
         for preset in PRESETS {
             let mut args = preset.timm_args();
-            args.depth = 3;
+            match &mut args.swin {
+                Some(swin) => (swin.depths, args.depth) = (vec![1, 1, 1, 2], 5),
+                None => args.depth = 3,
+            }
             args.img_size = [args.patch_size[0] * 2, args.patch_size[1] * 5];
             let model = ModelConfig {
                 architecture: preset.name.into(),
@@ -346,7 +352,7 @@ mod tests {
         );
         assert_eq!(
             text(|d| d["model_args"] = json!({"qk_norm": true})),
-            "`m/config.json`: `model_args.qk_norm`: expected an argument of timm's `VisionTransformer` or `Eva` that is \
+            "`m/config.json`: `model_args.qk_norm`: expected an argument of timm's class that is \
              built here, found true"
         );
         assert!(text(|d| d["model_args"] = json!({"img_size": 33})).contains("33x33"));
@@ -357,7 +363,7 @@ mod tests {
         assert!(
             text(|d| {
                 d.as_object_mut().unwrap().remove("architecture");
-                d["model_type"] = json!("swin");
+                d["model_type"] = json!("swinv2");
             })
             .starts_with("`m/config.json`: `model_type`: expected one of `vit`")
         );

@@ -11,10 +11,20 @@ use super::json_object::Object;
 use super::naming::Origin;
 use super::{CLIP_MEAN, CLIP_STD, ModelConfig};
 use crate::presets::{MOST, PRESETS, Preset, RopeType, TimmArgs, TimmClass, closest_preset, pool_name};
+use crate::vit::Swin;
 use crate::{Activation, CoreError, GlobalPool, VitConfig};
 
 /// The image size that position embeddings or biases were trained for, if it is square and not the one assumed.
 pub(super) fn infer_img_size(args: &mut TimmArgs, found: &Shapes) {
+    if let Some(swin) = &args.swin {
+        // The published models end in one window, which is the whole image.
+        let last = format!("blocks.{}.attn.relative_position_bias_table", args.depth - 1);
+        if let Some(edge) = window_edge(found, &last) {
+            let merged = 1 << swin.depths.len().saturating_sub(1).min(8);
+            args.img_size = args.patch_size.map(|patch| patch * merged * edge);
+        }
+        return;
+    }
     let table = found.get("blocks.0.attn.relative_position_bias_table");
     if let Some([rows, _]) = table.map(Vec::as_slice) {
         // (2 edge - 1)² distances between patches, and three of the class token.
@@ -133,10 +143,74 @@ fn infer_num_heads(args: &TimmArgs) -> usize {
     }
 }
 
+/// Patches on the edge of a square window, from the table of biases of a block: (2 edge - 1)² distances.
+fn window_edge(found: &Shapes, table: &str) -> Option<usize> {
+    let &[rows, _] = found.get(table)?.as_slice() else {
+        return None;
+    };
+    let edge = rows.isqrt().div_ceil(2);
+    ((1..=MOST).contains(&edge) && (2 * edge - 1).pow(2) == rows).then_some(edge)
+}
+
+/// Hyper-parameters of a Swin Transformer, whose tables of biases tell heads and windows: no table without windows stands
+/// in a model without class token.
+fn infer_swin(found: &Shapes) -> Option<TimmArgs> {
+    let heads = |i: usize| {
+        let table = found.get(&format!("blocks.{i}.attn.relative_position_bias_table"))?;
+        table.get(1).copied().filter(|heads| (1..=MOST).contains(heads))
+    };
+    let depth = (0..found.len()).take_while(|&i| heads(i).is_some()).count();
+    let begins =
+        |i: &usize| *i == 0 || found.contains_key(&format!("blocks.{i}.downsample.reduction.weight"));
+    let starts: Vec<_> = (0..depth).filter(begins).collect();
+    let ends = starts.iter().skip(1).copied().chain([depth]);
+    let patch = found.get("patch_embed.proj.weight")?;
+    let fc1 = *found.get("blocks.0.mlp.fc1.weight")?.first()?;
+    let &[embed_dim, in_chans, patch_height, patch_width] = patch.as_slice() else {
+        return None;
+    };
+    if ![embed_dim, in_chans, patch_height, patch_width, fc1]
+        .iter()
+        .all(|axis| (1..=MOST).contains(axis))
+    {
+        return None;
+    }
+    let edge = window_edge(found, "blocks.0.attn.relative_position_bias_table")?;
+    let num_heads: Vec<_> = starts.iter().filter_map(|&i| heads(i)).collect();
+    Some(TimmArgs {
+        class: TimmClass::Swin,
+        patch_size: [patch_height, patch_width],
+        in_chans,
+        embed_dim,
+        depth,
+        num_heads: *num_heads.first()?,
+        mlp_ratio: VitConfig::mlp_ratio_of(fc1, embed_dim),
+        qkv_bias: found.contains_key("blocks.0.attn.qkv.bias"),
+        class_token: false,
+        abs_pos_embed: false,
+        rel_pos_bias: true,
+        pre_norm: found.contains_key("norm_pre.weight"),
+        norm_eps: 1e-5,
+        global_pool: GlobalPool::Avg,
+        fc_norm: Some(false),
+        final_norm: found.contains_key("norm.weight"),
+        swin: Some(Swin {
+            depths: starts.iter().zip(ends).map(|(start, end)| end - start).collect(),
+            num_heads,
+            window_size: [edge; 2],
+        }),
+        ..TimmArgs::default()
+    })
+}
+
 /// Hyper-parameters that the shapes tell. What they do not tell is taken from the named architectures: the number of heads
 /// (unless it is known), CLIP's epsilon behind a norm before the blocks, the rotary embeddings of models that have no
 /// learned ones (DINOv3) or a gated MLP without LayerScale (EVA-02).
 fn infer_args(found: &Shapes, num_heads: Option<usize>) -> Option<TimmArgs> {
+    let biased = found.contains_key("blocks.0.attn.relative_position_bias_table");
+    if biased && !found.contains_key("cls_token") {
+        return infer_swin(found);
+    }
     let &[embed_dim, in_chans, patch_height, patch_width] = found.get("patch_embed.proj.weight")?.as_slice()
     else {
         return None;

@@ -61,38 +61,9 @@ pub(crate) fn layout(config: &VitConfig, num_classes: usize) -> BTreeMap<String,
         slots.norm("norm_pre", dim);
     }
     for i in 0..config.depth {
-        slots.norm(&format!("blocks.{i}.norm1"), dim);
-        slots.linear(&format!("blocks.{i}.attn.qkv"), dim, 3 * dim, config.qkv_bias);
-        if config.rel_pos_bias {
-            slots.add(
-                &format!("blocks.{i}.attn.relative_position_bias_table"),
-                [RelativePosition::table_rows(config), config.num_heads],
-                Init::Normal(0.02),
-            );
-        }
-        if config.attn_norm {
-            slots.norm(&format!("blocks.{i}.attn.norm"), dim);
-        }
-        slots.linear(&format!("blocks.{i}.attn.proj"), dim, dim, true);
-        slots.norm(&format!("blocks.{i}.norm2"), dim);
-        slots.linear(&format!("blocks.{i}.mlp.fc1"), dim, config.mlp_fc1(), true);
-        if config.mlp_norm {
-            slots.norm(&format!("blocks.{i}.mlp.norm"), config.mlp_hidden());
-        }
-        slots.linear(&format!("blocks.{i}.mlp.fc2"), config.mlp_hidden(), dim, true);
-        if let Some(scale) = config.init_values {
-            slots.add(
-                &format!("blocks.{i}.ls1.gamma"),
-                [dim],
-                Init::Constant(scale as f32),
-            );
-            slots.add(
-                &format!("blocks.{i}.ls2.gamma"),
-                [dim],
-                Init::Constant(scale as f32),
-            );
-        }
+        slots.block(config, i);
     }
+    let dim = config.num_features();
     if config.final_norm {
         slots.norm("norm", dim);
     }
@@ -149,6 +120,41 @@ impl Slots {
         );
     }
 
+    fn block(&mut self, config: &VitConfig, i: usize) {
+        let at = config.at_block(i);
+        let (dim, name) = (at.embed_dim, |part: &str| format!("blocks.{i}.{part}"));
+        if config.merges_before(i) {
+            // Four patches of half this width.
+            self.norm(&name("downsample.norm"), 2 * dim);
+            self.linear(&name("downsample.reduction"), 2 * dim, dim, false);
+        }
+        self.norm(&name("norm1"), dim);
+        self.linear(&name("attn.qkv"), dim, 3 * dim, at.qkv_bias);
+        if at.rel_pos_bias {
+            let grid = config.bias_grid(i, config.img_size);
+            let rows = RelativePosition::table_rows(grid, config.class_token);
+            self.add(
+                &name("attn.relative_position_bias_table"),
+                [rows, at.num_heads],
+                Init::Normal(0.02),
+            );
+        }
+        if at.attn_norm {
+            self.norm(&name("attn.norm"), dim);
+        }
+        self.linear(&name("attn.proj"), dim, dim, true);
+        self.norm(&name("norm2"), dim);
+        self.linear(&name("mlp.fc1"), dim, at.mlp_fc1(), true);
+        if at.mlp_norm {
+            self.norm(&name("mlp.norm"), at.mlp_hidden());
+        }
+        self.linear(&name("mlp.fc2"), at.mlp_hidden(), dim, true);
+        if let Some(scale) = at.init_values {
+            self.add(&name("ls1.gamma"), [dim], Init::Constant(scale as f32));
+            self.add(&name("ls2.gamma"), [dim], Init::Constant(scale as f32));
+        }
+    }
+
     fn norm(&mut self, name: &str, dim: usize) {
         self.add(&format!("{name}.weight"), [dim], Init::Constant(1.0));
         self.add(&format!("{name}.bias"), [dim], Init::Constant(0.0));
@@ -191,6 +197,15 @@ mod tests {
         // timm has 87.12: no biases of the keys, which are zeros here.
         assert_eq!(millions("eva02_base_patch14_448", 1000), 87.13);
         assert_eq!(millions("vit_so400m_patch14_siglip_224", 0), 427.68);
+    }
+
+    /// Numbers of parameters that the authors of Swin publish, in millions.
+    #[test]
+    fn swin_has_the_published_sizes() {
+        let millions = |name| (params(name, 1000) as f64 / 1e5).round() / 10.0;
+        assert_eq!(params("swin_tiny_patch4_window7_224", 1000), 28_288_354);
+        assert_eq!(millions("swin_base_patch4_window7_224"), 87.8);
+        assert_eq!(millions("swin_large_patch4_window12_384"), 196.7);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `config.json` and `preprocessor_config.json` of Hugging Face transformers, in timm's terms.
 //!
-//! Defaults are those of `ViTConfig`, `BeitConfig`, `Dinov2Config`, `DINOv3ViTConfig`, `CLIPVisionConfig` and `SiglipVisionConfig`; they
+//! Defaults are those of `ViTConfig`, `BeitConfig`, `Dinov2Config`, `DINOv3ViTConfig`, `SwinConfig`, `CLIPVisionConfig` and `SiglipVisionConfig`; they
 //! differ from timm's.
 
 use serde_json::{Value, json};
@@ -10,6 +10,7 @@ use super::config_json::{Shapes, check, checked, head_classes};
 use super::json_object::Object;
 use super::{CLIP_MEAN, CLIP_STD, ModelConfig};
 use crate::presets::{RopeType, TimmArgs, TimmClass, closest_preset, pair};
+use crate::vit::Swin;
 use crate::{Activation, CoreError, GlobalPool, VitConfig};
 
 /// What a `model_type` stands for.
@@ -23,7 +24,7 @@ struct Kind {
     preprocess: fn([usize; 2]) -> Preprocess,
 }
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 10] = [
     Kind {
         model_types: &["vit", "vit_mae", "deit"],
         section: "",
@@ -47,6 +48,12 @@ const KINDS: [Kind; 9] = [
         section: "",
         args: beit,
         preprocess: half_squashed_bicubic,
+    },
+    Kind {
+        model_types: &["swin"],
+        section: "",
+        args: swin,
+        preprocess: squashed_imagenet_bicubic,
     },
     Kind {
         model_types: &["dinov3_vit"],
@@ -99,6 +106,20 @@ const SAME: [(&str, &str); 15] = [
     ("rope_theta", "rope_temperature"),
 ];
 
+/// The same for Swin, whose `hidden_size` is the width behind the last stage.
+const SAME_IN_SWIN: [(&str, &str); 10] = [
+    ("embed_dim", "embed_dim"),
+    ("depths", "depths"),
+    ("num_heads", "num_heads"),
+    ("window_size", "window_size"),
+    ("mlp_ratio", "mlp_ratio"),
+    ("image_size", "img_size"),
+    ("patch_size", "patch_size"),
+    ("num_channels", "in_chans"),
+    ("qkv_bias", "qkv_bias"),
+    ("layer_norm_eps", "norm_eps"),
+];
+
 /// The model that the document `top` describes; `preprocessor` is the document beside it, `found` are its tensors under
 /// timm's names.
 pub(super) fn parse(
@@ -119,7 +140,12 @@ pub(super) fn parse(
         section => top.object(section)?,
     };
     let mut args = (kind.args)();
-    for (key, timm) in SAME {
+    let same = if args.swin.is_some() {
+        &SAME_IN_SWIN[..]
+    } else {
+        &SAME[..]
+    };
+    for &(key, timm) in same {
         if let Some(value) = settings.map.get(key).filter(|value| !value.is_null()) {
             args.set(timm, value)
                 .map_err(|expected| settings.wrong(key, &expected, value))?;
@@ -142,8 +168,10 @@ pub(super) fn parse(
     if settings.flag("use_mean_pooling")? == Some(false) {
         args.global_pool = GlobalPool::Token;
     }
-    if let Some(value @ Value::Bool(true)) = settings.map.get("use_shared_relative_position_bias") {
-        return Err(settings.wrong("use_shared_relative_position_bias", "false", value));
+    for key in ["use_shared_relative_position_bias", "use_absolute_embeddings"] {
+        if let Some(value @ Value::Bool(true)) = settings.map.get(key) {
+            return Err(settings.wrong(key, "false", value));
+        }
     }
     args.distilled = found.contains_key("dist_token");
     let config = args.resolve();
@@ -286,6 +314,30 @@ fn beit() -> TimmArgs {
     }
 }
 
+fn swin() -> TimmArgs {
+    TimmArgs {
+        class: TimmClass::Swin,
+        img_size: [224; 2],
+        patch_size: [4; 2],
+        embed_dim: 96,
+        depth: 12,
+        num_heads: 3,
+        class_token: false,
+        abs_pos_embed: false,
+        rel_pos_bias: true,
+        pre_norm: true,
+        norm_eps: 1e-5,
+        global_pool: GlobalPool::Avg,
+        fc_norm: Some(false),
+        swin: Some(Swin {
+            depths: vec![2, 2, 6, 2],
+            num_heads: vec![3, 6, 12, 24],
+            window_size: [7; 2],
+        }),
+        ..TimmArgs::default()
+    }
+}
+
 fn dinov3() -> TimmArgs {
     TimmArgs {
         class: TimmClass::Eva,
@@ -343,6 +395,13 @@ fn squashed_imagenet(input_size: [usize; 2]) -> Preprocess {
         mean: IMAGENET_MEAN,
         std: IMAGENET_STD,
         ..half_squashed(input_size)
+    }
+}
+
+fn squashed_imagenet_bicubic(input_size: [usize; 2]) -> Preprocess {
+    Preprocess {
+        interpolation: Interpolation::Bicubic,
+        ..squashed_imagenet(input_size)
     }
 }
 
@@ -432,12 +491,20 @@ mod tests {
     fn what_cannot_be_built_is_said() {
         for (document, part) in [
             (
-                json!({"model_type": "swin"}),
+                json!({"model_type": "swinv2"}),
                 "`model_type`: expected one of `vit`",
             ),
             (
                 json!({"model_type": "dinov3_vit", "mlp_bias": false}),
                 "`mlp_bias`: expected true",
+            ),
+            (
+                json!({"model_type": "swin", "use_absolute_embeddings": true}),
+                "`use_absolute_embeddings`: expected false",
+            ),
+            (
+                json!({"model_type": "swin", "depths": [2, 2]}),
+                "`model_args.num_heads`: expected for each stage a divisor of its width",
             ),
             (
                 json!({"model_type": "vit", "hidden_act": "relu"}),

@@ -21,7 +21,7 @@ pub use models::{finetune_gradients, image_sizes, model_outputs, transformers_ou
 pub use prompts::{PromptCase, prompt_case, prompt_cases};
 
 /// The models, each with the image sizes beside its own.
-pub const MODELS: [(&str, &[&str]); 17] = [
+pub const MODELS: [(&str, &[&str]); 18] = [
     ("vit_p16_32", &["48x80"]),
     ("vit_p8_64", &["56x80"]),
     ("deit_p16_48", &[]),
@@ -39,13 +39,15 @@ pub const MODELS: [(&str, &[&str]); 17] = [
     ("dinov3_plus_p16_48", &[]),
     ("beitv2_p16_48", &["64x80"]),
     ("siglip_p16_48", &[]),
+    ("swin_p4_w4_64", &["48x80"]),
 ];
 
 /// Models of Hugging Face transformers, as that library saves them.
-pub const TRANSFORMERS: [&str; 5] = [
+pub const TRANSFORMERS: [&str; 6] = [
     "hf_beit_p16_48",
     "hf_dinov2_swiglu_p14_42",
     "hf_dinov3_p16_48",
     "hf_dinov3_gated_p16_48",
     "hf_siglip_p16_48",
+    "hf_swin_p4_w4_64",
 ];

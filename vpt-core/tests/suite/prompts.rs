@@ -1,5 +1,7 @@
 //! Logits, features, losses and gradients of prompts, against the official form.
 
+use std::collections::BTreeMap;
+
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use vpt_core::prompts::{Noise, PromptForm};
@@ -22,7 +24,7 @@ pub struct PromptCase {
 
 /// All golden cases.
 pub fn prompt_cases() -> Vec<PromptCase> {
-    let cases: [(&str, &[&str]); 9] = [
+    let cases: [(&str, &[&str]); 10] = [
         ("vit_p16_32", &["linear", "shallow", "deep", "deep_proj"]),
         (
             "vit_p8_64",
@@ -45,6 +47,7 @@ pub fn prompt_cases() -> Vec<PromptCase> {
         ("eva02_norm_p14_42", &["shallow", "deep"]),
         ("beitv2_p16_48", &["shallow", "deep"]),
         ("siglip_p16_48", &["shallow", "deep"]),
+        ("swin_p4_w4_64", &["shallow", "deep"]),
         ("dinov2_reg4_p14_56", &["linear", "shallow", "deep", "deep_proj"]),
         (
             "clip_quickgelu_p16_48",
@@ -101,10 +104,14 @@ pub fn prompt_case(case: PromptCase, device: &Device) -> bool {
         .expect("the method fits")
         .load_tuned(&task_names(golden.below("input.")))
         .expect("the case's tensors are the group");
+    let masks = golden.find("input.dropout_masks").map(|masks| {
+        let masks: Tensor<4> = masks.to_tensor(&device);
+        (0..masks.dims()[0])
+            .map(|i| masks.clone().slice([i..i + 1]).squeeze_dim::<3>(0))
+            .collect()
+    });
     let noise = Noise {
-        prompts: golden
-            .find("input.dropout_masks")
-            .map(|masks| masks.to_tensor(&device)),
+        prompts: masks.unwrap_or_default(),
         ..Noise::none()
     };
     for form in [PromptForm::KeyValue, PromptForm::Plain] {
@@ -156,9 +163,8 @@ fn method_of(name: &str, golden: &Fixture, depth: usize) -> MethodConfig {
     } else {
         PromptDepth::Deep
     };
-    let sets = 1 + golden
-        .find("input.deep_prompt_embeddings")
-        .map_or(0, |deep| deep.shape[0]);
+    let further = golden.below("input.deep_prompt_embeddings");
+    let sets = 1 + further.values().map(|sets| sets.shape[0]).sum::<usize>();
     let shared = name.ends_with("shared");
     MethodConfig::vpt(PromptConfig {
         project_dim: golden
@@ -177,17 +183,27 @@ fn method_of(name: &str, golden: &Fixture, depth: usize) -> MethodConfig {
     })
 }
 
-/// The reference's names to ours: its first set and its further sets are one tensor here.
-fn task_names(
-    mut tensors: std::collections::BTreeMap<String, HostTensor>,
-) -> std::collections::BTreeMap<String, HostTensor> {
+/// The reference's names to ours: its first set and its further sets of the same width are one tensor here. A Swin
+/// Transformer has further sets for each stage.
+fn task_names(mut tensors: BTreeMap<String, HostTensor>) -> BTreeMap<String, HostTensor> {
     tensors.remove("dropout_masks");
-    if let Some(mut first) = tensors.remove("prompt_embeddings") {
-        if let Some(deep) = tensors.remove("deep_prompt_embeddings") {
-            first.shape[0] += deep.shape[0];
-            first.data.extend(deep.data);
-        }
-        tensors.insert("prompts".into(), first);
+    let Some(mut first) = tensors.remove("prompt_embeddings") else {
+        return tensors;
+    };
+    let further = tensors
+        .remove("deep_prompt_embeddings")
+        .or_else(|| tensors.remove("deep_prompt_embeddings_0"));
+    if let Some(further) = further {
+        first.shape[0] += further.shape[0];
+        first.data.extend(further.data);
     }
-    tensors
+    tensors.insert("prompts".into(), first);
+    let renamed = tensors.into_iter().map(|(name, tensor)| {
+        let stage = name.strip_prefix("deep_prompt_embeddings_");
+        (
+            stage.map_or(name.clone(), |stage| format!("prompts.{stage}")),
+            tensor,
+        )
+    });
+    renamed.collect()
 }

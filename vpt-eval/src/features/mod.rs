@@ -102,7 +102,7 @@ impl FeatureExtractor {
         if samples.is_empty() {
             return Err(EvalError::NoImages);
         }
-        let dim = self.model.config().embed_dim;
+        let dim = self.model.config().num_features();
         let mut features = Vec::with_capacity(samples.len() * dim);
         for batch in loader(samples, 1, &self.preprocess, options).epoch(0, 0) {
             let pooled = self.model.pooled(pixels(batch?, &self.device));
@@ -140,7 +140,7 @@ impl FeatureExtractor {
             let expected = "pooled or patch-mean: the model has no class token";
             return Err(CoreError::setting("features", "cls", expected).into());
         }
-        let dim = vit.config().embed_dim;
+        let dim = vit.config().num_features();
         let num_tokens = if request.tokens { vit.num_tokens() } else { 0 };
         let fingerprint = self.fingerprint(request, images);
         let mut part = PartFile::open(path, &fingerprint, dim + num_tokens * dim)?;

@@ -38,7 +38,7 @@ pub(super) struct Convention {
     pub rules: &'static [(&'static str, &'static str)],
     /// Names of the classifier, which stands beside the backbone and so does not have its prefix, and timm's.
     pub heads: &'static [(&'static str, &'static str)],
-    /// Beginnings of the names of tensors that are no parameters of the model in use; `*` stands for the number of a block.
+    /// Beginnings of the names of tensors that are no parameters of the model in use; `*` stands for a number.
     pub left_out: &'static [&'static str],
     /// The tensor as timm shapes it, given timm's name and the library's.
     pub convert: fn(timm: &str, own: &str, tensor: HostTensor) -> HostTensor,
@@ -61,11 +61,11 @@ pub(super) enum Match {
 
 impl Convention {
     /// timm's name of the tensor `name`. A rule names a whole tensor, or a module whose `weight` and `bias` (in JAX
-    /// `kernel` or `scale`, and `bias`) it carries over; `*` stands for the number of a block.
+    /// `kernel` or `scale`, and `bias`) it carries over; `*` stands for a number, that of a block or of a stage.
     pub fn rename(&self, name: &str) -> Match {
         for (pattern, timm) in self.rules {
-            if let Some(block) = matches(pattern, name) {
-                return Match::Renamed(timm.replace('*', block));
+            if let Some(numbers) = matches(pattern, name) {
+                return Match::Renamed(filled(timm, &numbers));
             }
             let Some((module, leaf)) = name.rsplit_once('.') else {
                 continue;
@@ -75,8 +75,8 @@ impl Convention {
                 "bias" => "bias",
                 _ => continue,
             };
-            if let Some(block) = matches(pattern, module) {
-                return Match::Renamed(format!("{}.{leaf}", timm.replace('*', block)));
+            if let Some(numbers) = matches(pattern, module) {
+                return Match::Renamed(format!("{}.{leaf}", filled(timm, &numbers)));
             }
         }
         let beginning = self
@@ -97,24 +97,48 @@ impl Convention {
     }
 }
 
-/// Whether `name` begins with `beginning`, whose `*` stands for a number.
+/// Whether `name` begins with `beginning`, each `*` of which stands for a number.
 fn begins_with(name: &str, beginning: &str) -> bool {
-    let Some((before, after)) = beginning.split_once('*') else {
-        return name.starts_with(beginning);
-    };
-    name.strip_prefix(before)
-        .map(|rest| rest.trim_start_matches(|digit: char| digit.is_ascii_digit()))
-        .is_some_and(|rest| rest.starts_with(after))
+    let mut rest = name;
+    for (i, part) in beginning.split('*').enumerate() {
+        if i > 0 {
+            rest = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
+        }
+        match rest.strip_prefix(part) {
+            Some(after) => rest = after,
+            None => return false,
+        }
+    }
+    true
 }
 
-/// The number that `*` stands for if `name` is `pattern`, empty where the pattern has no `*`.
-fn matches<'a>(pattern: &str, name: &'a str) -> Option<&'a str> {
-    let Some((before, after)) = pattern.split_once('*') else {
-        return (pattern == name).then_some("");
-    };
-    let number = name.strip_prefix(before)?.strip_suffix(after)?;
-    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then_some(number)
+/// The numbers that each `*` stands for if `name` is `pattern`.
+fn matches<'a>(pattern: &str, name: &'a str) -> Option<Vec<&'a str>> {
+    let mut parts = pattern.split('*');
+    let mut rest = name.strip_prefix(parts.next()?)?;
+    let mut numbers = Vec::new();
+    for part in parts {
+        let end = rest
+            .find(|digit: char| !digit.is_ascii_digit())
+            .unwrap_or(rest.len());
+        let (number, after) = rest.split_at(end);
+        if number.is_empty() {
+            return None;
+        }
+        numbers.push(number);
+        rest = after.strip_prefix(part)?;
+    }
+    rest.is_empty().then_some(numbers)
+}
+
+/// `pattern` with the numbers in the places of its `*`.
+fn filled(pattern: &str, numbers: &[&str]) -> String {
+    let mut numbers = numbers.iter();
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |name, part| {
+        name + numbers.next().copied().unwrap_or_default() + part
+    })
 }
 
 /// Most tensors have timm's shape already; a class token, register tokens and position embeddings get its leading axes.
@@ -179,6 +203,7 @@ mod tests {
         rules: &[
             ("token", "cls_token"),
             ("layer.*.ln", "blocks.*.norm1"),
+            ("stage.*.layer.*.ln", "layers.*.blocks.*.norm1"),
             ("ln", "norm"),
         ],
         heads: &[("classifier", "head")],
@@ -195,6 +220,11 @@ mod tests {
             ("token", renamed("cls_token")),
             ("layer.11.ln.weight", renamed("blocks.11.norm1.weight")),
             ("layer.0.ln.bias", renamed("blocks.0.norm1.bias")),
+            (
+                "stage.1.layer.20.ln.weight",
+                renamed("layers.1.blocks.20.norm1.weight"),
+            ),
+            ("stage.1.layer.ln.weight", Match::Unknown),
             ("ln.scale", renamed("norm.weight")),
             ("mask_token", Match::LeftOut("mask")),
             ("layer.3.rope.cos", Match::LeftOut("layer.*.rope")),

@@ -5,6 +5,7 @@
 mod convention;
 mod google;
 mod open_clip;
+mod swin;
 mod timm;
 mod transformers;
 
@@ -20,7 +21,9 @@ use crate::freed_memory::FreedMemory;
 pub(super) use convention::Origin;
 
 /// Every known convention. The anchor of an earlier one may be part of a name of a later one, never the reverse.
-const CONVENTIONS: [&Convention; 6] = [
+const CONVENTIONS: [&Convention; 8] = [
+    &swin::SWIN,
+    &swin::TRANSFORMERS_SWIN,
     &timm::TIMM,
     &transformers::VIT,
     &transformers::DINOV3,
@@ -135,7 +138,11 @@ fn heads_of_moco(prefix: &str, tensors: &BTreeMap<String, HostTensor>) -> Option
 /// Whether the head is no linear layer on one token.
 fn has_foreign_head(tensors: &BTreeMap<String, HostTensor>) -> bool {
     let shape = |name| tensors.get(name).map(|tensor| tensor.shape.as_slice());
-    match (shape("head.weight"), shape("patch_embed.proj.weight")) {
+    // Behind the last block tokens may be wider than patches are (Swin).
+    let token = ["norm.weight", "fc_norm.weight", "patch_embed.proj.weight"]
+        .into_iter()
+        .find_map(shape);
+    match (shape("head.weight"), token) {
         (Some([_, width]), Some([dim, ..])) => width != dim,
         (head, _) => head.is_some(),
     }

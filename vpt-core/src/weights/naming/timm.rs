@@ -19,6 +19,9 @@ pub(super) const TIMM: Convention = Convention {
         ("pos_embed", "pos_embed"),
         ("patch_embed.proj", "patch_embed.proj"),
         ("norm_pre", "norm_pre"),
+        // Swin as it is saved here.
+        ("blocks.*.downsample.norm", "blocks.*.downsample.norm"),
+        ("blocks.*.downsample.reduction", "blocks.*.downsample.reduction"),
         ("blocks.*.norm1", "blocks.*.norm1"),
         ("blocks.*.attn.qkv", "blocks.*.attn.qkv"),
         // EVA and EVA-02: no bias of the keys, and in the larger models three projections.
