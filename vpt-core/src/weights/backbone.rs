@@ -11,7 +11,7 @@ use vpt_data::{CropMode, Interpolation, Preprocess};
 use super::config_json::{ModelConfig, Shapes};
 use super::description::Description;
 use super::layout::{Init, layout, shapes};
-use super::naming::{Renamed, to_timm};
+use super::naming::{Renamed, timm_swin_name, to_timm};
 use super::safetensors_file::{SafetensorsFile, StoredFloat, encode};
 use super::weight_file::WeightFile;
 use super::weight_files::WeightFiles;
@@ -156,7 +156,14 @@ impl Backbone {
         let stored = if half { StoredFloat::F16 } else { StoredFloat::F32 };
         // `format` is what timm and transformers look for.
         let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
-        let bytes = encode(&self.tensors, &metadata, stored)
+        // timm's Swin counts blocks stage by stage.
+        let of_timm = self.config.swin.as_ref().map(|swin| {
+            let tensors = self.tensors.iter();
+            tensors
+                .map(|(name, tensor)| (timm_swin_name(&self.config, swin, name), tensor.clone()))
+                .collect()
+        });
+        let bytes = encode(of_timm.as_ref().unwrap_or(&self.tensors), &metadata, stored)
             .map_err(|reason| CoreError::setting("weights", reason, "finite values"))?;
         let config = self.model_config().to_json()?;
         fs::create_dir_all(dir).map_err(|error| CoreError::io("create", dir, error))?;

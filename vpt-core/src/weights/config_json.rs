@@ -140,7 +140,7 @@ impl ModelConfig {
                 "std": pre.std.map(shortest),
                 "num_classes": self.num_classes,
                 "first_conv": "patch_embed.proj",
-                "classifier": "head",
+                "classifier": if self.config.swin.is_some() { "head.fc" } else { "head" },
             },
         });
         Ok(format!("{document:#}\n"))

@@ -146,6 +146,7 @@ fn configs_of_other_families() {
         "eva02_base_patch14_224",
         "vit_small_plus_patch16_dinov3",
         "beitv2_base_patch16_224",
+        "swin_tiny_patch4_window7_224",
     ] {
         config_of_timm(family, &seeds::backbone_of(family));
     }

@@ -40,6 +40,9 @@ pub fn backbone_of(family: &str) -> Backbone {
     let [height, width] = args.patch_size;
     args.img_size = [2 * height, 2 * width];
     (args.embed_dim, args.depth, args.num_heads) = (24, 2, 2);
+    if let Some(swin) = &mut args.swin {
+        (swin.depths, swin.num_heads) = (vec![1, 1], vec![2, 3]);
+    }
     Backbone::random(args.resolve(), 3, 1)
 }
 

@@ -19,6 +19,7 @@ use crate::HostTensor;
 use crate::freed_memory::FreedMemory;
 
 pub(super) use convention::Origin;
+pub(super) use swin::timm_swin_name;
 
 /// Every known convention. The anchor of an earlier one may be part of a name of a later one, never the reverse.
 const CONVENTIONS: [&Convention; 8] = [

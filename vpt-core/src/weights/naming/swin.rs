@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 
 use super::convention::{Convention, Origin, as_it_is, no_heads};
-use crate::HostTensor;
+use crate::vit::Swin;
+use crate::{HostTensor, VitConfig};
 
 /// timm and the authors (github.com/microsoft/Swin-Transformer), who merge at the end of a stage.
 pub(super) const SWIN: Convention = Convention {
@@ -106,6 +107,25 @@ const BUFFERS: &[&str] = &[
     "decoder",
 ];
 
+/// What timm's `SwinTransformer` calls the tensor that is `name` here: the reverse of [`SWIN`].
+pub(in crate::weights) fn timm_swin_name(config: &VitConfig, swin: &Swin, name: &str) -> String {
+    if let Some(leaf) = name.strip_prefix("norm_pre.") {
+        return format!("patch_embed.norm.{leaf}");
+    }
+    if let Some(leaf) = name.strip_prefix("head.") {
+        return format!("head.fc.{leaf}");
+    }
+    let block = name.strip_prefix("blocks.").and_then(|rest| rest.split_once('.'));
+    let Some((Ok(block), part)) = block.map(|(block, part)| (block.parse::<usize>(), part)) else {
+        return name.to_owned();
+    };
+    let (stage, place) = swin.stage_of(block);
+    match part.starts_with("downsample.") && config.merges_before(block) {
+        true => format!("layers.{stage}.{part}"),
+        false => format!("layers.{stage}.blocks.{place}.{part}"),
+    }
+}
+
 /// `layers.1.blocks.0.norm1` becomes `blocks.2.norm1` behind a stage of two blocks. A merging, which timm counts to the
 /// stage that it begins and the others to the one that it ends, goes to the first block behind it.
 fn count_through(tensors: &mut BTreeMap<String, HostTensor>, _notes: &mut Vec<String>) {
@@ -147,7 +167,10 @@ fn stage_and_block(name: &str) -> Option<(usize, usize)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::convention::Match;
     use super::*;
+    use crate::preset;
+    use crate::weights::layout_shapes;
 
     fn renamed(names: &[&str]) -> Vec<String> {
         let tensor = || HostTensor::full([1], 0.0);
@@ -173,6 +196,31 @@ mod tests {
         let at_the_start = [&blocks[..], &["layers.1.downsample.reduction.weight"]].concat();
         assert_eq!(renamed(&at_the_end), expected);
         assert_eq!(renamed(&at_the_start), expected);
+    }
+
+    #[test]
+    fn names_go_there_and_back() {
+        let config = preset("swin_tiny_patch4_window7_224").unwrap();
+        let swin = config.swin.clone().unwrap();
+        let own: Vec<String> = layout_shapes(&config, 2).into_keys().collect();
+        let timm: Vec<String> = own
+            .iter()
+            .map(|name| timm_swin_name(&config, &swin, name))
+            .collect();
+        for expected in [
+            "layers.1.downsample.norm.bias",
+            "layers.3.blocks.1.mlp.fc1.weight",
+            "head.fc.weight",
+        ] {
+            assert!(timm.iter().any(|name| name == expected), "{expected}");
+        }
+        let back = |name: &String| match SWIN.rename(name) {
+            Match::Renamed(name) => (name, HostTensor::full([1], 0.0)),
+            other => panic!("{name}: {other:?}"),
+        };
+        let mut tensors = timm.iter().map(back).collect();
+        count_through(&mut tensors, &mut Vec::new());
+        assert!(tensors.keys().eq(&own));
     }
 
     #[test]
