@@ -16,6 +16,9 @@ pub struct Sample {
     pub path: PathBuf,
     /// Index into [`Dataset::classes`].
     pub label: usize,
+    /// What it must not be parted from, such as its patient; where the data set says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
 }
 
 /// An image that cannot be decoded.
@@ -30,9 +33,9 @@ pub struct BadImage {
 /// Images, their classes, and the split each belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {
-    /// The folder's name.
+    /// The name of the folder or the table.
     pub name: String,
-    /// The folder.
+    /// The folder that images' paths are relative to.
     pub root: PathBuf,
     /// How it lies on disk.
     pub format: Format,
@@ -141,7 +144,7 @@ impl Dataset {
         };
         let mut dataset = Self {
             name: name_of(dir),
-            root: dir.into(),
+            root: format.root(dir),
             format,
             classes,
             train: vec![],
@@ -210,6 +213,9 @@ impl Dataset {
                 text(&mut hash, &relative(&sample.path, &self.root));
                 hash.update(content?);
                 hash.update((sample.label as u64).to_le_bytes());
+                if let Some(group) = &sample.group {
+                    text(&mut hash, group);
+                }
             }
         }
         Ok(hexadecimal(&hash.finalize()))
@@ -253,12 +259,35 @@ impl Dataset {
             test_fraction,
             seed,
         )?;
-        self.notes.push(format!(
-            "no split folders: each class split {} into train, val and test by seed {seed}",
-            percent(&[1.0 - val_fraction - test_fraction, val_fraction, test_fraction]),
-        ));
         (self.train, self.val, self.test) = (parts.train, parts.val, parts.test);
+        self.notes.push(format!(
+            "{}: each class split {} into train, val and test by seed {seed}{}",
+            match self.format {
+                Format::ImageFolder => "no split folders",
+                Format::Manifest => "no column `split`",
+            },
+            percent(&[1.0 - val_fraction - test_fraction, val_fraction, test_fraction]),
+            self.kept_together(),
+        ));
         Ok(())
+    }
+
+    /// What a note on splitting adds where images have groups.
+    fn kept_together(&self) -> &'static str {
+        let mut samples = self.train.iter().chain(&self.val).chain(&self.test);
+        if samples.any(|sample| sample.group.is_some()) {
+            "; images of one group stay together"
+        } else {
+            ""
+        }
+    }
+
+    /// What holds the images of a split.
+    fn holder(&self) -> &'static str {
+        match self.format {
+            Format::ImageFolder => "folder",
+            Format::Manifest => "images",
+        }
     }
 
     /// Fills in what the split folders lack.
@@ -270,8 +299,10 @@ impl Dataset {
         options: &OpenOptions,
     ) -> Result<(), DataError> {
         if test.is_none() {
-            self.notes
-                .push("no `test` folder: nothing is held out for the final report".into());
+            self.notes.push(format!(
+                "no `test` {}: nothing is held out for the final report",
+                self.holder()
+            ));
         }
         self.test = test.unwrap_or_default();
         if let Some(val) = val {
@@ -282,12 +313,14 @@ impl Dataset {
             seed, val_fraction, ..
         } = *options;
         let parts = stratified(train, &self.classes, &self.root, val_fraction, 0.0, seed)?;
-        self.notes.push(format!(
-            "no `val` folder: {} % of `train`, {}, taken as validation by seed {seed}",
-            percent(&[val_fraction]),
-            counted(parts.val.len(), "image"),
-        ));
         (self.train, self.val) = (parts.train, parts.val);
+        self.notes.push(format!(
+            "no `val` {}: {} % of `train`, {}, taken as validation by seed {seed}{}",
+            self.holder(),
+            percent(&[val_fraction]),
+            counted(self.val.len(), "image"),
+            self.kept_together(),
+        ));
         Ok(())
     }
 
@@ -373,6 +406,12 @@ fn bad_images(samples: &[Sample]) -> Vec<Option<BadImage>> {
 
 /// The name of a folder, also of `.` and `..`.
 fn name_of(dir: &Path) -> String {
+    if dir.is_file() {
+        // A table.
+        return dir
+            .file_stem()
+            .map_or_else(|| "data".into(), |name| name.to_string_lossy().into_owned());
+    }
     let canonical = dir.canonicalize();
     let name = dir.file_name().or_else(|| canonical.as_ref().ok()?.file_name());
     name.map_or_else(|| "data".into(), |name| name.to_string_lossy().into_owned())

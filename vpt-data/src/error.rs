@@ -169,12 +169,12 @@ pub enum DataError {
         found: Vec<String>,
     },
     /// A class cannot give every split an image.
-    #[error("class `{class}` has {}, too few to be split into {}", counted(*images, "image"), splits.join(", "))]
+    #[error("class `{class}` has {units}, too few to be split into {}", splits.join(", "))]
     ClassTooSmall {
         /// The class.
         class: String,
-        /// How many images it has.
-        images: usize,
+        /// How many images or groups it has, in words.
+        units: String,
         /// The splits that need one each.
         splits: Vec<&'static str>,
     },
@@ -217,6 +217,16 @@ pub enum DataError {
         value: String,
         /// What it may be.
         expected: &'static str,
+    },
+    /// A table of images has a mistake.
+    #[error("{}{}: {message}", path.display(), line.map(|line| format!(":{line}")).unwrap_or_default())]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1, where one is to blame.
+        line: Option<u64>,
+        /// What is wrong.
+        message: String,
     },
     /// A task description has a mistake.
     #[error("{}{}: {message}", path.display(), line.map(|line| format!(":{line}")).unwrap_or_default())]
@@ -286,6 +296,7 @@ impl DataError {
             | Self::NotUtf8 { path }
             | Self::BadImage { path, .. }
             | Self::ImageTooLarge { path, .. }
+            | Self::Manifest { path, .. }
             | Self::TaskSpec { path, .. } => Some(path),
             Self::NoImages { dir }
             | Self::FolderInUse { dir }

@@ -3,10 +3,15 @@
 //! An image's place follows from the seed and its name alone: within its class, images are ranked by a random number
 //! drawn for their relative path. So the split is the same wherever the folder lies, a larger number of shots
 //! contains the smaller one, and adding images to a folder hardly moves the others.
+//!
+//! Images of one group (a patient) go to one part: the groups are ranked by their names, each in the class that most of its
+//! images have.
 
+use crate::error::counted;
 use crate::{DataError, Sample, rng::rng};
 use rand::Rng;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Streams of [`rng()`], so that splitting and taking shots are independent.
@@ -36,13 +41,15 @@ pub(crate) fn stratified(
         Val,
         Test,
     }
+    let units = units(&samples, root);
     let mut parts = vec![Part::Train; samples.len()];
-    for (class, members) in ranked(&samples, classes.len(), root, seed, SPLIT)
-        .into_iter()
-        .enumerate()
-    {
+    for (class, members) in ranked(&units, classes.len(), seed, SPLIT).into_iter().enumerate() {
         let counts = held_out(members.len(), val_fraction, test_fraction);
         let Some((val, test)) = counts else {
+            // In a class that no group has most of its images in, there is nothing to hold out.
+            if members.is_empty() && samples.iter().any(|sample| sample.label == class) {
+                continue;
+            }
             let held_out = [(val_fraction, "val"), (test_fraction, "test")];
             let held_out = held_out
                 .into_iter()
@@ -50,16 +57,29 @@ pub(crate) fn stratified(
                 .map(|(_, name)| name);
             return Err(DataError::ClassTooSmall {
                 class: classes[class].clone(),
-                images: members.len(),
+                units: counted(
+                    members.len(),
+                    if samples[0].group.is_some() {
+                        "group"
+                    } else {
+                        "image"
+                    },
+                ),
                 splits: ["train"].into_iter().chain(held_out).collect(),
             });
         };
         // From both ends, so that a few more images move others between train and one part only.
         for &member in &members[..test] {
-            parts[member] = Part::Test;
+            units[member]
+                .samples
+                .iter()
+                .for_each(|&sample| parts[sample] = Part::Test);
         }
         for &member in &members[members.len() - val..] {
-            parts[member] = Part::Val;
+            units[member]
+                .samples
+                .iter()
+                .for_each(|&sample| parts[sample] = Part::Val);
         }
     }
     let mut partition = Partition {
@@ -79,8 +99,11 @@ pub(crate) fn stratified(
 
 /// Keeps at most `shots` images of each class.
 pub(crate) fn few(samples: Vec<Sample>, classes: usize, root: &Path, shots: usize, seed: u64) -> Vec<Sample> {
+    let units: Vec<Unit> = (0..samples.len())
+        .map(|index| Unit::of(&samples, index, root))
+        .collect();
     let mut kept = vec![false; samples.len()];
-    for members in ranked(&samples, classes, root, seed, SHOTS) {
+    for members in ranked(&units, classes, seed, SHOTS) {
         for member in members.into_iter().take(shots) {
             kept[member] = true;
         }
@@ -110,15 +133,63 @@ fn held_out(images: usize, val_fraction: f64, test_fraction: f64) -> Option<(usi
     Some((val, test))
 }
 
-/// For each class, indices into `samples` in random order.
-fn ranked(samples: &[Sample], classes: usize, root: &Path, seed: u64, stream: u64) -> Vec<Vec<usize>> {
-    let mut members = vec![vec![]; classes];
+/// Images that stay together: one, or all of a group.
+struct Unit {
+    /// What its rank is drawn for.
+    name: String,
+    label: usize,
+    samples: Vec<usize>,
+}
+
+impl Unit {
+    /// One image.
+    fn of(samples: &[Sample], index: usize, root: &Path) -> Self {
+        Self {
+            name: relative(&samples[index].path, root),
+            label: samples[index].label,
+            samples: vec![index],
+        }
+    }
+}
+
+/// The groups, and the images that have none.
+fn units(samples: &[Sample], root: &Path) -> Vec<Unit> {
+    let mut groups: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    let mut units = Vec::new();
     for (index, sample) in samples.iter().enumerate() {
-        let name = relative(&sample.path, root);
-        let digest: [u8; 32] = Sha256::digest(name.as_bytes()).into();
+        match &sample.group {
+            None => units.push(Unit::of(samples, index, root)),
+            Some(group) => groups.entry(group).or_default().push(index),
+        }
+    }
+    units.extend(groups.into_iter().map(|(group, members)| Unit {
+        name: group.to_owned(),
+        label: most_frequent(members.iter().map(|&member| samples[member].label)),
+        samples: members,
+    }));
+    units
+}
+
+/// The label that occurs most often; of equals the largest, which is the rarer finding where classes are grades.
+fn most_frequent(labels: impl Iterator<Item = usize>) -> usize {
+    let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+    for label in labels {
+        *counts.entry(label).or_default() += 1;
+    }
+    counts
+        .into_iter()
+        .max_by_key(|&(_, count)| count)
+        .map_or(0, |(label, _)| label)
+}
+
+/// For each class, indices into `units` in random order.
+fn ranked(units: &[Unit], classes: usize, seed: u64, stream: u64) -> Vec<Vec<usize>> {
+    let mut members = vec![vec![]; classes];
+    for (index, unit) in units.iter().enumerate() {
+        let digest: [u8; 32] = Sha256::digest(unit.name.as_bytes()).into();
         let [a, b, c, d, e, f, g, h, ..] = digest;
         let rank = rng(seed, &[stream, u64::from_le_bytes([a, b, c, d, e, f, g, h])]).next_u64();
-        members[sample.label].push((rank, name, index));
+        members[unit.label].push((rank, &unit.name, index));
     }
     for class in &mut members {
         class.sort();
@@ -150,6 +221,7 @@ mod tests {
             (0..count).map(move |i| Sample {
                 path: format!("root/{label}/{i}.png").into(),
                 label,
+                group: None,
             })
         };
         per_class.iter().enumerate().flat_map(of_class).collect()

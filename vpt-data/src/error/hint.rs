@@ -12,7 +12,7 @@ impl DataError {
                 Some(parent) if !parent.as_os_str().is_empty() => {
                     format!("give the folder that holds the class folders, perhaps `{}`", parent.display())
                 }
-                _ => "give the folder that holds the class folders".into(),
+                _ => "give the folder that holds the class folders, or a .csv table".into(),
             },
             Self::Permission { .. } => "ask its owner for read access, or copy it to a folder of yours".into(),
             Self::Io { .. } | Self::InvalidValue { .. } => return None,
@@ -41,10 +41,13 @@ impl DataError {
             Self::ClassCase { .. } => "merge or rename them: on many disks the two would be one folder".into(),
             Self::OtherClasses { .. } => "is it the right folder? names must agree letter by letter".into(),
             Self::ClassTooSmall { splits, .. } => {
-                format!("add images until it has at least {}, or make the split folders yourself", splits.len())
+                format!("add images until it has at least {}, or split the data yourself", splits.len())
             }
             Self::BadImage { .. } | Self::ImageTooLarge { .. } => "replace or remove the file".into(),
             Self::BadImages { .. } => "replace or remove these files, or go on without them with --skip-bad-images".into(),
+            Self::Manifest { .. } => {
+                "each line needs a `path` and a `label`; `split` and `patient` are optional (docs/own-data.md)".into()
+            }
             Self::TaskSpec { .. } => "the files in `datasets/` are examples".into(),
             Self::UnknownTask { known, .. } if known.is_empty() => "give the path of a .toml file instead".into(),
             Self::UnknownTask { known, .. } => format!("known tasks: {}; or give the path of a .toml file", known.join(", ")),

@@ -245,7 +245,11 @@ struct ClassFolder {
 
 impl ClassFolder {
     fn samples(self, label: usize) -> impl Iterator<Item = Sample> {
-        self.images.into_iter().map(move |path| Sample { path, label })
+        self.images.into_iter().map(move |path| Sample {
+            path,
+            label,
+            group: None,
+        })
     }
 }
 

@@ -1,11 +1,12 @@
 //! How data sets lie on disk: one file per format.
 
 mod image_folder;
+mod manifest;
 
 use crate::{DataError, Sample};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Endings of files that are taken for images, in lower case; files are matched in any case.
 pub const EXTENSIONS: [&str; 10] = [
@@ -18,16 +19,19 @@ pub const EXTENSIONS: [&str; 10] = [
 pub enum Format {
     /// A folder of images per class, perhaps below `train`, `val` and `test`.
     ImageFolder,
+    /// A table with a line for each image.
+    Manifest,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 1] = [Self::ImageFolder];
+    pub const ALL: [Self; 2] = [Self::ImageFolder, Self::Manifest];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::ImageFolder => "image-folder",
+            Self::Manifest => "manifest",
         }
     }
 
@@ -35,18 +39,32 @@ impl Format {
     pub fn about(self) -> &'static str {
         match self {
             Self::ImageFolder => "a folder of images per class, perhaps below train/, val/ and test/",
+            Self::Manifest => "a table (.csv, .tsv) with columns path and label, perhaps split and patient",
         }
     }
 
     /// The format of what lies at `path`.
-    pub(crate) fn detect(_path: &Path) -> Self {
-        Self::ImageFolder
+    pub(crate) fn detect(path: &Path) -> Self {
+        if manifest::is_manifest(path) {
+            Self::Manifest
+        } else {
+            Self::ImageFolder
+        }
+    }
+
+    /// The folder that the images' paths are relative to.
+    pub(crate) fn root(self, path: &Path) -> PathBuf {
+        match self {
+            Self::ImageFolder => path.into(),
+            Self::Manifest => path.parent().unwrap_or(Path::new("")).into(),
+        }
     }
 
     /// Reads the list of images.
     pub(crate) fn read(self, path: &Path) -> Result<Found, DataError> {
         match self {
             Self::ImageFolder => image_folder::read(path),
+            Self::Manifest => manifest::read(path),
         }
     }
 }

@@ -116,7 +116,7 @@ fn a_class_too_small_to_be_split() {
     );
     assert_eq!(
         hint,
-        "add images until it has at least 3, or make the split folders yourself"
+        "add images until it has at least 3, or split the data yourself"
     );
     let folder = Folder::with([images("train/a", 9), images("train/b", 1), images("test/a", 1)].concat());
     assert_eq!(

@@ -7,4 +7,5 @@ mod folder;
 mod good;
 #[cfg(unix)]
 mod links;
+mod manifest;
 mod summary;

@@ -176,6 +176,7 @@ impl FeatureExtractor {
             .map(|path| Sample {
                 path: path.clone(),
                 label: 0,
+                group: None,
             })
             .collect();
         if samples.is_empty() {
