@@ -118,7 +118,7 @@ pub enum Command {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Data")]
 pub struct DataArgs {
-    /// Folder with `train/ val/ test/` of class folders, or one folder of class folders
+    /// Folder with `train/ val/ test/` of class folders, one folder of class folders, a table (.csv, .tsv) of images, or a MedMNIST .npz
     #[arg(long, visible_alias = "data", value_name = "DIR", conflicts_with = "task")]
     pub data_dir: Option<PathBuf>,
 

@@ -5,7 +5,7 @@ use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use vpt_data::formats::is_image;
+use vpt_data::formats::{is_image, is_in_archive};
 
 use crate::failure::Failure;
 
@@ -36,6 +36,9 @@ fn listed() -> impl Iterator<Item = Result<PathBuf>> {
 
 /// A file as it is, whatever its name; of a folder what looks like an image.
 fn named(path: &Path) -> Result<Vec<PathBuf>> {
+    if is_in_archive(path) {
+        return Ok(vec![path.to_owned()]);
+    }
     let found = fs::metadata(path).map_err(|error| {
         Failure::new(format!("cannot read `{}`: {error}", path.display()))
             .hint("give images, folders of images, or `-` for paths on stdin")

@@ -265,6 +265,7 @@ impl Dataset {
             match self.format {
                 Format::ImageFolder => "no split folders",
                 Format::Manifest => "no column `split`",
+                Format::Medmnist => "no splits",
             },
             percent(&[1.0 - val_fraction - test_fraction, val_fraction, test_fraction]),
             self.kept_together(),
@@ -286,7 +287,7 @@ impl Dataset {
     fn holder(&self) -> &'static str {
         match self.format {
             Format::ImageFolder => "folder",
-            Format::Manifest => "images",
+            Format::Manifest | Format::Medmnist => "images",
         }
     }
 

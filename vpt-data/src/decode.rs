@@ -5,6 +5,7 @@
 //! transparency shows white, and 16-bit values are scaled instead of cut off.
 
 use crate::DataError;
+use crate::formats::medmnist;
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 use std::any::Any;
@@ -77,8 +78,11 @@ pub(crate) fn header(name: &str, bytes: &[u8]) -> Result<Header, DataError> {
     })
 }
 
-/// The bytes of an image file.
+/// The bytes of an image file; of an image in an archive, those of the file that it would be.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, DataError> {
+    if let Some(file) = medmnist::image_file(path) {
+        return file;
+    }
     let failed = |source| DataError::io(path, source);
     let bad = |reason| DataError::BadImage {
         path: path.into(),

@@ -228,6 +228,14 @@ pub enum DataError {
         /// What is wrong.
         message: String,
     },
+    /// An archive of images is not one that can be read.
+    #[error("cannot read `{}` as an archive of images: {message}", path.display())]
+    Archive {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, naming the array.
+        message: String,
+    },
     /// A task description has a mistake.
     #[error("{}{}: {message}", path.display(), line.map(|line| format!(":{line}")).unwrap_or_default())]
     TaskSpec {
@@ -297,6 +305,7 @@ impl DataError {
             | Self::BadImage { path, .. }
             | Self::ImageTooLarge { path, .. }
             | Self::Manifest { path, .. }
+            | Self::Archive { path, .. }
             | Self::TaskSpec { path, .. } => Some(path),
             Self::NoImages { dir }
             | Self::FolderInUse { dir }

@@ -1,7 +1,4 @@
 //! NumPy archives (`.npz`), in which JAX models are published: a zip archive of one `.npy` file an array.
-//!
-//! The `.npy` header is read here and not by a crate, so that no length that a file claims is believed before it is
-//! compared with the bytes that are there.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -9,6 +6,7 @@ use std::io::{BufReader, Read};
 use std::path::Path;
 
 use half::f16;
+use vpt_data::NpyArray;
 use zip::ZipArchive;
 
 use super::permute::permute;
@@ -86,19 +84,8 @@ fn error(path: &Path, kind: &'static str, reason: String) -> CoreError {
 
 /// The array of a `.npy` file, None for integers. The error continues a sentence that begins with the array's name.
 fn parse_npy(bytes: &[u8]) -> Result<Option<HostTensor>, String> {
-    let (header, values) = split(bytes).ok_or("is no .npy file")?;
-    let kind =
-        between(header, "'descr':", ',').and_then(|text| text.trim().strip_prefix('\'')?.strip_suffix('\''));
-    let kind = kind.ok_or("has no plain type")?;
-    let fortran = match between(header, "'fortran_order':", ',').map(str::trim) {
-        Some("False") => false,
-        Some("True") => true,
-        _ => return Err("has a header without `fortran_order`".into()),
-    };
-    let mut shape = between(header, "'shape':", ')')
-        .and_then(|text| text.trim().strip_prefix('('))
-        .and_then(axes)
-        .ok_or("has a header without `shape`")?;
+    let array = NpyArray::parse(bytes)?;
+    let kind = array.kind;
     let width = match kind {
         "<f2" => 2,
         "<f4" => 4,
@@ -106,12 +93,13 @@ fn parse_npy(bytes: &[u8]) -> Result<Option<HostTensor>, String> {
         _ if matches!(kind.as_bytes(), [b'<' | b'|' | b'=', b'i' | b'u' | b'b', ..]) => return Ok(None),
         other => return Err(format!("has type `{other}`, expected little-endian floats")),
     };
-    let expected = shape
-        .iter()
-        .try_fold(width, |product: usize, &axis| product.checked_mul(axis));
-    if expected != Some(values.len()) {
-        return Err(format!("has shape {shape:?} and {} bytes", values.len()));
-    }
+    array.check_size(width)?;
+    let NpyArray {
+        fortran,
+        mut shape,
+        values,
+        ..
+    } = array;
     let data: Vec<f32> = match width {
         2 => words(values)
             .map(|word| f16::from_le_bytes(word).to_f32())
@@ -131,31 +119,6 @@ fn parse_npy(bytes: &[u8]) -> Result<Option<HostTensor>, String> {
     shape.reverse();
     let reversed: Vec<usize> = (0..shape.len()).rev().collect();
     Ok(Some(permute(&HostTensor::new(shape, data), &reversed)))
-}
-
-/// Header text and values of a `.npy` file (NumPy's `numpy.lib.format`, versions 1 to 3).
-fn split(bytes: &[u8]) -> Option<(&str, &[u8])> {
-    let (version, rest) = bytes.strip_prefix(b"\x93NUMPY")?.split_first_chunk::<2>()?;
-    let (length, rest) = if version[0] == 1 {
-        let (length, rest) = rest.split_first_chunk::<2>()?;
-        (u16::from_le_bytes(*length) as usize, rest)
-    } else {
-        let (length, rest) = rest.split_first_chunk::<4>()?;
-        (u32::from_le_bytes(*length) as usize, rest)
-    };
-    let (header, values) = rest.split_at_checked(length)?;
-    Some((std::str::from_utf8(header).ok()?, values))
-}
-
-/// The text after `key` up to `end`.
-fn between<'a>(header: &'a str, key: &str, end: char) -> Option<&'a str> {
-    header.split_once(key)?.1.split_once(end).map(|(value, _)| value)
-}
-
-/// `3, 4` and `3,` as numbers; nothing for a scalar.
-fn axes(text: &str) -> Option<Vec<usize>> {
-    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-    parts.map(|part| part.parse().ok()).collect()
 }
 
 fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> + '_ {

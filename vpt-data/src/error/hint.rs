@@ -45,6 +45,9 @@ impl DataError {
             }
             Self::BadImage { .. } | Self::ImageTooLarge { .. } => "replace or remove the file".into(),
             Self::BadImages { .. } => "replace or remove these files, or go on without them with --skip-bad-images".into(),
+            Self::Archive { .. } => {
+                "expected an archive of MedMNIST: `train_images`, `train_labels` and the same of `val` and `test`".into()
+            }
             Self::Manifest { .. } => {
                 "each line needs a `path` and a `label`; `split` and `patient` are optional (docs/own-data.md)".into()
             }

@@ -2,6 +2,7 @@
 
 mod image_folder;
 mod manifest;
+pub(crate) mod medmnist;
 
 use crate::{DataError, Sample};
 use serde::{Deserialize, Serialize};
@@ -21,17 +22,20 @@ pub enum Format {
     ImageFolder,
     /// A table with a line for each image.
     Manifest,
+    /// An archive of MedMNIST.
+    Medmnist,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 2] = [Self::ImageFolder, Self::Manifest];
+    pub const ALL: [Self; 3] = [Self::ImageFolder, Self::Manifest, Self::Medmnist];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::ImageFolder => "image-folder",
             Self::Manifest => "manifest",
+            Self::Medmnist => "medmnist",
         }
     }
 
@@ -40,6 +44,7 @@ impl Format {
         match self {
             Self::ImageFolder => "a folder of images per class, perhaps below train/, val/ and test/",
             Self::Manifest => "a table (.csv, .tsv) with columns path and label, perhaps split and patient",
+            Self::Medmnist => "an archive of MedMNIST (.npz) with one label for each image",
         }
     }
 
@@ -47,6 +52,8 @@ impl Format {
     pub(crate) fn detect(path: &Path) -> Self {
         if manifest::is_manifest(path) {
             Self::Manifest
+        } else if medmnist::is_archive(path) {
+            Self::Medmnist
         } else {
             Self::ImageFolder
         }
@@ -55,7 +62,7 @@ impl Format {
     /// The folder that the images' paths are relative to.
     pub(crate) fn root(self, path: &Path) -> PathBuf {
         match self {
-            Self::ImageFolder => path.into(),
+            Self::ImageFolder | Self::Medmnist => path.into(),
             Self::Manifest => path.parent().unwrap_or(Path::new("")).into(),
         }
     }
@@ -65,6 +72,7 @@ impl Format {
         match self {
             Self::ImageFolder => image_folder::read(path),
             Self::Manifest => manifest::read(path),
+            Self::Medmnist => medmnist::read(path),
         }
     }
 }
@@ -81,6 +89,11 @@ pub fn is_image(path: &Path) -> bool {
         .extension()
         .map(|extension| extension.to_string_lossy().to_ascii_lowercase());
     extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
+}
+
+/// Whether the path is that of an image in an archive, `set.npz/test/17`, which has no file of its own.
+pub fn is_in_archive(path: &Path) -> bool {
+    medmnist::archive_of(path).is_some()
 }
 
 /// What a format found on disk: at least two classes, at least one image of each in `train`.

@@ -8,4 +8,5 @@ mod good;
 #[cfg(unix)]
 mod links;
 mod manifest;
+mod medmnist;
 mod summary;

@@ -1,0 +1,359 @@
+//! An archive of MedMNIST v2 (Yang et al. 2023, medmnist.com): `pneumoniamnist.npz`, in any of its image sizes.
+//!
+//! It holds `train_images`, `train_labels` and so on for `val` and `test`: bytes of `[n, height, width]` or `[n, height, width,
+//! 3]`, and one label an image. Its images have no files: the 17th test image is called `pneumoniamnist.npz/test/17`, here
+//! and wherever an image is named.
+
+use super::{Found, Images};
+use crate::npy::NpyArray;
+use crate::{DataError, Sample, Split};
+use image::ExtendedColorType;
+use image::codecs::bmp::BmpEncoder;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+use zip::ZipArchive;
+
+/// No images shrink by more than this when they are compressed.
+const MOST_COMPRESSION: u64 = 256;
+
+/// Names of the classes, which the archives do not hold, in the order of their labels (MedMNIST's `info.py`).
+const CLASSES: [(&str, &[&str]); 9] = [
+    (
+        "pathmnist",
+        &[
+            "adipose",
+            "background",
+            "debris",
+            "lymphocytes",
+            "mucus",
+            "smooth muscle",
+            "normal colon mucosa",
+            "cancer-associated stroma",
+            "colorectal adenocarcinoma epithelium",
+        ],
+    ),
+    (
+        "dermamnist",
+        &[
+            "actinic keratoses and intraepithelial carcinoma",
+            "basal cell carcinoma",
+            "benign keratosis-like lesions",
+            "dermatofibroma",
+            "melanoma",
+            "melanocytic nevi",
+            "vascular lesions",
+        ],
+    ),
+    (
+        "octmnist",
+        &[
+            "choroidal neovascularization",
+            "diabetic macular edema",
+            "drusen",
+            "normal",
+        ],
+    ),
+    ("pneumoniamnist", &["normal", "pneumonia"]),
+    ("breastmnist", &["malignant", "normal, benign"]),
+    (
+        "bloodmnist",
+        &[
+            "basophil",
+            "eosinophil",
+            "erythroblast",
+            "immature granulocytes",
+            "lymphocyte",
+            "monocyte",
+            "neutrophil",
+            "platelet",
+        ],
+    ),
+    ("organamnist", &ORGANS),
+    ("organcmnist", &ORGANS),
+    ("organsmnist", &ORGANS),
+];
+
+const ORGANS: [&str; 11] = [
+    "bladder",
+    "femur-left",
+    "femur-right",
+    "heart",
+    "kidney-left",
+    "kidney-right",
+    "liver",
+    "lung-left",
+    "lung-right",
+    "pancreas",
+    "spleen",
+];
+
+/// Whether the path is an archive's.
+pub(super) fn is_archive(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("npz"))
+        && path.is_file()
+}
+
+pub(super) fn read(path: &Path) -> Result<Found, DataError> {
+    let archive = Archive::open(path)?;
+    let labels_of = |split: Split| archive.part(split).map(|part| part.labels.as_slice());
+    let bad = |reason: String| broken(path, reason);
+    let Some(train) = labels_of(Split::Train) else {
+        return Err(bad("it has no `train_images`".into()));
+    };
+    let count = Split::ALL
+        .into_iter()
+        .filter_map(labels_of)
+        .flatten()
+        .max()
+        .map_or(0, |&largest| largest + 1);
+    if let Some(absent) = (0..count).find(|label| !train.contains(label)) {
+        return Err(bad(format!(
+            "there are labels up to {}, but none of the training images has the label {absent}",
+            count - 1
+        )));
+    }
+    if count < 2 {
+        return Err(bad(
+            "all training images have the same label, expected two or more labels".into(),
+        ));
+    }
+    let samples = |split: Split| -> Option<Vec<Sample>> {
+        let labels = labels_of(split)?.iter().enumerate();
+        let sample = |(index, &label): (usize, &usize)| Sample {
+            path: path.join(split.name()).join(index.to_string()),
+            label,
+            group: None,
+        };
+        Some(labels.map(sample).collect())
+    };
+    Ok(Found {
+        classes: class_names(path, count),
+        images: Images::Split {
+            train: samples(Split::Train).unwrap_or_default(),
+            val: samples(Split::Val),
+            test: samples(Split::Test),
+        },
+        notes: Vec::new(),
+    })
+}
+
+/// The names of the classes of a known archive; else their labels.
+fn class_names(path: &Path, count: usize) -> Vec<String> {
+    let stem = path
+        .file_stem()
+        .map(|stem| stem.to_string_lossy().to_lowercase())
+        .unwrap_or_default();
+    // `_64`, `_128` and `_224` are larger images of the same set.
+    let name = stem.split('_').next().unwrap_or_default();
+    match CLASSES
+        .iter()
+        .find(|(known, classes)| *known == name && classes.len() == count)
+    {
+        Some((_, classes)) => classes.iter().map(|class| (*class).to_owned()).collect(),
+        None => (0..count).map(|label| label.to_string()).collect(),
+    }
+}
+
+/// The archive, the split and the number of the image called `path`, if it is called like one of an archive.
+pub(super) fn archive_of(path: &Path) -> Option<(&Path, Split, usize)> {
+    let index: usize = path.file_name()?.to_str()?.parse().ok()?;
+    let folder = path.parent()?;
+    let split: Split = folder.file_name()?.to_str()?.parse().ok()?;
+    let archive = folder.parent().filter(|archive| is_archive(archive))?;
+    Some((archive, split, index))
+}
+
+/// The image called `path` as the bytes of a BMP file, if it is one of an archive.
+pub(crate) fn image_file(path: &Path) -> Option<Result<Vec<u8>, DataError>> {
+    let (archive, split, index) = archive_of(path)?;
+    let missing = || DataError::Missing { path: path.into() };
+    Some(Archive::open(archive).and_then(|archive| {
+        let part = archive.part(split).ok_or_else(missing)?;
+        part.bmp(index).ok_or_else(missing)
+    }))
+}
+
+/// The images and labels of one split.
+struct Part {
+    split: Split,
+    pixels: Vec<u8>,
+    width: u32,
+    height: u32,
+    channels: usize,
+    labels: Vec<usize>,
+}
+
+impl Part {
+    fn bmp(&self, index: usize) -> Option<Vec<u8>> {
+        let size = self.width as usize * self.height as usize * self.channels;
+        let start = index.checked_mul(size)?;
+        let pixels = self.pixels.get(start..start.checked_add(size)?)?;
+        let colour = if self.channels == 1 {
+            ExtendedColorType::L8
+        } else {
+            ExtendedColorType::Rgb8
+        };
+        let mut bytes = Vec::new();
+        let mut encoder = BmpEncoder::new(&mut bytes);
+        encoder.encode(pixels, self.width, self.height, colour).ok()?;
+        Some(bytes)
+    }
+}
+
+/// An archive's arrays, unpacked.
+struct Archive {
+    parts: Vec<Part>,
+}
+
+/// The archive that was opened last, and which state of which file it is: images are asked for one by one.
+static LAST: Mutex<Option<(PathBuf, Option<SystemTime>, Arc<Archive>)>> = Mutex::new(None);
+
+impl Archive {
+    fn open(path: &Path) -> Result<Arc<Self>, DataError> {
+        let changed = std::fs::metadata(path)
+            .and_then(|metadata| metadata.modified())
+            .ok();
+        let mut last = LAST.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some((known, state, archive)) = &*last
+            && known == path
+            && *state == changed
+        {
+            return Ok(Arc::clone(archive));
+        }
+        let archive = Arc::new(Self::read(path)?);
+        *last = Some((path.into(), changed, Arc::clone(&archive)));
+        Ok(archive)
+    }
+
+    fn part(&self, split: Split) -> Option<&Part> {
+        self.parts.iter().find(|part| part.split == split)
+    }
+
+    fn read(path: &Path) -> Result<Self, DataError> {
+        let bad = |reason: String| broken(path, reason);
+        let file = File::open(path).map_err(|source| DataError::io(path, source))?;
+        let size = file
+            .metadata()
+            .map_err(|source| DataError::io(path, source))?
+            .len();
+        let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|error| bad(error.to_string()))?;
+        let mut array = |name: &str| -> Result<Option<Vec<u8>>, DataError> {
+            let Ok(entry) = zip.by_name(&format!("{name}.npy")) else {
+                return Ok(None);
+            };
+            let claimed = entry.size();
+            if claimed > size.saturating_mul(MOST_COMPRESSION) {
+                return Err(bad(format!(
+                    "`{name}` claims {claimed} bytes, the file has {size}"
+                )));
+            }
+            let mut bytes = Vec::new();
+            let read = entry.take(claimed).read_to_end(&mut bytes);
+            read.map_err(|error| bad(format!("`{name}`: {error}")))?;
+            Ok(Some(bytes))
+        };
+        let mut parts = Vec::new();
+        for split in Split::ALL {
+            let (images, labels) = (format!("{split}_images"), format!("{split}_labels"));
+            if let (Some(pixels), Some(values)) = (array(&images)?, array(&labels)?) {
+                let part = Part::new(split, &pixels, &values);
+                parts.push(part.map_err(|reason| bad(format!("`{split}_{reason}")))?);
+            }
+        }
+        if parts.is_empty() {
+            return Err(bad(
+                "it holds no arrays called `train_images` and `train_labels`".into()
+            ));
+        }
+        Ok(Self { parts })
+    }
+}
+
+impl Part {
+    /// # Errors
+    /// What is wrong, from the name of the array behind its split on.
+    fn new(split: Split, images: &[u8], labels: &[u8]) -> Result<Self, String> {
+        let images = NpyArray::parse(images).map_err(|reason| format!("images` {reason}"))?;
+        let labels = NpyArray::parse(labels).map_err(|reason| format!("labels` {reason}"))?;
+        let (count, height, width, channels) = match *images.shape.as_slice() {
+            [count, height, width] => (count, height, width, 1),
+            [count, height, width, 3] => (count, height, width, 3),
+            ref other => {
+                return Err(format!(
+                    "images` has shape {other:?}, expected [n, height, width] or [n, height, width, 3]"
+                ));
+            }
+        };
+        if images.kind != "|u1" || images.fortran {
+            return Err(format!(
+                "images` has type `{}`, expected bytes (`|u1`) row by row",
+                images.kind
+            ));
+        }
+        images
+            .check_size(1)
+            .map_err(|reason| format!("images` {reason}"))?;
+        let edge = |edge: usize| {
+            u32::try_from(edge)
+                .ok()
+                .filter(|edge| (1..=1 << 15).contains(edge))
+        };
+        let (Some(height), Some(width)) = (edge(height), edge(width)) else {
+            return Err(format!(
+                "images` are {height} x {width}, expected 1 to 32768 pixels"
+            ));
+        };
+        let labels = whole_numbers(&labels).map_err(|reason| format!("labels` {reason}"))?;
+        if labels.len() != count {
+            return Err(format!("labels` has {} labels for {count} images", labels.len()));
+        }
+        Ok(Self {
+            split,
+            pixels: images.values.to_vec(),
+            width,
+            height,
+            channels,
+            labels,
+        })
+    }
+}
+
+/// Labels `[n]` or `[n, 1]` of any type of whole numbers.
+fn whole_numbers(labels: &NpyArray<'_>) -> Result<Vec<usize>, String> {
+    match *labels.shape.as_slice() {
+        [_] | [_, 1] => {}
+        [_, many] => {
+            return Err(format!("has {many} labels for each image; only one is supported"));
+        }
+        ref other => return Err(format!("has shape {other:?}, expected [n, 1]")),
+    }
+    let width = match labels.kind.as_bytes() {
+        [b'<' | b'|', b'u' | b'i', width @ (b'1' | b'2' | b'4' | b'8')] => usize::from(width - b'0'),
+        _ => return Err(format!("has type `{}`, expected whole numbers", labels.kind)),
+    };
+    labels.check_size(width)?;
+    let signed = labels.kind.contains('i');
+    let number = |bytes: &[u8]| {
+        let mut word = [0; 8];
+        word[..width].copy_from_slice(bytes);
+        let value = u64::from_le_bytes(word);
+        let negative = signed && bytes[width - 1] & 0x80 != 0;
+        // More classes than any set has would be as many outputs of the head.
+        (!negative && value < 1 << 16)
+            .then_some(value as usize)
+            .ok_or("has a label that is no number from 0 to 65535")
+    };
+    let numbers: Result<Vec<usize>, _> = labels.values.chunks_exact(width).map(number).collect();
+    Ok(numbers?)
+}
+
+fn broken(path: &Path, message: String) -> DataError {
+    DataError::Archive {
+        path: path.into(),
+        message,
+    }
+}
