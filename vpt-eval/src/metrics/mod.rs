@@ -17,6 +17,12 @@
 //! | a class neither labelled nor predicted | left out of macro F1 (scikit-learn's default labels) |
 //! | one class only, in labels and predictions | accuracy as usual, MCC 0 (scikit-learn), kappa and AUROC `None` |
 //! | NaN logits | skipped by `argmax` (index 0 if all are); any metric that reads probabilities is `None` |
+//! | a call never made (nothing called positive, or negative) | PPV, or NPV, `None` |
+//! | images of equal confidence | AURC and adaptive ECE spread their errors evenly among them |
+//!
+//! Functions outside the table that can fail in more than one way ([`operating_points`], [`decision_curve`],
+//! [`reliability`], [`risk_coverage`], [`temperature`]) return a [`NotDefined`](crate::NotDefined) with the reason: no image,
+//! one class only, a score that is NaN, a target that is no share. A ratio without a bound is `None`, never infinite.
 //!
 //! Arrays of different lengths, or a label that is no class, are a caller's mistake and panic with both numbers;
 //! [`Predictions::new`](crate::Predictions::new) has checked them long before.
@@ -29,7 +35,12 @@ pub mod agreement;
 pub mod calibration;
 pub mod confusion;
 pub mod curves;
+pub mod decision_curve;
+pub mod operating_points;
 pub mod per_class;
+pub mod reliability;
+pub mod risk_coverage;
+pub mod temperature;
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -83,21 +94,27 @@ const fn metric(
 
 /// All metrics, in the order tables show them. Values are fractions of 1, never percent.
 #[rustfmt::skip]
-pub static METRICS: [Metric; 14] = [
+pub static METRICS: [Metric; 20] = [
     metric("top1", true, true, ANY, |v| accuracy::accuracy(v.labels(), v.preds(), v.weights), "share of images whose most likely class is right"),
     metric("top5", true, true, 6..=usize::MAX, |v| accuracy::top_k(&v.scores.truth_ranks, v.weights, 5), "share of images whose class is among the five most likely"),
     metric("balanced_accuracy", true, false, ANY, |v| accuracy::balanced_accuracy(v.counts()), "mean recall over the classes"),
     metric("macro_f1", true, false, ANY, |v| per_class::macro_f1(v.counts()), "mean F1 over the classes"),
     metric("auroc", true, false, 2..=usize::MAX, |v| curves::macro_auroc(v.areas()), "area under the ROC curve, one class against the rest, mean over the classes (two classes: of the second)"),
     metric("auprc", true, false, 2..=usize::MAX, |v| curves::macro_auprc(v.areas()), "average precision, one class against the rest, mean over the classes (two classes: of the second)"),
+    metric("micro_auroc", true, false, 3..=usize::MAX, |v| v.micro().auroc, "area under the ROC curve of all pairs of an image and a class in one ranking"),
+    metric("micro_auprc", true, false, 3..=usize::MAX, |v| v.micro().auprc, "average precision of all pairs of an image and a class in one ranking"),
     metric("sensitivity", true, false, TWO, |v| per_class::sensitivity(v.counts(), 1), "two classes: share of the second that is found"),
     metric("specificity", true, false, TWO, |v| per_class::specificity(v.counts(), 1), "two classes: share of the first that is left alone"),
+    metric("ppv", true, false, TWO, |v| per_class::ppv(v.counts(), 1), "two classes: share of right ones among those taken for the second"),
+    metric("npv", true, false, TWO, |v| per_class::npv(v.counts(), 1), "two classes: share of right ones among those taken for the first"),
     metric("mcc", true, false, ANY, |v| agreement::mcc(v.counts()), "Matthews correlation between prediction and label"),
     metric("kappa", true, false, ANY, |v| agreement::cohen_kappa(v.counts()), "Cohen's kappa: agreement beyond chance"),
     metric("qwk", true, false, 3..=usize::MAX, |v| agreement::quadratic_kappa(v.labels(), v.preds(), v.weights, v.counts()), "quadratic weighted kappa, for classes in an order (grades)"),
     metric("log_loss", false, false, ANY, |v| calibration::mean(&v.scores.calibration.log_loss, v.weights), "mean negative log likelihood of the true class"),
     metric("brier", false, false, ANY, |v| calibration::mean(&v.scores.calibration.brier, v.weights), "mean squared error of the probabilities, summed over the classes (0 to 2)"),
     metric("ece", false, false, ANY, |v| calibration::ece(&v.scores.calibration, v.weights), "expected calibration error in 15 bins: how far confidence is from accuracy"),
+    metric("adaptive_ece", false, false, ANY, |v| reliability::adaptive_ece(&v.scores.calibration, v.scores.by_confidence(), v.weights), "expected calibration error in 15 bins of equally many images"),
+    metric("aurc", false, false, ANY, |v| risk_coverage::aurc(v.scores.by_confidence(), v.weights), "area under the risk-coverage curve: error rate on the surest images, mean over all coverages"),
 ];
 
 /// The metric of that name, or an error that lists the names.
@@ -135,6 +152,8 @@ pub struct Scores {
     truth_ranks: Vec<usize>,
     calibration: Calibration,
     rankings: OnceLock<Vec<Ranking>>,
+    micro: OnceLock<Ranking>,
+    by_confidence: OnceLock<Ranking>,
 }
 
 impl Scores {
@@ -168,6 +187,8 @@ impl Scores {
             preds,
             probs,
             rankings: OnceLock::new(),
+            micro: OnceLock::new(),
+            by_confidence: OnceLock::new(),
         }
     }
 
@@ -205,6 +226,7 @@ impl Scores {
             weights,
             counts: OnceCell::new(),
             areas: OnceCell::new(),
+            micro: OnceCell::new(),
         }
     }
 
@@ -218,6 +240,15 @@ impl Scores {
             (0..self.num_classes()).map(rank).collect()
         })
     }
+
+    /// Images by the probability of their predicted class; right ones are positive.
+    fn by_confidence(&self) -> &Ranking {
+        let Calibration {
+            confidence, correct, ..
+        } = &self.calibration;
+        self.by_confidence
+            .get_or_init(|| Ranking::new(confidence, correct))
+    }
 }
 
 /// One weighting of the images, as every metric gets it. What several metrics need is computed once, on first use.
@@ -227,6 +258,7 @@ pub struct View<'a> {
     pub weights: &'a [u32],
     counts: OnceCell<ClassCounts>,
     areas: OnceCell<Vec<Areas>>,
+    micro: OnceCell<Areas>,
 }
 
 impl View<'_> {
@@ -261,6 +293,14 @@ impl View<'_> {
                 .map(|ranking| ranking.areas(self.weights))
                 .collect()
         })
+    }
+
+    /// Areas under the curves of all pairs of an image and a class.
+    fn micro(&self) -> Areas {
+        let ranking = || Ranking::micro(&self.scores.probs, &self.scores.labels);
+        *self
+            .micro
+            .get_or_init(|| self.scores.micro.get_or_init(ranking).areas(self.weights))
     }
 }
 
@@ -319,7 +359,16 @@ mod tests {
             &[1, 0, 1],
         ));
         assert_eq!(values["top1"], Some(1.0));
-        for name in ["log_loss", "brier", "ece", "auroc", "auprc"] {
+        for name in [
+            "log_loss",
+            "brier",
+            "ece",
+            "adaptive_ece",
+            "aurc",
+            "auroc",
+            "auprc",
+            "micro_auroc",
+        ] {
             assert_eq!(values[name], None, "{name}");
         }
     }
