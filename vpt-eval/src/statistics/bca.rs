@@ -13,7 +13,7 @@ pub enum Kind {
     /// Quantiles (Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13).
     Percentile,
     /// Quantiles moved by the bias and the skewness of the resampled values (chapter 14): better for skewed metrics and few
-    /// images, at the price of one more evaluation per image (at most [`JACKKNIFE_GROUPS`] or so above 2,000 images).
+    /// images, at the price of one more evaluation per image (about 500 in all above 2,000 images).
     #[default]
     Bca,
 }

@@ -192,7 +192,9 @@ fn midranks(values: &[f64]) -> Vec<f64> {
     let mut before = 0;
     for tie in order.chunk_by(|&a, &b| values[a] == values[b]) {
         let rank = before as f64 + (tie.len() + 1) as f64 / 2.0;
-        tie.iter().for_each(|&i| ranks[i] = rank);
+        for &i in tie {
+            ranks[i] = rank;
+        }
         before += tie.len();
     }
     ranks

@@ -3,7 +3,7 @@
 //! | number | interval | function |
 //! |---|---|---|
 //! | a share of images (accuracy, sensitivity, specificity, PPV, NPV) | Wilson's score interval | [`Proportion::wilson`] |
-//! | AUROC, and the difference of two on the same images | DeLong's | [`delong`], [`delong_paired`] |
+//! | AUROC, and the difference of two on the same images | DeLong's | [`delong()`], [`delong_paired`] |
 //! | any metric | percentile or BCa bootstrap: of images, within classes, or of patients | [`interval`] |
 //!
 //! Wilson's and DeLong's intervals, and a bootstrap of images, hold images to be independent. Several images of one patient
