@@ -1,6 +1,6 @@
 //! Metrics against scikit-learn and torchmetrics (`tests/fixtures`, from the project's golden set).
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

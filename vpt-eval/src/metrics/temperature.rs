@@ -87,16 +87,15 @@ fn best_inverse(logits: &Array2<f32>, labels: &[usize]) -> Result<f64, NotDefine
             low = inverse;
         }
         let newton = inverse - first / second;
+        if (newton - inverse).abs() <= PRECISION * inverse {
+            return Ok(newton);
+        }
         // Not inside where the likelihood is nearly straight, or NaN where it is flat.
-        let next = if newton > low && newton < high {
+        inverse = if newton > low && newton < high {
             newton
         } else {
             (low * high).sqrt()
         };
-        if (next - inverse).abs() <= PRECISION * inverse {
-            return Ok(next);
-        }
-        inverse = next;
     }
     Ok(inverse)
 }
@@ -132,6 +131,7 @@ fn slope(logits: &Array2<f32>, labels: &[usize], inverse: f64) -> (f64, f64) {
 mod tests {
     use super::*;
     use ndarray::array;
+    use proptest::prelude::*;
 
     #[test]
     fn two_classes_have_a_closed_form() {
@@ -142,6 +142,30 @@ mod tests {
         assert!((fitted.value - 3.0 / 3.0_f64.ln()).abs() < 1e-12);
         let again = fit_temperature(&fitted.scale(&logits), &[0, 1, 0, 1]);
         assert!((again.value - 1.0).abs() < 1e-6, "scaled logits need no scaling");
+    }
+
+    proptest! {
+        #[test]
+        fn no_neighbour_is_better(rows in prop::collection::vec((prop::array::uniform3(-20..20_i8), 0..3_usize), 2..30)) {
+            let labels: Vec<usize> = rows.iter().map(|row| row.1).collect();
+            let logits = Array2::from_shape_fn((rows.len(), 3), |(i, class)| f32::from(rows[i].0[class]) / 4.0);
+            let fitted = fit_temperature(&logits, &labels);
+            let loss = |inverse: f64| -> f64 {
+                let image = |(row, &label): (ArrayView1<f32>, &usize)| {
+                    let sum: f64 = row.iter().map(|&x| (f64::from(x - row[label]) * inverse).exp()).sum();
+                    sum.ln()
+                };
+                logits.rows().into_iter().zip(&labels).map(image).sum()
+            };
+            if fitted.reason.is_none() {
+                let best = loss(1.0 / fitted.value);
+                for factor in [0.9, 0.99, 1.01, 1.1] {
+                    prop_assert!(loss(factor / fitted.value) >= best - 1e-9);
+                }
+                let slope = slope(&logits, &labels, 1.0 / fitted.value).0;
+                prop_assert!(slope.abs() < 1e-8 * rows.len() as f64, "{}", slope);
+            }
+        }
     }
 
     #[test]
