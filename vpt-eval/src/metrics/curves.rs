@@ -25,7 +25,7 @@ impl Place {
 /// Images sorted once from the highest score to the lowest; any weighting is then one walk.
 #[derive(Debug, Clone)]
 pub struct Ranking {
-    /// Empty if a score is NaN: there is no order then.
+    /// Empty if a score is NaN: there is no order then. Entries of one score are in any order.
     places: Vec<Place>,
 }
 
@@ -68,25 +68,31 @@ impl Ranking {
     }
 
     /// All pairs of an image and a class in one ranking, by the class's probability; a pair is positive where the class is
-    /// the image's: what "micro" averages are computed from. `probs` is `[images, classes]`.
+    /// the image's: what "micro" averages are computed from. `probs` is `[images, classes]`; without order if it has 2³²
+    /// entries or more.
     pub fn micro(probs: &Array2<f64>, labels: &[usize]) -> Self {
         let (images, classes) = probs.dim();
         assert_eq!(images, labels.len(), "{images} rows, {} labels", labels.len());
         assert!(images < 1 << 30, "{images} images are too many to rank");
-        let flat: Vec<f64> = probs.iter().copied().collect();
-        Self::sorted(&flat, |i| (i / classes, labels[i / classes] == i % classes))
+        let flat = probs.as_standard_layout();
+        Self::sorted(flat.as_slice().unwrap_or_default(), |i| {
+            (i / classes, labels[i / classes] == i % classes)
+        })
     }
 
     /// `entry` gives the image that an entry counts with, and whether the entry is positive.
     fn sorted(scores: &[f64], entry: impl Fn(usize) -> (usize, bool)) -> Self {
-        if scores.iter().any(|score| score.is_nan()) {
+        let too_many = u32::try_from(scores.len()).is_err();
+        if too_many || scores.iter().any(|score| score.is_nan()) {
             return Self { places: Vec::new() };
         }
-        let mut order: Vec<usize> = (0..scores.len()).collect();
-        order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
-        let place = |(i, &here): (usize, &usize)| {
-            let ends_tie = order.get(i + 1).is_none_or(|&next| scores[next] != scores[here]);
-            let (image, positive) = entry(here);
+        // Half the size of `usize`: there is one per image and class.
+        let mut order: Vec<u32> = (0..scores.len() as u32).collect();
+        let score = |place: u32| scores[place as usize];
+        order.sort_unstable_by(|&a, &b| score(b).total_cmp(&score(a)));
+        let place = |(i, &here): (usize, &u32)| {
+            let ends_tie = order.get(i + 1).is_none_or(|&next| score(next) != score(here));
+            let (image, positive) = entry(here as usize);
             Place::new(image, positive, ends_tie)
         };
         Self {
