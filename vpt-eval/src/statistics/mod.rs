@@ -4,13 +4,25 @@
 //! |---|---|---|
 //! | a share of images (accuracy, sensitivity, specificity, PPV, NPV) | Wilson's score interval | [`Proportion::wilson`] |
 //! | AUROC, and the difference of two on the same images | DeLong's | [`delong()`], [`delong_paired`] |
-//! | any metric | percentile or BCa bootstrap: of images, within classes, or of patients | [`interval`], [`metric_intervals`] |
+//! | any metric | percentile or BCa bootstrap: of images, within classes, or of patients | [`interval`], [`metric_intervals()`] |
 //!
 //! Wilson's and DeLong's intervals, and a bootstrap of images, hold images to be independent. Several images of one patient
 //! are not: only the bootstrap of patients ([`Sampling::Clustered`]) is then as wide as it has to be.
 //!
+//! How often 95 % intervals held the truth in 2,000 simulated test sets of 200 images (prevalence 0.3, AUROC 0.8; 1,000
+//! resamples; `tests/coverage.rs` prints it):
+//!
+//! | images | interval | held |
+//! |---|---|---|
+//! | independent | Wilson: accuracy, sensitivity | 95.1 %, 96.0 % |
+//! | independent | DeLong: plain, logit | 93.7 %, 95.5 % |
+//! | independent | bootstrap of images: percentile, BCa | 94.2 %, 95.6 % |
+//! | independent | bootstrap within classes: percentile, BCa | 94.2 %, 95.2 % |
+//! | four of each patient, correlation 0.5 | bootstrap of patients: percentile, BCa | 93.0 %, 94.3 % |
+//! | four of each patient, correlation 0.5 | taken as independent: DeLong, percentile | 78.0 %, 78.1 % |
+//!
 //! # Degenerate input
-//! What a user's data can cause is a [`NotDefined`](crate::NotDefined) with its reason. No function here panics on it or
+//! What a user's data can cause is a [`NotDefined`] with its reason. No function here panics on it or
 //! returns NaN:
 //!
 //! | input | Wilson | DeLong | bootstrap |
