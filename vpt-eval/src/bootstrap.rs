@@ -99,7 +99,7 @@ pub(crate) fn quantile(sorted: &[f64], q: f64) -> f64 {
 }
 
 /// Runs `statistics` on every resample of `images` images and returns one column of resampled values per statistic:
-/// [`statistics::resample`](crate::statistics::resample) of single images.
+/// [`statistics::resample`] of single images.
 pub fn resample<F>(images: usize, columns: usize, options: &Bootstrap, statistics: F) -> Vec<Vec<f64>>
 where
     F: Fn(&[u32], &mut Pcg64) -> Vec<f64> + Sync,
