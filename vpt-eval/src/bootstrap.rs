@@ -6,10 +6,10 @@
 
 use rand::RngExt;
 use rand_pcg::Pcg64;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::{self, Metric, Scores, View};
+use crate::statistics::{self, Draws, Sampling};
 use crate::{EvalError, Predictions};
 
 /// How intervals are made.
@@ -92,44 +92,24 @@ fn exact_ends(share: f64, items: u64, level: f64) -> Option<(f64, f64)> {
 }
 
 /// Quantile of sorted values, interpolated linearly as numpy does.
-fn quantile(sorted: &[f64], q: f64) -> f64 {
+pub(crate) fn quantile(sorted: &[f64], q: f64) -> f64 {
     let place = q.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
     let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
     low + (high - low) * place.fract()
 }
 
-/// Runs `statistics` on every resample of `images` images and returns one column of resampled values per statistic.
-///
-/// `statistics` gets the weights and, for further draws, the random stream of the resample; it must always return
-/// `columns` values, NaN for undefined ones.
+/// Runs `statistics` on every resample of `images` images and returns one column of resampled values per statistic:
+/// [`statistics::resample`] of single images.
 pub fn resample<F>(images: usize, columns: usize, options: &Bootstrap, statistics: F) -> Vec<Vec<f64>>
 where
     F: Fn(&[u32], &mut Pcg64) -> Vec<f64> + Sync,
 {
-    let one = |weights: &mut Vec<u32>, resample: usize| {
-        let mut rng = vpt_data::rng::rng(options.seed, &[STREAM, resample as u64]);
-        draw(weights, &mut rng);
-        statistics(weights, &mut rng)
-    };
-    let rows: Vec<Vec<f64>> = (0..options.resamples)
-        .into_par_iter()
-        .map_init(|| vec![0; images], one)
-        .collect();
-    (0..columns)
-        .map(|column| rows.iter().map(|row| row[column]).collect())
-        .collect()
-}
-
-/// Separates these draws from other uses of the same seed.
-const STREAM: u64 = 0xb007;
-
-/// Draws as many images as there are, with replacement, and counts them.
-fn draw(weights: &mut [u32], rng: &mut Pcg64) {
-    weights.fill(0);
-    let images = weights.len() as u32;
-    for _ in 0..images {
-        weights[rng.random_range(0..images) as usize] += 1;
-    }
+    statistics::resample(
+        &Draws::new(images, &Sampling::Images),
+        columns,
+        options,
+        statistics,
+    )
 }
 
 /// A pure function of weighted predictions.

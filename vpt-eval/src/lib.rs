@@ -1,8 +1,9 @@
 //! Predictions, metrics with intervals, comparison statistics and reports.
 //!
 //! A model's output on labelled images is a [`Predictions`]; [`metrics`] are pure functions of it, [`Bootstrap`]
-//! gives each an interval, and [`Results`] collects them for `results.json`. Several runs on the same images make a
-//! [`Comparison`]. [`report`] turns all of these into SVG, Markdown and HTML text.
+//! gives each an interval, and [`Results`] collects them for `results.json`. [`statistics`] holds further intervals and
+//! tests. Several runs on the same images make a [`Comparison`]. [`report`] turns all of these into SVG, Markdown and HTML
+//! text.
 
 mod attention;
 pub mod bootstrap;
@@ -14,10 +15,12 @@ mod features;
 mod knn;
 mod memory;
 pub mod metrics;
+mod not_defined;
 mod predict;
 mod predictions;
 pub mod report;
 mod results;
+pub mod statistics;
 
 pub use attention::{PromptAttention, Rollout, prompt_attention, rollout};
 pub use bootstrap::{Bootstrap, Estimate};
@@ -27,6 +30,7 @@ pub use error::EvalError;
 pub use features::{FeatureExtractor, FeatureFormat, FeatureKind, FeatureRequest, FeatureShapes};
 pub use knn::Knn;
 pub use memory::peak_memory_bytes;
+pub use not_defined::NotDefined;
 pub use predict::{PredictOptions, predict};
 pub use predictions::Predictions;
 pub use results::{ClassRow, MetricValue, Results};

@@ -146,7 +146,7 @@ fn a_stopped_run_goes_on_and_ends_in_the_same_bytes() {
         let mut seen = Vec::new();
         extractor
             .write(&request(&output, true), &images, &options, &mut |done| {
-                seen.push(done)
+                seen.push(done);
             })
             .unwrap();
         assert!(seen[0] > 0 && seen.last() == Some(&images.len()), "{seen:?}");

@@ -1,6 +1,6 @@
 //! Metrics against scikit-learn and torchmetrics (`tests/fixtures`, from the project's golden set).
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 use vpt_eval::metrics::confusion::{ClassCounts, confusion_matrix};
 use vpt_eval::metrics::curves::Ranking;
+use vpt_eval::metrics::operating_points::{operating_points, sensitivity_at_specificity, youden_point};
 use vpt_eval::metrics::{self, Scores, accuracy, agreement, calibration, per_class};
 
 /// scikit-learn computes in float64.
@@ -189,6 +190,17 @@ fn binary_equals_scikit_learn() {
         golden.check(set, "f1", per_class::f1(&counts, 1), EXACT);
         golden.check(set, "mcc", agreement::mcc(&counts), EXACT);
         golden.check(set, "cohen_kappa", agreement::cohen_kappa(&counts), EXACT);
+
+        let points = operating_points(&scores, &positive, &weights).unwrap();
+        let best = youden_point(&points).unwrap();
+        golden.check(set, "youden_j", best.counts.youden(), EXACT);
+        golden.check(set, "youden_threshold", Some(best.threshold), EXACT);
+        golden.check(
+            set,
+            "sensitivity_at_specificity_0.90",
+            sensitivity_at_specificity(&points, 0.9).ok(),
+            EXACT,
+        );
 
         // scikit-learn's binary Brier score looks at the positive class only: half of the sum over both.
         let both = scores

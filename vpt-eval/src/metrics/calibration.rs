@@ -85,12 +85,19 @@ pub fn ece(calibration: &Calibration, weights: &[u32]) -> Option<f64> {
         .zip(&calibration.correct)
         .zip(weights);
     for ((&confidence, &correct), &weight) in images.filter(|(_, weight)| **weight > 0) {
-        let bin = (confidence * ECE_BINS as f64).ceil() as usize; // NaN goes to bin 0 and makes its gap NaN
-        gaps[bin.clamp(1, ECE_BINS) - 1] += f64::from(weight) * (f64::from(u8::from(correct)) - confidence);
+        gaps[equal_bin(confidence, ECE_BINS)] +=
+            f64::from(weight) * (f64::from(u8::from(correct)) - confidence);
         total += u64::from(weight);
     }
     let error = gaps.iter().map(|gap| gap.abs()).sum::<f64>() / total as f64;
     error.is_finite().then_some(error)
+}
+
+/// The bin `(lo, hi]` of a probability, of `bins` equal ones; 0 belongs to the first. NaN goes there too, and makes its sums
+/// NaN.
+pub(super) fn equal_bin(probability: f64, bins: usize) -> usize {
+    let bin = (probability * bins as f64).ceil() as usize;
+    bin.clamp(1, bins) - 1
 }
 
 #[cfg(test)]

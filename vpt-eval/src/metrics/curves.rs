@@ -1,5 +1,7 @@
 //! Areas under the ROC and the precision-recall curve.
 
+use ndarray::Array2;
+
 /// One image's place in a ranking: its index, whether it is positive, and whether the next image has a lower score.
 /// Packed, because a resample walks one of these per image and class.
 #[derive(Debug, Clone, Copy)]
@@ -23,8 +25,19 @@ impl Place {
 /// Images sorted once from the highest score to the lowest; any weighting is then one walk.
 #[derive(Debug, Clone)]
 pub struct Ranking {
-    /// Empty if a score is NaN: there is no order then.
+    /// Empty if a score is NaN: there is no order then. Entries of one score are in any order.
     places: Vec<Place>,
+}
+
+/// What has one score in a [`Ranking`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tie {
+    /// One of its images, to look up the score.
+    pub image: usize,
+    /// Weight of its positive entries.
+    pub positives: u64,
+    /// Weight of its negative entries.
+    pub negatives: u64,
 }
 
 /// Areas under the curves of one class against the rest.
@@ -51,44 +64,77 @@ impl Ranking {
             "{} images are too many to rank",
             scores.len()
         );
-        if scores.iter().any(|score| score.is_nan()) {
+        Self::sorted(scores, |i| (i, positive[i]))
+    }
+
+    /// All pairs of an image and a class in one ranking, by the class's probability; a pair is positive where the class is
+    /// the image's: what "micro" averages are computed from. `probs` is `[images, classes]`; without order if it has 2³²
+    /// entries or more.
+    pub fn micro(probs: &Array2<f64>, labels: &[usize]) -> Self {
+        let (images, classes) = probs.dim();
+        assert_eq!(images, labels.len(), "{images} rows, {} labels", labels.len());
+        assert!(images < 1 << 30, "{images} images are too many to rank");
+        let flat = probs.as_standard_layout();
+        Self::sorted(flat.as_slice().unwrap_or_default(), |i| {
+            (i / classes, labels[i / classes] == i % classes)
+        })
+    }
+
+    /// `entry` gives the image that an entry counts with, and whether the entry is positive.
+    fn sorted(scores: &[f64], entry: impl Fn(usize) -> (usize, bool)) -> Self {
+        let too_many = u32::try_from(scores.len()).is_err();
+        if too_many || scores.iter().any(|score| score.is_nan()) {
             return Self { places: Vec::new() };
         }
-        let mut order: Vec<usize> = (0..scores.len()).collect();
-        order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
-        let place = |(i, &image): (usize, &usize)| {
-            let ends_tie = order.get(i + 1).is_none_or(|&next| scores[next] != scores[image]);
-            Place::new(image, positive[image], ends_tie)
+        // Half the size of `usize`: there is one per image and class.
+        let mut order: Vec<u32> = (0..scores.len() as u32).collect();
+        let score = |place: u32| scores[place as usize];
+        order.sort_unstable_by(|&a, &b| score(b).total_cmp(&score(a)));
+        let place = |(i, &here): (usize, &u32)| {
+            let ends_tie = order.get(i + 1).is_none_or(|&next| score(next) != score(here));
+            let (image, positive) = entry(here as usize);
+            Place::new(image, positive, ends_tie)
         };
         Self {
             places: order.iter().enumerate().map(place).collect(),
         }
     }
 
-    /// Both areas, with image `i` counted `weights[i]` times.
-    pub fn areas(&self, weights: &[u32]) -> Areas {
-        let (mut positives, mut negatives) = (0_u64, 0_u64); // above the current tie
-        let (mut tied_positives, mut tied_negatives) = (0_u64, 0_u64);
-        let mut twice_area = 0_u64; // in pairs of a positive and a negative; a tied pair counts half
-        let mut precision_sum = 0.0;
+    /// Walks from the highest score to the lowest, one call for all entries of a score; image `i` counts `weights[i]`
+    /// times, which may leave a tie without any.
+    pub(super) fn for_each_tie(&self, weights: &[u32], mut visit: impl FnMut(Tie)) {
+        let (mut positives, mut negatives) = (0, 0);
         for place in &self.places {
             let weight = u64::from(weights[place.image()]);
             if place.positive() {
-                tied_positives += weight;
+                positives += weight;
             } else {
-                tied_negatives += weight;
+                negatives += weight;
             }
             if place.ends_tie() {
-                twice_area += tied_negatives * (2 * positives + tied_positives);
-                positives += tied_positives;
-                negatives += tied_negatives;
-                if tied_positives > 0 {
-                    precision_sum +=
-                        tied_positives as f64 * positives as f64 / (positives + negatives) as f64;
-                }
-                (tied_positives, tied_negatives) = (0, 0);
+                visit(Tie {
+                    image: place.image(),
+                    positives,
+                    negatives,
+                });
+                (positives, negatives) = (0, 0);
             }
         }
+    }
+
+    /// Both areas, with image `i` counted `weights[i]` times.
+    pub fn areas(&self, weights: &[u32]) -> Areas {
+        let (mut positives, mut negatives) = (0_u64, 0_u64); // above the current tie
+        let mut twice_area = 0_u64; // in pairs of a positive and a negative; a tied pair counts half
+        let mut precision_sum = 0.0;
+        self.for_each_tie(weights, |tie| {
+            twice_area += tie.negatives * (2 * positives + tie.positives);
+            positives += tie.positives;
+            negatives += tie.negatives;
+            if tie.positives > 0 {
+                precision_sum += tie.positives as f64 * positives as f64 / (positives + negatives) as f64;
+            }
+        });
         let pairs = positives as f64 * negatives as f64;
         Areas {
             auroc: (pairs > 0.0).then(|| twice_area as f64 / 2.0 / pairs),

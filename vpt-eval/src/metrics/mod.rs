@@ -17,6 +17,12 @@
 //! | a class neither labelled nor predicted | left out of macro F1 (scikit-learn's default labels) |
 //! | one class only, in labels and predictions | accuracy as usual, MCC 0 (scikit-learn), kappa and AUROC `None` |
 //! | NaN logits | skipped by `argmax` (index 0 if all are); any metric that reads probabilities is `None` |
+//! | a call never made (nothing called positive, or negative) | PPV, or NPV, `None` |
+//! | images of equal confidence | AURC and adaptive ECE spread their errors evenly among them |
+//!
+//! Functions outside the table that can fail in more than one way ([`operating_points`], [`decision_curve`],
+//! [`reliability`], [`risk_coverage`], [`temperature`]) return a [`NotDefined`](crate::NotDefined) with the reason: no image,
+//! one class only, a score that is NaN, a target that is no share. A ratio without a bound is `None`, never infinite.
 //!
 //! Arrays of different lengths, or a label that is no class, are a caller's mistake and panic with both numbers;
 //! [`Predictions::new`](crate::Predictions::new) has checked them long before.
@@ -29,19 +35,20 @@ pub mod agreement;
 pub mod calibration;
 pub mod confusion;
 pub mod curves;
+pub mod decision_curve;
+pub mod operating_points;
 pub mod per_class;
+pub mod reliability;
+pub mod risk_coverage;
+mod scores;
+pub mod temperature;
 
-use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::sync::OnceLock;
 
-use ndarray::Array2;
+pub use scores::{Scores, View, softmax};
 
 use crate::{EvalError, Predictions};
-use calibration::Calibration;
-use confusion::ClassCounts;
-use curves::{Areas, Ranking};
 
 /// A named number computed from predictions.
 pub struct Metric {
@@ -83,21 +90,27 @@ const fn metric(
 
 /// All metrics, in the order tables show them. Values are fractions of 1, never percent.
 #[rustfmt::skip]
-pub static METRICS: [Metric; 14] = [
+pub static METRICS: [Metric; 20] = [
     metric("top1", true, true, ANY, |v| accuracy::accuracy(v.labels(), v.preds(), v.weights), "share of images whose most likely class is right"),
     metric("top5", true, true, 6..=usize::MAX, |v| accuracy::top_k(&v.scores.truth_ranks, v.weights, 5), "share of images whose class is among the five most likely"),
     metric("balanced_accuracy", true, false, ANY, |v| accuracy::balanced_accuracy(v.counts()), "mean recall over the classes"),
     metric("macro_f1", true, false, ANY, |v| per_class::macro_f1(v.counts()), "mean F1 over the classes"),
     metric("auroc", true, false, 2..=usize::MAX, |v| curves::macro_auroc(v.areas()), "area under the ROC curve, one class against the rest, mean over the classes (two classes: of the second)"),
     metric("auprc", true, false, 2..=usize::MAX, |v| curves::macro_auprc(v.areas()), "average precision, one class against the rest, mean over the classes (two classes: of the second)"),
+    metric("micro_auroc", true, false, 3..=usize::MAX, |v| v.micro().auroc, "area under the ROC curve of all pairs of an image and a class in one ranking"),
+    metric("micro_auprc", true, false, 3..=usize::MAX, |v| v.micro().auprc, "average precision of all pairs of an image and a class in one ranking"),
     metric("sensitivity", true, false, TWO, |v| per_class::sensitivity(v.counts(), 1), "two classes: share of the second that is found"),
     metric("specificity", true, false, TWO, |v| per_class::specificity(v.counts(), 1), "two classes: share of the first that is left alone"),
+    metric("ppv", true, false, TWO, |v| per_class::ppv(v.counts(), 1), "two classes: share of right ones among those taken for the second"),
+    metric("npv", true, false, TWO, |v| per_class::npv(v.counts(), 1), "two classes: share of right ones among those taken for the first"),
     metric("mcc", true, false, ANY, |v| agreement::mcc(v.counts()), "Matthews correlation between prediction and label"),
     metric("kappa", true, false, ANY, |v| agreement::cohen_kappa(v.counts()), "Cohen's kappa: agreement beyond chance"),
     metric("qwk", true, false, 3..=usize::MAX, |v| agreement::quadratic_kappa(v.labels(), v.preds(), v.weights, v.counts()), "quadratic weighted kappa, for classes in an order (grades)"),
     metric("log_loss", false, false, ANY, |v| calibration::mean(&v.scores.calibration.log_loss, v.weights), "mean negative log likelihood of the true class"),
     metric("brier", false, false, ANY, |v| calibration::mean(&v.scores.calibration.brier, v.weights), "mean squared error of the probabilities, summed over the classes (0 to 2)"),
     metric("ece", false, false, ANY, |v| calibration::ece(&v.scores.calibration, v.weights), "expected calibration error in 15 bins: how far confidence is from accuracy"),
+    metric("adaptive_ece", false, false, ANY, |v| reliability::adaptive_ece(&v.scores.calibration, v.scores.by_confidence(), v.weights), "expected calibration error in 15 bins of equally many images"),
+    metric("aurc", false, false, ANY, |v| risk_coverage::aurc(v.scores.by_confidence(), v.weights), "area under the risk-coverage curve: error rate on the surest images, mean over all coverages"),
 ];
 
 /// The metric of that name, or an error that lists the names.
@@ -127,143 +140,6 @@ pub fn evaluate(predictions: &Predictions) -> BTreeMap<String, f64> {
     applicable(scores.num_classes()).filter_map(value).collect()
 }
 
-/// Predictions, prepared once for many resamples: what does not depend on the weights is computed here.
-pub struct Scores {
-    labels: Vec<usize>,
-    preds: Vec<usize>,
-    probs: Array2<f64>,
-    truth_ranks: Vec<usize>,
-    calibration: Calibration,
-    rankings: OnceLock<Vec<Ranking>>,
-}
-
-impl Scores {
-    /// Prepares predictions.
-    pub fn of(predictions: &Predictions) -> Self {
-        Self::new(&predictions.logits, &predictions.labels)
-    }
-
-    /// Prepares `logits` `[images, classes]` and the true class of each image.
-    pub fn new(logits: &Array2<f32>, labels: &[usize]) -> Self {
-        let (images, classes) = logits.dim();
-        assert_eq!(
-            images,
-            labels.len(),
-            "{images} rows of logits, {} labels",
-            labels.len()
-        );
-        let probs = softmax(logits);
-        let preds = logits
-            .rows()
-            .into_iter()
-            .map(|row| accuracy::argmax(&row))
-            .collect::<Vec<_>>();
-        if let Some(label) = labels.iter().find(|&&label| label >= classes) {
-            panic!("label {label} of {classes} classes");
-        }
-        Self {
-            truth_ranks: accuracy::truth_ranks(logits, labels),
-            calibration: Calibration::new(logits, &probs, &preds, labels),
-            labels: labels.to_vec(),
-            preds,
-            probs,
-            rankings: OnceLock::new(),
-        }
-    }
-
-    /// Number of images.
-    pub fn len(&self) -> usize {
-        self.labels.len()
-    }
-
-    /// Whether there is no image.
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
-    }
-
-    /// Number of classes, seen or not.
-    pub fn num_classes(&self) -> usize {
-        self.probs.ncols()
-    }
-
-    /// Weights that count each image once.
-    pub fn ones(&self) -> Vec<u32> {
-        vec![1; self.len()]
-    }
-
-    /// These predictions, with image `i` counted `weights[i]` times.
-    pub fn view<'a>(&'a self, weights: &'a [u32]) -> View<'a> {
-        assert_eq!(
-            weights.len(),
-            self.len(),
-            "{} weights, {} images",
-            weights.len(),
-            self.len()
-        );
-        View {
-            scores: self,
-            weights,
-            counts: OnceCell::new(),
-            areas: OnceCell::new(),
-        }
-    }
-
-    /// One ranking per class, each class against the rest; sorted on first use, then shared by all resamples.
-    fn rankings(&self) -> &[Ranking] {
-        self.rankings.get_or_init(|| {
-            let rank = |class| {
-                let positive: Vec<bool> = self.labels.iter().map(|&label| label == class).collect();
-                Ranking::new(&self.probs.column(class).to_vec(), &positive)
-            };
-            (0..self.num_classes()).map(rank).collect()
-        })
-    }
-}
-
-/// One weighting of the images, as every metric gets it. What several metrics need is computed once, on first use.
-pub struct View<'a> {
-    scores: &'a Scores,
-    /// How often each image counts.
-    pub weights: &'a [u32],
-    counts: OnceCell<ClassCounts>,
-    areas: OnceCell<Vec<Areas>>,
-}
-
-impl View<'_> {
-    /// True class of each image.
-    pub fn labels(&self) -> &[usize] {
-        &self.scores.labels
-    }
-
-    /// Most likely class of each image.
-    pub fn preds(&self) -> &[usize] {
-        &self.scores.preds
-    }
-
-    /// Hits, labels and predictions of each class.
-    pub fn counts(&self) -> &ClassCounts {
-        self.counts.get_or_init(|| {
-            ClassCounts::new(
-                self.labels(),
-                self.preds(),
-                self.weights,
-                self.scores.num_classes(),
-            )
-        })
-    }
-
-    /// Areas under the curves of each class against the rest.
-    pub fn areas(&self) -> &[Areas] {
-        self.areas.get_or_init(|| {
-            self.scores
-                .rankings()
-                .iter()
-                .map(|ranking| ranking.areas(self.weights))
-                .collect()
-        })
-    }
-}
-
 /// Mean of the values that are defined, `None` if none is.
 fn mean_of_defined(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
     let (sum, n) = values
@@ -272,22 +148,10 @@ fn mean_of_defined(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
     (n > 0).then(|| sum / n as f64)
 }
 
-/// Softmax of each row, in float64. Rows with NaN or +inf become NaN.
-pub fn softmax(logits: &Array2<f32>) -> Array2<f64> {
-    let mut probs = logits.mapv(f64::from);
-    for mut row in probs.rows_mut() {
-        let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        row.mapv_inplace(|x| (x - max).exp());
-        let sum = row.sum();
-        row.mapv_inplace(|x| x / sum);
-    }
-    probs
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::array;
+    use ndarray::{Array2, array};
 
     fn all(scores: &Scores) -> BTreeMap<&'static str, Option<f64>> {
         let weights = scores.ones();
@@ -319,7 +183,16 @@ mod tests {
             &[1, 0, 1],
         ));
         assert_eq!(values["top1"], Some(1.0));
-        for name in ["log_loss", "brier", "ece", "auroc", "auprc"] {
+        for name in [
+            "log_loss",
+            "brier",
+            "ece",
+            "adaptive_ece",
+            "aurc",
+            "auroc",
+            "auprc",
+            "micro_auroc",
+        ] {
             assert_eq!(values[name], None, "{name}");
         }
     }

@@ -27,6 +27,18 @@ pub fn specificity(counts: &ClassCounts, class: usize) -> Option<f64> {
     ratio(others - wrongly_taken, others)
 }
 
+/// Positive predictive value of a class: what [`ClassCounts::precision`] is called in medicine.
+pub fn ppv(counts: &ClassCounts, class: usize) -> Option<f64> {
+    ratio(*counts.hits.get(class)?, counts.predicted[class])
+}
+
+/// Negative predictive value: share of images of other classes among those not taken for `class`; `None` without such.
+pub fn npv(counts: &ClassCounts, class: usize) -> Option<f64> {
+    let not_taken = counts.total - counts.predicted.get(class)?;
+    let missed = counts.actual[class] - counts.hits[class];
+    ratio(not_taken - missed, not_taken)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,5 +57,7 @@ mod tests {
             (specificity(&counts, 1), sensitivity(&counts, 1)),
             (Some(0.5), Some(1.0))
         );
+        assert_eq!((ppv(&counts, 1), npv(&counts, 1)), (Some(2.0 / 3.0), Some(1.0)));
+        assert_eq!((ppv(&counts, 2), npv(&counts, 2)), (None, None));
     }
 }

@@ -1,0 +1,196 @@
+//! What a bootstrap draws: images, images within each class, or patients with all of their images.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use rand::RngExt;
+use rand_pcg::Pcg64;
+use rayon::prelude::*;
+
+use crate::Bootstrap;
+
+/// What is drawn with replacement. It should repeat how the images came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sampling<'a> {
+    /// Single images.
+    Images,
+    /// Images within each class (one entry per image), so that every resample has as many of each as the data: for a test
+    /// set whose class sizes were chosen.
+    Stratified(&'a [usize]),
+    /// Whole groups of images (one group number per image), for example all images of a patient: images of one patient
+    /// resemble each other, and drawing them one by one makes intervals too narrow (Field & Welsh 2007, J. R. Stat. Soc. B
+    /// 69:369). The number of images then differs between resamples.
+    Clustered(&'a [usize]),
+}
+
+/// A [`Sampling`] of given images, prepared for many resamples.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draws {
+    /// Images by unit. A unit is what is drawn at once: an image or a group.
+    members: Vec<u32>,
+    /// Where each unit starts in `members`, and the end.
+    starts: Vec<usize>,
+    /// Units drawn among each other.
+    pub(super) strata: Vec<Range<usize>>,
+}
+
+impl Draws {
+    /// Prepares `sampling` of `images` images.
+    pub fn new(images: usize, sampling: &Sampling) -> Self {
+        let by_value = |values: &[usize]| {
+            assert_eq!(
+                images,
+                values.len(),
+                "{images} images, {} group numbers",
+                values.len()
+            );
+            let mut groups = BTreeMap::<usize, Vec<u32>>::new();
+            for (image, &value) in values.iter().enumerate() {
+                groups.entry(value).or_default().push(image as u32);
+            }
+            let members: Vec<u32> = groups.values().flatten().copied().collect();
+            (members, ends(groups.values().map(Vec::len)))
+        };
+        let one_by_one = || (0..=images).collect::<Vec<_>>();
+        match sampling {
+            Sampling::Images => Self {
+                members: (0..images as u32).collect(),
+                starts: one_by_one(),
+                strata: std::iter::once(0..images).collect(),
+            },
+            Sampling::Stratified(classes) => {
+                let (members, starts) = by_value(classes);
+                Self {
+                    members,
+                    starts: one_by_one(),
+                    strata: starts.windows(2).map(|pair| pair[0]..pair[1]).collect(),
+                }
+            }
+            Sampling::Clustered(groups) => {
+                let (members, starts) = by_value(groups);
+                let all = 0..starts.len() - 1;
+                Self {
+                    members,
+                    starts,
+                    strata: std::iter::once(all).collect(),
+                }
+            }
+        }
+    }
+
+    /// Number of images.
+    pub fn images(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Number of units: images, or groups where those are drawn.
+    pub fn units(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// Images of a unit.
+    pub(super) fn unit(&self, unit: usize) -> &[u32] {
+        &self.members[self.starts[unit]..self.starts[unit + 1]]
+    }
+
+    /// Draws as many units as there are in each stratum, with replacement, and counts their images.
+    fn draw(&self, weights: &mut [u32], rng: &mut Pcg64) {
+        weights.fill(0);
+        for stratum in &self.strata {
+            let units = stratum.len() as u32;
+            for _ in 0..units {
+                let unit = stratum.start + rng.random_range(0..units) as usize;
+                for &image in self.unit(unit) {
+                    weights[image as usize] += 1;
+                }
+            }
+        }
+    }
+}
+
+/// 0 and the running sums.
+fn ends(lengths: impl Iterator<Item = usize>) -> Vec<usize> {
+    let sums = lengths.scan(0, |end, length| {
+        *end += length;
+        Some(*end)
+    });
+    std::iter::once(0).chain(sums).collect()
+}
+
+/// Runs `statistics` on every resample and returns one column of resampled values per statistic.
+///
+/// `statistics` gets how often each image was drawn and, for further draws, the random stream of the resample; it must
+/// always return `columns` values, NaN for undefined ones. Resample `r` has the random stream `(seed, r)`, so the number
+/// of threads changes nothing.
+pub fn resample<F>(draws: &Draws, columns: usize, options: &Bootstrap, statistics: F) -> Vec<Vec<f64>>
+where
+    F: Fn(&[u32], &mut Pcg64) -> Vec<f64> + Sync,
+{
+    let one = |weights: &mut Vec<u32>, resample: usize| {
+        let mut rng = vpt_data::rng::rng(options.seed, &[STREAM, resample as u64]);
+        draws.draw(weights, &mut rng);
+        statistics(weights, &mut rng)
+    };
+    let rows: Vec<Vec<f64>> = (0..options.resamples)
+        .into_par_iter()
+        .map_init(|| vec![0; draws.images()], one)
+        .collect();
+    (0..columns)
+        .map(|column| rows.iter().map(|row| row[column]).collect())
+        .collect()
+}
+
+/// Separates these draws from other uses of the same seed.
+const STREAM: u64 = 0xb007;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drawn(draws: &Draws) -> Vec<u32> {
+        let mut weights = vec![9; draws.images()];
+        draws.draw(&mut weights, &mut vpt_data::rng::rng(1, &[]));
+        weights
+    }
+
+    #[test]
+    fn strata_keep_their_size() {
+        let classes = [7, 2, 7, 7, 2, 7, 2];
+        let draws = Draws::new(7, &Sampling::Stratified(&classes));
+        assert_eq!(draws.units(), 7);
+        let weights = drawn(&draws);
+        let sum = |images: &[usize]| images.iter().map(|&i| weights[i]).sum::<u32>();
+        assert_eq!((sum(&[0, 2, 3, 5]), sum(&[1, 4, 6])), (4, 3));
+    }
+
+    #[test]
+    fn images_of_a_group_are_drawn_together() {
+        let groups = [5, 1, 5, 3, 1, 5];
+        let draws = Draws::new(6, &Sampling::Clustered(&groups));
+        assert_eq!((draws.units(), draws.images()), (3, 6));
+        let weights = drawn(&draws);
+        assert!(weights[0] == weights[2] && weights[2] == weights[5] && weights[1] == weights[4]);
+        assert_eq!(weights[0] + weights[1] + weights[3], 3, "three groups are drawn");
+    }
+
+    #[test]
+    fn groups_of_one_are_images() {
+        let single: Vec<usize> = (0..50).collect();
+        let of = |sampling: &Sampling| drawn(&Draws::new(50, sampling));
+        assert_eq!(of(&Sampling::Clustered(&single)), of(&Sampling::Images));
+        assert_eq!(of(&Sampling::Stratified(&[3; 50])), of(&Sampling::Images));
+        assert!(of(&Sampling::Images).contains(&0), "some image is left out");
+    }
+
+    #[test]
+    fn no_image_is_no_unit() {
+        for sampling in [
+            Sampling::Images,
+            Sampling::Stratified(&[]),
+            Sampling::Clustered(&[]),
+        ] {
+            let draws = Draws::new(0, &sampling);
+            assert_eq!((draws.units(), drawn(&draws).len()), (0, 0));
+        }
+    }
+}
