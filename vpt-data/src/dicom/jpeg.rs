@@ -81,8 +81,9 @@ pub(super) fn decode(bytes: &[u8], pixel: &ImagePixel) -> Result<(Vec<i32>, Opti
 fn decoded(bytes: &[u8]) -> Result<Vec<u8>, String> {
     let mut decoder = Decoder::new(bytes);
     decoder.set_max_decoding_buffer_size(MAX_DECODER_BYTES as usize);
-    // Which colours these are the data set decides, where the JPEG does not.
-    decoder.set_color_transform(ColorTransform::None);
+    // To take samples for red, green and blue leaves them as they are (`None` would not weave their planes). Which
+    // colours they really are the data set decides, where the JPEG does not.
+    decoder.set_color_transform(ColorTransform::RGB);
     decoder.decode().map_err(|error| format!("its JPEG: {error}"))
 }
 
