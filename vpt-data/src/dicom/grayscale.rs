@@ -284,12 +284,12 @@ mod tests {
     fn tables() {
         let entries = [0, 0, 0, 128, 255, 255];
         let curve = Grayscale {
-            voi: Voi::Table(table([3, 10, 16], b"US", &entries).unwrap()),
+            voi: Voi::Table(table([3, 10, 16], *b"US", &entries).unwrap()),
             ..plain()
         };
         assert_eq!(curve.apply(&[0, 10, 11, 12, 99]), [0, 0, 128, 255, 255]);
         let steps = Grayscale {
-            modality: Modality::Table(table([3, 10, 16], b"US", &entries).unwrap()),
+            modality: Modality::Table(table([3, 10, 16], *b"US", &entries).unwrap()),
             ..plain()
         };
         assert_eq!(steps.apply(&[10, 11, 12]), [0, 128, 255]);

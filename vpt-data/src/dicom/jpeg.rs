@@ -38,7 +38,7 @@ pub(super) fn decode(bytes: &[u8], pixel: &ImagePixel) -> Result<(Vec<i32>, Opti
         return Err("truncated: the end of its JPEG is missing".into());
     }
     let raw: Vec<u16> = match (header.process, header.precision) {
-        (0xc0 | 0xc1 | 0xc2 | 0xc3, 8) => decoded(bytes)?.into_iter().map(u16::from).collect(),
+        (0xc0..=0xc3, 8) => decoded(bytes)?.into_iter().map(u16::from).collect(),
         // 16-bit samples in the machine's own order.
         (0xc3, 2..=16) => {
             let bytes = decoded(bytes)?;

@@ -131,7 +131,8 @@ impl Tables {
                     (_, 0) => break,
                     _ => {
                         at += zeros;
-                        *block.get_mut(*ZIGZAG.get(at)?)? = bits.signed(size)? as f32 * quantization[at];
+                        let &place = ZIGZAG.get(at)?;
+                        block[place] = bits.signed(size)? as f32 * quantization[at];
                         at += 1;
                     }
                 }
@@ -309,5 +310,18 @@ mod tests {
             assert!(decode(&jpeg[..end], 8, 10).is_err(), "{end}");
         }
         assert!(decode(&jpeg, 60_000, 4_000).is_err());
+    }
+
+    #[test]
+    fn runs_beyond_a_block_are_damage() {
+        let mut jpeg = b"\xff\xd8\xff\xdb\0\x43\0".to_vec();
+        jpeg.extend([4; 64]);
+        jpeg.extend(*b"\xff\xc1\0\x0b\x0c\0\x08\0\x08\x01\x01\x11\0");
+        jpeg.extend(*b"\xff\xc4\0\x14\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
+        // 15 zeros and a coefficient of one bit: the fourth lies behind the block.
+        jpeg.extend(*b"\xff\xc4\0\x14\x10\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\xf1");
+        jpeg.extend(*b"\xff\xda\0\x08\x01\x01\0\0\x3f\0\0\0\0\0\xff\xd9");
+        let error = decode(&jpeg, 8, 8).unwrap_err();
+        assert_eq!(error, "its JPEG of 12 bits is damaged");
     }
 }

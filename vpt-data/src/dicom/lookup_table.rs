@@ -90,7 +90,7 @@ pub(super) mod tests {
     use super::*;
 
     /// A table as it is read from a file.
-    pub fn table(descriptor: [u16; 3], vr: &[u8; 2], data: &[u8]) -> Result<LookupTable, String> {
+    pub fn table(descriptor: [u16; 3], vr: [u8; 2], data: &[u8]) -> Result<LookupTable, String> {
         let mut bytes = b"\x28\x00\x02\x30".to_vec();
         bytes.extend(vr);
         bytes.extend([6, 0]);
@@ -104,19 +104,19 @@ pub(super) mod tests {
 
     #[test]
     fn values_beyond_the_table_take_its_ends() {
-        let words = table([3, 0xfffe, 16], b"SS", &[1, 0, 2, 0, 0xff, 0xff]).unwrap();
+        let words = table([3, 0xfffe, 16], *b"SS", &[1, 0, 2, 0, 0xff, 0xff]).unwrap();
         assert_eq!(
             [-100, -2, -1, 0, 100].map(|v| words.get(v)),
             [1, 1, 2, 65535, 65535]
         );
         assert_eq!((words.byte(0), words.fraction(0)), (255, 1.0));
-        let bytes = table([3, 1, 8], b"US", &[10, 20, 30, 0]).unwrap();
+        let bytes = table([3, 1, 8], *b"US", &[10, 20, 30, 0]).unwrap();
         assert_eq!([0, 1, 2, 3].map(|v| bytes.byte(v)), [10, 10, 20, 30]);
     }
 
     #[test]
     fn broken_tables() {
-        let error = |descriptor, data: &[u8]| table(descriptor, b"US", data).unwrap_err();
+        let error = |descriptor, data: &[u8]| table(descriptor, *b"US", data).unwrap_err();
         assert_eq!(
             error([0, 0, 16], &[0; 8]),
             "LUT Data (0028,3006) has 8 bytes, too few for 65536 entries"

@@ -73,10 +73,10 @@ fn attributes_that_are_missing_or_impossible_are_named() {
         (0x1053, "0", "Rescale Slope (0028,1053) is 0"),
     ];
     for (element, value, expected) in texts {
-        assert_says(&gray().text(0x0028, element, b"CS", value), expected);
+        assert_says(&gray().text(0x0028, element, *b"CS", value), expected);
     }
     assert_says(
-        &gray().text(0x0028, 0x0004, b"CS", "PALETTE COLOR"),
+        &gray().text(0x0028, 0x0004, *b"CS", "PALETTE COLOR"),
         "Red Palette Color Lookup Table Descriptor (0028,1101) is missing",
     );
 }
@@ -107,7 +107,7 @@ fn absurd_sizes_are_refused_unread() {
         assert_says(&large.clone().syntax(syntax), "cannot decode `scan.dcm`");
     }
     assert_says(
-        &gray().text(0x0028, 0x0008, b"IS", "2000000000"),
+        &gray().text(0x0028, 0x0008, *b"IS", "2000000000"),
         "expected 32000000000",
     );
     let colour = Written::colour(15_000, 16_000, "RGB", &[7; 16]);
@@ -191,15 +191,15 @@ fn names_stay_out_of_everything() {
     }
     // Where the name slips into attributes of the picture.
     for element in [0x0004, 0x0008, 0x1050, 0x1052, 0x1053] {
-        let slipped = file.clone().text(0x0028, element, b"LO", "SECRET^NAME").text(
+        let slipped = file.clone().text(0x0028, element, *b"LO", "SECRET^NAME").text(
             0x0028,
             0x1051,
-            b"DS",
+            *b"DS",
             "SECRET^NAME",
         );
         message(&slipped.bytes());
     }
-    let slipped = file.value(0x0028, 0x3010, b"SQ", b"SECRET^NAME!");
+    let slipped = file.value(0x0028, 0x3010, *b"SQ", b"SECRET^NAME!");
     message(&slipped.bytes());
 }
 
@@ -248,16 +248,17 @@ fn compressed_files_written_here_are_read() {
 #[test]
 fn mutations_never_panic() {
     let window = Written::empty()
-        .text(0x0028, 0x1050, b"DS", "10")
-        .text(0x0028, 0x1051, b"DS", "20");
+        .text(0x0028, 0x1050, *b"DS", "10")
+        .text(0x0028, 0x1051, *b"DS", "20");
     let group = Written::empty().item(0x0028, 0x9132, &window);
     let table = Written::empty()
-        .value(0x0028, 0x3002, b"US", &[2, 0, 0, 0, 8, 0])
-        .value(0x0028, 0x3006, b"OW", &[0, 255]);
+        .value(0x0028, 0x3002, *b"US", &[2, 0, 0, 0, 8, 0])
+        .value(0x0028, 0x3006, *b"OW", &[0, 255]);
     let gray = Written::gray(8, 8, 8, &[7; 64]);
     let files = [
         gray.clone().item(0x5200, 0x9229, &group),
-        gray.item(0x0028, 0x3010, &table).text(0x0028, 0x0008, b"IS", "1"),
+        gray.item(0x0028, 0x3010, &table)
+            .text(0x0028, 0x0008, *b"IS", "1"),
         Written::colour(4, 4, "YBR_FULL_422", &[9; 48]),
         Written::gray(8, 8, 8, &jpeg(8)).syntax(JPEG),
         Written::gray(8, 8, 12, &jpeg(12)).syntax(JPEG_EXTENDED),

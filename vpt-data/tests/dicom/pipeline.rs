@@ -28,13 +28,13 @@ fn gray_without_a_window_spans_its_range() {
 fn signed_values_are_rescaled_and_seen_through_the_first_window() {
     let file = Written::gray(1, 4, 16, &words(&[-1000, 0, 1064, 3000]))
         .word(0x0028, 0x0103, 1)
-        .text(0x0028, 0x1052, b"DS", "-1024")
-        .text(0x0028, 0x1053, b"DS", "1")
-        .text(0x0028, 0x1050, b"DS", "40.5\\1000")
-        .text(0x0028, 0x1051, b"DS", "401\\2000");
+        .text(0x0028, 0x1052, *b"DS", "-1024")
+        .text(0x0028, 0x1053, *b"DS", "1")
+        .text(0x0028, 0x1050, *b"DS", "40.5\\1000")
+        .text(0x0028, 0x1051, *b"DS", "401\\2000");
     // 1064 - 1024 = 40 is the middle.
     assert_eq!(shown(&file), [0, 0, 128, 255]);
-    let inverted = file.text(0x0028, 0x0004, b"CS", "MONOCHROME1");
+    let inverted = file.text(0x0028, 0x0004, *b"CS", "MONOCHROME1");
     assert_eq!(shown(&inverted), [255, 255, 128, 0]);
 }
 
@@ -43,15 +43,15 @@ fn curves_and_tables_of_interest() {
     let ramp = Written::gray(1, 3, 16, &words(&[0, 5, 10]));
     let exact = ramp
         .clone()
-        .text(0x0028, 0x1050, b"DS", "5")
-        .text(0x0028, 0x1051, b"DS", "20")
-        .text(0x0028, 0x1056, b"CS", "LINEAR_EXACT");
+        .text(0x0028, 0x1050, *b"DS", "5")
+        .text(0x0028, 0x1051, *b"DS", "20")
+        .text(0x0028, 0x1056, *b"CS", "LINEAR_EXACT");
     assert_eq!(shown(&exact), [64, 128, 191]);
-    let sigmoid = exact.text(0x0028, 0x1056, b"CS", "SIGMOID");
+    let sigmoid = exact.text(0x0028, 0x1056, *b"CS", "SIGMOID");
     assert_eq!(shown(&sigmoid), [69, 128, 186]);
     let table = Written::empty()
-        .value(0x0028, 0x3002, b"US", &words(&[3, 4, 16]))
-        .value(0x0028, 0x3006, b"OW", &words(&[0, -1, 0x7fff]));
+        .value(0x0028, 0x3002, *b"US", &words(&[3, 4, 16]))
+        .value(0x0028, 0x3006, *b"OW", &words(&[0, -1, 0x7fff]));
     assert_eq!(shown(&ramp.clone().item(0x0028, 0x3010, &table)), [0, 255, 127]);
     let measured = ramp.item(0x0028, 0x3000, &table);
     assert_eq!(shown(&measured), [0, 255, 127]);
@@ -60,8 +60,8 @@ fn curves_and_tables_of_interest() {
 #[test]
 fn windows_of_functional_groups() {
     let window = Written::empty()
-        .text(0x0028, 0x1050, b"DS", "10")
-        .text(0x0028, 0x1051, b"DS", "1");
+        .text(0x0028, 0x1050, *b"DS", "10")
+        .text(0x0028, 0x1051, *b"DS", "1");
     let group = Written::empty().item(0x0028, 0x9132, &window);
     let file = Written::gray(1, 3, 16, &words(&[9, 10, 1000])).item(0x5200, 0x9229, &group);
     assert_eq!(shown(&file), [0, 255, 255]);
@@ -69,12 +69,12 @@ fn windows_of_functional_groups() {
 
 #[test]
 fn palettes() {
-    let mut file = Written::gray(1, 3, 8, &[0, 1, 200]).text(0x0028, 0x0004, b"CS", "PALETTE COLOR");
+    let mut file = Written::gray(1, 3, 8, &[0, 1, 200]).text(0x0028, 0x0004, *b"CS", "PALETTE COLOR");
     for (channel, entries) in [[0, -256], [0x1000, 0x2000], [0x7f00, 0]].into_iter().enumerate() {
         let channel = channel as u16;
         file = file
-            .value(0x0028, 0x1101 + channel, b"US", &words(&[2, 0, 16]))
-            .value(0x0028, 0x1201 + channel, b"OW", &words(&entries));
+            .value(0x0028, 0x1101 + channel, *b"US", &words(&[2, 0, 16]))
+            .value(0x0028, 0x1201 + channel, *b"OW", &words(&entries));
     }
     let image = decode_bytes("a.dcm", &file.bytes()).unwrap();
     assert_eq!(image.into_raw(), [0, 0x10, 0x7f, 255, 0x20, 0, 255, 0x20, 0]);
@@ -95,7 +95,7 @@ fn colours() {
 
 #[test]
 fn frames() {
-    let file = Written::gray(1, 2, 8, &[1, 2, 30, 40, 5, 6]).text(0x0028, 0x0008, b"IS", "3");
+    let file = Written::gray(1, 2, 8, &[1, 2, 30, 40, 5, 6]).text(0x0028, 0x0008, *b"IS", "3");
     let bytes = file.bytes();
     let image = DicomImage::open("a.dcm", &bytes).unwrap();
     assert_eq!((image.frames(), image.width(), image.height()), (3, 2, 1));

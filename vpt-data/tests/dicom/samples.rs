@@ -1,9 +1,11 @@
 //! Files of real scanners, against what another reader finds in them.
 
+use rand::{Rng, RngExt, SeedableRng};
+use rand_pcg::Pcg64;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use vpt_data::{DicomImage, decode};
+use vpt_data::{DicomImage, decode, decode_bytes};
 
 /// Where the files are, if they are here. They are not part of the repository.
 fn folder() -> Option<PathBuf> {
@@ -92,5 +94,26 @@ fn every_file_becomes_a_picture() {
         assert_eq!(<[u32; 2]>::from(picture.dimensions()), size, "{name}");
         let (least, most) = (picture.iter().min().unwrap(), picture.iter().max().unwrap());
         assert!(most - least > 100, "{name}: {least} to {most}");
+    }
+}
+
+#[test]
+fn mutations_of_real_files_never_panic() {
+    let Some(folder) = folder() else { return };
+    let mut random = Pcg64::seed_from_u64(11);
+    for entry in expected(&folder) {
+        let name = entry["file"].as_str().unwrap();
+        let whole = fs::read(folder.join(name)).unwrap();
+        // Large files take long.
+        for _ in 0..if whole.len() > 100_000 { 10 } else { 150 } {
+            let mut bytes = whole.clone();
+            for _ in 0..random.random_range(1..8) {
+                let at = random.random_range(128..bytes.len());
+                bytes[at] = random.next_u32() as u8;
+            }
+            if let Err(error) = decode_bytes(name, &bytes) {
+                assert!(!error.to_string().contains("the decoder failed"), "{name}");
+            }
+        }
     }
 }

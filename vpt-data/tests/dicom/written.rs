@@ -16,46 +16,46 @@ impl Written {
             transfer_syntax: "1.2.840.10008.1.2.1".into(),
             elements: vec![],
         }
-        .text(0x0008, 0x0060, b"CS", "CT")
-        .text(0x0010, 0x0010, b"PN", "SECRET^NAME")
-        .text(0x0010, 0x0020, b"LO", "SECRET-ID")
+        .text(0x0008, 0x0060, *b"CS", "CT")
+        .text(0x0010, 0x0010, *b"PN", "SECRET^NAME")
+        .text(0x0010, 0x0020, *b"LO", "SECRET-ID")
         .word(0x0028, 0x0002, 1)
-        .text(0x0028, 0x0004, b"CS", "MONOCHROME2")
+        .text(0x0028, 0x0004, *b"CS", "MONOCHROME2")
         .word(0x0028, 0x0010, rows)
         .word(0x0028, 0x0011, columns)
         .word(0x0028, 0x0100, allocated)
         .word(0x0028, 0x0101, bits)
         .word(0x0028, 0x0102, bits - 1)
         .word(0x0028, 0x0103, 0)
-        .value(0x7fe0, 0x0010, b"OW", pixels)
+        .value(0x7fe0, 0x0010, *b"OW", pixels)
     }
 
     /// Pixels of three 8-bit samples.
     pub fn colour(rows: u16, columns: u16, photometric: &str, pixels: &[u8]) -> Self {
         Self::gray(rows, columns, 8, pixels)
             .word(0x0028, 0x0002, 3)
-            .text(0x0028, 0x0004, b"CS", photometric)
+            .text(0x0028, 0x0004, *b"CS", photometric)
             .word(0x0028, 0x0006, 0)
     }
 
     /// Sets an element.
-    pub fn value(mut self, group: u16, element: u16, vr: &[u8; 2], value: &[u8]) -> Self {
+    pub fn value(mut self, group: u16, element: u16, vr: [u8; 2], value: &[u8]) -> Self {
         self = self.without(group, element);
         let mut value = value.to_vec();
         if value.len() % 2 == 1 {
-            value.push(if vr == b"OB" || vr == b"OW" { 0 } else { b' ' });
+            value.push(if vr == *b"OB" || vr == *b"OW" { 0 } else { b' ' });
         }
-        self.elements.push((group, element, *vr, value));
+        self.elements.push((group, element, vr, value));
         self.elements.sort();
         self
     }
 
-    pub fn text(self, group: u16, element: u16, vr: &[u8; 2], text: &str) -> Self {
+    pub fn text(self, group: u16, element: u16, vr: [u8; 2], text: &str) -> Self {
         self.value(group, element, vr, text.as_bytes())
     }
 
     pub fn word(self, group: u16, element: u16, word: u16) -> Self {
-        self.value(group, element, b"US", &word.to_le_bytes())
+        self.value(group, element, *b"US", &word.to_le_bytes())
     }
 
     /// Sets a sequence of one item.
@@ -64,7 +64,7 @@ impl Written {
         let mut value = b"\xfe\xff\x00\xe0".to_vec();
         value.extend((content.len() as u32).to_le_bytes());
         value.extend(content);
-        self.value(group, element, b"SQ", &value)
+        self.value(group, element, *b"SQ", &value)
     }
 
     /// Nothing yet; for items.
@@ -101,7 +101,7 @@ impl Written {
                 continue;
             }
             bytes.extend(vr);
-            if [b"OB", b"OW", b"SQ"].contains(&vr) {
+            if [*b"OB", *b"OW", *b"SQ"].contains(vr) {
                 bytes.extend([0, 0]);
                 bytes.extend((value.len() as u32).to_le_bytes());
             } else {
@@ -128,7 +128,7 @@ impl Written {
     pub fn head(&self) -> Vec<u8> {
         let mut bytes = vec![0; 128];
         bytes.extend(*b"DICM");
-        let uid = Self::empty().text(0x0002, 0x0010, b"UI", &self.transfer_syntax);
+        let uid = Self::empty().text(0x0002, 0x0010, *b"UI", &self.transfer_syntax);
         bytes.extend(uid.data_set());
         bytes
     }
