@@ -1,6 +1,7 @@
 //! Any image file to 8-bit RGB.
 //!
-//! What a picture is follows from its content, never from its name. Where a choice exists it is Pillow's
+//! What a picture is follows from its content, never from its name (DICOM files that lack their magic are the one
+//! exception). Where a choice exists it is Pillow's
 //! (`Image.convert("RGB")`), except where that one loses the picture: the camera's rotation is applied,
 //! transparency shows white, and 16-bit values are scaled instead of cut off.
 

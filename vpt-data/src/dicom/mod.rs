@@ -265,8 +265,9 @@ fn data_set(bytes: &[u8]) -> Result<(TransferSyntax, Cow<'_, [u8]>), String> {
     let tag = tag::TRANSFER_SYNTAX_UID;
     let uid = meta.get(tag).ok_or_else(|| format!("{tag} is missing"))?;
     let uid = String::from_utf8_lossy(uid.bytes);
-    let syntax = TransferSyntax::find(uid.trim_matches([' ', '\0']))
-        .map_err(|which| format!("{which} is not supported"))?;
+    let syntax = TransferSyntax::find(uid.trim_matches([' ', '\0'])).map_err(|which| {
+        format!("{which} is not supported; convert the file to Explicit VR Little Endian")
+    })?;
     if !syntax.deflated {
         return Ok((syntax, Cow::Borrowed(rest)));
     }

@@ -1,15 +1,16 @@
 //! Broken files: errors that name what is wrong and nobody's name.
 
+use crate::compressed::{jpeg, jpeg_2000, rle};
 use crate::written::Written;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use vpt_data::{DicomImage, decode_bytes};
 
-const JPEG: &str = "1.2.840.10008.1.2.4.50";
-const JPEG_EXTENDED: &str = "1.2.840.10008.1.2.4.51";
-const JPEG_2000: &str = "1.2.840.10008.1.2.4.90";
-const RLE: &str = "1.2.840.10008.1.2.5";
-const DEFLATED: &str = "1.2.840.10008.1.2.1.99";
+pub const JPEG: &str = "1.2.840.10008.1.2.4.50";
+pub const JPEG_EXTENDED: &str = "1.2.840.10008.1.2.4.51";
+pub const JPEG_2000: &str = "1.2.840.10008.1.2.4.90";
+pub const RLE: &str = "1.2.840.10008.1.2.5";
+pub const DEFLATED: &str = "1.2.840.10008.1.2.1.99";
 
 fn gray() -> Written {
     Written::gray(4, 4, 8, &[7; 16])
@@ -203,48 +204,6 @@ fn names_stay_out_of_everything() {
     message(&slipped.bytes());
 }
 
-/// A JPEG of 8 x 8 pixels, of 8 or 12 bits, whose only block is flat.
-fn jpeg(precision: u8) -> Vec<u8> {
-    let mut jpeg = b"\xff\xd8\xff\xdb\0\x43\0".to_vec();
-    jpeg.extend([4; 64]);
-    jpeg.extend([0xff, 0xc1, 0, 11, precision, 0, 8, 0, 8, 1, 1, 0x11, 0]);
-    jpeg.extend(*b"\xff\xc4\0\x14\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x04");
-    jpeg.extend(*b"\xff\xc4\0\x14\x10\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
-    jpeg.extend(*b"\xff\xda\0\x08\x01\x01\0\0\x3f\0");
-    jpeg.extend([0b0100_0011, 0xff, 0xd9]);
-    jpeg
-}
-
-/// Run lengths of 8 x 8 pixels of 16 bits.
-fn rle() -> Vec<u8> {
-    let mut header = [0_u32; 16];
-    header[..3].copy_from_slice(&[2, 64, 66]);
-    let mut bytes: Vec<u8> = header.iter().flat_map(|word| word.to_le_bytes()).collect();
-    bytes.extend([0xc1, 1, 31]);
-    bytes.extend(0..32);
-    bytes.extend([0xe1, 9]);
-    bytes
-}
-
-#[test]
-fn compressed_files_written_here_are_read() {
-    let values = |file: Written| {
-        let bytes = file.bytes();
-        let image = DicomImage::open("scan.dcm", &bytes).unwrap();
-        image.stored_values(0).unwrap().values
-    };
-    assert_eq!(
-        values(Written::gray(8, 8, 8, &jpeg(8)).syntax(JPEG_EXTENDED)),
-        [132; 64]
-    );
-    assert_eq!(
-        values(Written::gray(8, 8, 12, &jpeg(12)).syntax(JPEG_EXTENDED)),
-        [2052; 64]
-    );
-    let runs = values(Written::gray(8, 8, 16, &rle()).syntax(RLE));
-    assert_eq!((runs[0], runs[31], runs[32], runs[63]), (256, 287, 265, 265));
-}
-
 #[test]
 fn mutations_never_panic() {
     let window = Written::empty()
@@ -263,6 +222,7 @@ fn mutations_never_panic() {
         Written::gray(8, 8, 8, &jpeg(8)).syntax(JPEG),
         Written::gray(8, 8, 12, &jpeg(12)).syntax(JPEG_EXTENDED),
         Written::gray(8, 8, 16, &rle()).syntax(RLE),
+        Written::gray(8, 8, 8, &jpeg_2000()).syntax(JPEG_2000),
     ];
     let mut random = Pcg64::seed_from_u64(7);
     for file in files {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
 mod broken;
+mod compressed;
 mod pipeline;
 mod samples;
 mod written;

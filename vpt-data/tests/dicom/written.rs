@@ -124,6 +124,32 @@ impl Written {
         bytes
     }
 
+    /// The same in explicit big endian: numbers, and pixels as words, are turned round.
+    pub fn big_endian_data_set(&self) -> Vec<u8> {
+        let mut bytes = vec![];
+        for (group, element, vr, value) in &self.elements {
+            bytes.extend(group.to_be_bytes());
+            bytes.extend(element.to_be_bytes());
+            bytes.extend(vr);
+            if vr == b"OW" {
+                bytes.extend([0, 0]);
+                bytes.extend((value.len() as u32).to_be_bytes());
+            } else {
+                bytes.extend((value.len() as u16).to_be_bytes());
+            }
+            let mut value = value.clone();
+            if [*b"US", *b"OW"].contains(vr) {
+                value
+                    .as_chunks_mut::<2>()
+                    .0
+                    .iter_mut()
+                    .for_each(|word| word.reverse());
+            }
+            bytes.extend(value);
+        }
+        bytes
+    }
+
     /// Preamble and meta information.
     pub fn head(&self) -> Vec<u8> {
         let mut bytes = vec![0; 128];
