@@ -37,6 +37,10 @@ pub(super) fn decode(bytes: &[u8], pixel: &ImagePixel) -> Result<(Vec<i32>, Opti
     if !jpeg_ends(bytes) {
         return Err("truncated: the end of its JPEG is missing".into());
     }
+    // A block of 8 x 8 pixels takes one bit at the least, whatever the process.
+    if bytes.len().saturating_mul(8 * 64) < pixel.pixels() {
+        return Err("truncated: too few bytes for a JPEG of its size".into());
+    }
     let raw: Vec<u16> = match (header.process, header.precision) {
         (0xc0..=0xc3, 8) => decoded(bytes)?.into_iter().map(u16::from).collect(),
         // 16-bit samples in the machine's own order.

@@ -156,8 +156,13 @@ impl<'a> DicomImage<'a> {
 
     /// Checks what can be known without decoding pixels.
     fn check_pixels(&self) -> Result<(), String> {
-        let samples = self.pixel.samples() as u64;
-        if samples * size_of::<i32>() as u64 > MAX_DECODER_BYTES {
+        // Stored values and what decoders hold beside them, at their peak.
+        let bytes_each = if self.syntax.codec == Codec::Jpeg2000 {
+            16
+        } else {
+            8
+        };
+        if self.pixel.samples() as u64 * bytes_each > MAX_DECODER_BYTES {
             return Err(format!(
                 "it asks for more than {} GiB of memory",
                 MAX_DECODER_BYTES >> 30

@@ -116,6 +116,27 @@ fn absurd_sizes_are_refused_unread() {
 }
 
 #[test]
+fn codecs_do_not_believe_absurd_sizes_either() {
+    for precision in [8, 12] {
+        let mut forged = jpeg(precision);
+        let frame = forged
+            .windows(2)
+            .position(|marker| marker == b"\xff\xc1")
+            .unwrap();
+        forged[frame + 5..frame + 9].copy_from_slice(&[0x27, 0x10, 0x27, 0x10]);
+        let file = Written::gray(10_000, 10_000, u16::from(precision), &forged);
+        assert_says(
+            &file.syntax(JPEG_EXTENDED),
+            "too few bytes for a JPEG of its size",
+        );
+    }
+    let runs = Written::gray(10_000, 10_000, 16, &rle()).syntax(RLE);
+    assert_says(&runs, "too few bytes for a run-length encoded frame");
+    let detail = Written::gray(14_000, 14_000, 8, &jpeg_2000()).syntax(JPEG_2000);
+    assert_says(&detail, "more than 2 GiB");
+}
+
+#[test]
 fn lengths_beyond_the_file_are_cuts() {
     let mut bytes = gray().bytes();
     let length = bytes.len() - 16 - 4;
