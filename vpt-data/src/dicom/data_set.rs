@@ -135,7 +135,12 @@ impl<'a> Reader<'a> {
         let Some((taken, rest)) = self.bytes.split_at_checked(length) else {
             let there = self.bytes.len();
             return Err(match tag {
-                Some(tag) => format!("truncated: {tag} claims {length} bytes, {there} are left"),
+                Some(tag) if tag.is_known() => {
+                    format!("truncated: {tag} claims {length} bytes, {there} are left")
+                }
+                Some(_) => {
+                    format!("truncated: a data element claims more than the {there} bytes that are left")
+                }
                 None => "truncated: the file ends within the header of a data element".into(),
             });
         };
@@ -163,7 +168,7 @@ impl<'a> Reader<'a> {
         let vr = self.take(2, None)?;
         let vr = [vr[0], vr[1]];
         if !vr.iter().all(u8::is_ascii_uppercase) {
-            return Err(format!("the data element {tag} has no valid type (VR)"));
+            return Err(format!("{tag} has no valid type (VR)"));
         }
         let is_long = matches!(
             &vr,
@@ -191,7 +196,7 @@ impl<'a> Reader<'a> {
     fn element(&mut self, depth: usize) -> Result<(Tag, Value<'a>), String> {
         let (tag, vr, length) = self.header()?;
         if tag.0 == tag::ITEM.0 {
-            return Err(format!("an item delimiter {tag} outside a sequence"));
+            return Err("an item of a sequence lies outside of one".into());
         }
         let undefined_length = length == UNDEFINED;
         let bytes = if undefined_length {
@@ -269,7 +274,7 @@ impl<'a> Reader<'a> {
             }
             (tag::ITEM, _, length) => self.take(length as usize, Some(tag::ITEM)).map(Some),
             (tag::SEQUENCE_END, ..) => Ok(None),
-            (tag, ..) => Err(format!("a sequence holds {tag}, which is no item")),
+            _ => Err("a sequence holds something that is no item".into()),
         }
     }
 }

@@ -113,13 +113,14 @@ impl Tag {
     }
 }
 
-/// `Rows (0028,0010)`; attributes without a name here as `(0010,0010)`.
+/// `Rows (0028,0010)`. The number of any other tag is not shown: where a file is out of step, it may be four letters of
+/// a name.
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some((_, name)) = NAMES.iter().find(|(tag, _)| tag == self) {
-            write!(f, "{name} ")?;
+        match NAMES.iter().find(|(tag, _)| tag == self) {
+            Some((Self(group, element), name)) => write!(f, "{name} ({group:04X},{element:04X})"),
+            None => f.write_str("a data element"),
         }
-        write!(f, "({:04X},{:04X})", self.0, self.1)
     }
 }
 
@@ -130,7 +131,7 @@ mod tests {
     #[test]
     fn tags_are_shown_with_their_names() {
         assert_eq!(ROWS.to_string(), "Rows (0028,0010)");
-        assert_eq!(Tag(0x10, 0x10).to_string(), "(0010,0010)");
+        assert_eq!(Tag(0x10, 0x10).to_string(), "a data element");
         assert!(PIXEL_DATA.is_known() && !Tag(0x10, 0x10).is_known());
     }
 }

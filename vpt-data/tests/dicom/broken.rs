@@ -21,6 +21,16 @@ fn message(bytes: &[u8]) -> String {
     let error = decode_bytes("scan.dcm", bytes).unwrap_err();
     let text = format!("{error} {error:?} {:?}", error.hint());
     assert!(!text.contains("SECRET"), "{text}");
+    // Nor two letters of it as the number of a tag.
+    for pair in b"SECRET^NAME"
+        .array_windows()
+        .map(|&[low, high]| format!("{high:02X}{low:02X}"))
+    {
+        assert!(
+            !text.contains(&format!("({pair},")) && !text.contains(&format!(",{pair})")),
+            "{text}"
+        );
+    }
     let message = error.to_string();
     assert!(message.contains("`scan.dcm`"), "{message}");
     message
@@ -210,6 +220,14 @@ fn names_stay_out_of_everything() {
         let mut broken = bytes.clone();
         broken[at - offset] = with;
         message(&broken);
+    }
+    for shift in 1..4 {
+        let mut out_of_step = bytes.clone();
+        out_of_step.splice(at..at, vec![b'-'; shift]);
+        message(&out_of_step);
+        let mut out_of_step = bytes.clone();
+        out_of_step.drain(at - shift..at);
+        message(&out_of_step);
     }
     // Where the name slips into attributes of the picture.
     for element in [0x0004, 0x0008, 0x1050, 0x1052, 0x1053] {
