@@ -50,7 +50,7 @@ fn named(path: &Path) -> Result<Vec<PathBuf>> {
     walk(path, &mut images)?;
     match images.is_empty() {
         true => Err(Failure::new(format!("no images below `{}`", path.display()))
-            .hint("images end in .jpg, .png, .gif, .bmp, .tif or .webp")
+            .hint("images end in .jpg, .png, .gif, .bmp, .tif, .webp or .dcm")
             .into()),
         false => Ok(images),
     }

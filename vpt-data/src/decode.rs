@@ -1,10 +1,12 @@
 //! Any image file to 8-bit RGB.
 //!
-//! What a picture is follows from its content, never from its name. Where a choice exists it is Pillow's
+//! What a picture is follows from its content, never from its name (DICOM files that lack their magic are the one
+//! exception). Where a choice exists it is Pillow's
 //! (`Image.convert("RGB")`), except where that one loses the picture: the camera's rotation is applied,
 //! transparency shows white, and 16-bit values are scaled instead of cut off.
 
 use crate::DataError;
+use crate::dicom::{self, DicomImage};
 use crate::formats::medmnist;
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
@@ -21,10 +23,10 @@ const MAX_PIXELS: u64 = 250_000_000;
 const MAX_EDGE: u32 = 65_535;
 
 /// The most bytes an image file may have.
-const MAX_FILE_BYTES: u64 = 1 << 30;
+pub(crate) const MAX_FILE_BYTES: u64 = 1 << 30;
 
 /// The most bytes a decoder may ask for: enough for [`MAX_PIXELS`] of the widest kind, four times 16 bits.
-const MAX_DECODER_BYTES: u64 = 2 << 30;
+pub(crate) const MAX_DECODER_BYTES: u64 = 2 << 30;
 
 /// Reads and decodes an image file. See [`decode_bytes`].
 pub fn decode(path: &Path) -> Result<RgbImage, DataError> {
@@ -35,7 +37,11 @@ pub fn decode(path: &Path) -> Result<RgbImage, DataError> {
 ///
 /// JPEG (grayscale, YCbCr, CMYK, YCCK), PNG of any depth, GIF (first frame), BMP, TIFF and WebP become 8-bit RGB:
 /// the Exif orientation is applied, transparency is composited over white, a 16-bit value v becomes round(v / 257).
+/// So does the first frame of a DICOM file, as [`DicomImage::frame`] tells.
 pub fn decode_bytes(name: &str, bytes: &[u8]) -> Result<RgbImage, DataError> {
+    if dicom::is_dicom(name, bytes) {
+        return DicomImage::open(name, bytes)?.frame(0);
+    }
     guarded(name, || {
         let Opened { decoder, orientation } = open(name, bytes)?;
         let bad = |reason: String| DataError::BadImage {
@@ -62,6 +68,14 @@ pub(crate) struct Header {
 
 /// Reads an image's header only.
 pub(crate) fn header(name: &str, bytes: &[u8]) -> Result<Header, DataError> {
+    if dicom::is_dicom(name, bytes) {
+        let image = DicomImage::open(name, bytes)?;
+        return Ok(Header {
+            width: image.width(),
+            height: image.height(),
+            mode: image.mode(),
+        });
+    }
     guarded(name, || {
         let Opened { decoder, orientation } = open(name, bytes)?;
         let (width, height) = decoder.dimensions();
@@ -105,6 +119,20 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, DataError> {
     Ok(bytes)
 }
 
+/// Refuses an image of more pixels than any picture has.
+pub(crate) fn check_size(name: &str, width: u32, height: u32) -> Result<(), DataError> {
+    if u64::from(width) * u64::from(height) <= MAX_PIXELS && width.max(height) <= MAX_EDGE {
+        return Ok(());
+    }
+    Err(DataError::ImageTooLarge {
+        path: name.into(),
+        width,
+        height,
+        limit: MAX_PIXELS,
+        edge: MAX_EDGE,
+    })
+}
+
 /// An image whose header was read and found acceptable.
 struct Opened<'a> {
     decoder: Box<dyn ImageDecoder + 'a>,
@@ -130,16 +158,7 @@ fn open<'a>(name: &str, bytes: &'a [u8]) -> Result<Opened<'a>, DataError> {
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(|error| bad(explain(&error)))?;
     let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > MAX_PIXELS || width.max(height) > MAX_EDGE {
-        let (path, limit, edge) = (name.into(), MAX_PIXELS, MAX_EDGE);
-        return Err(DataError::ImageTooLarge {
-            path,
-            width,
-            height,
-            limit,
-            edge,
-        });
-    }
+    check_size(name, width, height)?;
     if width == 0 || height == 0 {
         return Err(bad(format!("it has {width} x {height} pixels")));
     }
@@ -172,12 +191,11 @@ fn what_it_is(bytes: &[u8]) -> String {
         [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] if brand.starts_with(b"avif") => "an AVIF image",
         [_, _, _, _, b'f', b't', b'y', b'p', b'h', b'e', ..] => "an HEIC image",
         _ if bytes.starts_with(b"\xff\x0a") || bytes.starts_with(b"\0\0\0\x0cJXL ") => "a JPEG XL image",
-        _ if bytes.get(128..132) == Some(b"DICM") => "a DICOM file",
         _ if bytes.starts_with(b"%PDF") => "a PDF",
         _ if is_text => "text",
         _ => return "not an image of a known format".into(),
     };
-    format!("it holds {guess}, expected JPEG, PNG, GIF, BMP, TIFF or WebP")
+    format!("it holds {guess}, expected JPEG, PNG, GIF, BMP, TIFF, WebP or DICOM")
 }
 
 /// Whether a JPEG's end marker is reached.
@@ -185,7 +203,7 @@ fn what_it_is(bytes: &[u8]) -> String {
 /// The decoder paints gray what is missing, so that a half-copied photograph would pass. Inside image data the byte
 /// 0xff is followed by 0 or a restart marker, and everything outside has a length, so the true end is found for sure
 /// (and not the one of an embedded thumbnail).
-fn jpeg_ends(bytes: &[u8]) -> bool {
+pub(crate) fn jpeg_ends(bytes: &[u8]) -> bool {
     const END: u8 = 0xd9;
     const START_OF_SCAN: u8 = 0xda;
     let mut at = 2;

@@ -28,7 +28,8 @@ fn a_file_instead_of_a_folder() {
 
 #[test]
 fn no_images() {
-    let extensions = "expected files ending in jpg, jpeg, jpe, jfif, png, gif, bmp, tif, tiff, webp";
+    let extensions =
+        "expected files ending in jpg, jpeg, jpe, jfif, png, gif, bmp, tif, tiff, webp, dcm, dicom";
     let message = ("no images below `ROOT`".to_owned(), extensions.to_owned());
     assert_eq!(Folder::with::<&str>([]).error(), message);
     assert_eq!(Folder::with(["README.md"]).error(), message);
@@ -157,7 +158,7 @@ fn all_unreadable_images_are_listed() {
     assert_eq!(lines[2], "  `ROOT/b/0.png`: the file is empty");
     assert_eq!(
         lines[3],
-        "  `ROOT/b/2.png`: it holds text, expected JPEG, PNG, GIF, BMP, TIFF or WebP"
+        "  `ROOT/b/2.png`: it holds text, expected JPEG, PNG, GIF, BMP, TIFF, WebP or DICOM"
     );
     assert_eq!(lines.len(), 4);
     assert!(hint.contains("--skip-bad-images"));

@@ -65,7 +65,7 @@ fn a_summary_counts_and_finds_copies() {
     );
     assert_eq!(
         summary.unreadable[0].reason,
-        "it holds text, expected JPEG, PNG, GIF, BMP, TIFF or WebP"
+        "it holds text, expected JPEG, PNG, GIF, BMP, TIFF, WebP or DICOM"
     );
     let json = serde_json::to_string(&DataSummary::of(&dataset).unwrap()).unwrap();
     assert_eq!(
