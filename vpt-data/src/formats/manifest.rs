@@ -13,6 +13,7 @@ use super::{Found, Images};
 use crate::error::counted;
 use crate::{DataError, Sample, Split};
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// Endings of tables.
@@ -60,7 +61,7 @@ const GROUP: [&str; 9] = [
 
 /// Whether the path is a table's.
 pub(super) fn is_manifest(path: &Path) -> bool {
-    let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
+    let extension = path.extension().map(OsStr::to_ascii_lowercase);
     extension.is_some_and(|extension| EXTENSIONS.iter().any(|name| extension == *name)) && path.is_file()
 }
 
@@ -361,7 +362,7 @@ impl Iterator for Records<'_> {
                 .count()
         };
         let skipped = &self.rest[..blank(self.rest)];
-        let skipped_lines = skipped.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        let skipped_lines = (skipped.split(|&byte| byte == b'\n').count() - 1) as u64;
         let line = self.reader.line() + skipped_lines;
         let (mut text, mut ends) = (vec![0; 1024], vec![0; 64]);
         let (mut written, mut values) = (0, 0);
@@ -406,7 +407,7 @@ fn delimiter(path: &Path, bytes: &[u8]) -> u8 {
         return b'\t';
     }
     let header = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    let count = |separator: u8| header.iter().filter(|&&byte| byte == separator).count();
+    let count = |separator: u8| header.split(|&byte| byte == separator).count();
     // The last of equals wins: a comma.
     [b'\t', b';', b',']
         .into_iter()

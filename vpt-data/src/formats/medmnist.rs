@@ -12,7 +12,7 @@ use image::codecs::bmp::BmpEncoder;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 use zip::ZipArchive;
 
@@ -209,23 +209,33 @@ struct Archive {
     parts: Vec<Part>,
 }
 
-/// The archive that was opened last, and which state of which file it is: images are asked for one by one.
-static LAST: Mutex<Option<(PathBuf, Option<SystemTime>, Arc<Archive>)>> = Mutex::new(None);
+/// An open archive, and which state of which file it is.
+struct Opened {
+    path: PathBuf,
+    changed: Option<SystemTime>,
+    archive: Arc<Archive>,
+}
+
+/// The archive that was opened last: images are asked for one by one.
+static LAST: Mutex<Option<Opened>> = Mutex::new(None);
 
 impl Archive {
     fn open(path: &Path) -> Result<Arc<Self>, DataError> {
         let changed = std::fs::metadata(path)
             .and_then(|metadata| metadata.modified())
             .ok();
-        let mut last = LAST.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some((known, state, archive)) = &*last
-            && known == path
-            && *state == changed
+        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(opened) = last.as_ref()
+            && (opened.path.as_path(), opened.changed) == (path, changed)
         {
-            return Ok(Arc::clone(archive));
+            return Ok(Arc::clone(&opened.archive));
         }
         let archive = Arc::new(Self::read(path)?);
-        *last = Some((path.into(), changed, Arc::clone(&archive)));
+        *last = Some(Opened {
+            path: path.into(),
+            changed,
+            archive: Arc::clone(&archive),
+        });
         Ok(archive)
     }
 
