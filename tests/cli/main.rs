@@ -12,3 +12,4 @@ mod hub;
 mod interruption;
 mod looking;
 mod sandbox;
+mod tables;
