@@ -42,31 +42,27 @@ pub(crate) fn stratified(
         Test,
     }
     let units = units(&samples, root);
+    let grouped = samples.iter().any(|sample| sample.group.is_some());
+    let too_small = |class: usize, members: usize| {
+        let held_out = [(val_fraction, "val"), (test_fraction, "test")];
+        let held_out = held_out.into_iter().filter(|(fraction, _)| *fraction > 0.0);
+        DataError::ClassTooSmall {
+            class: classes[class].clone(),
+            units: counted(members, if grouped { "group" } else { "image" }),
+            splits: ["train"]
+                .into_iter()
+                .chain(held_out.map(|(_, name)| name))
+                .collect(),
+        }
+    };
     let mut parts = vec![Part::Train; samples.len()];
     for (class, members) in ranked(&units, classes.len(), seed, SPLIT).into_iter().enumerate() {
-        let counts = held_out(members.len(), val_fraction, test_fraction);
-        let Some((val, test)) = counts else {
-            // In a class that no group has most of its images in, there is nothing to hold out.
-            if members.is_empty() && samples.iter().any(|sample| sample.label == class) {
-                continue;
-            }
-            let held_out = [(val_fraction, "val"), (test_fraction, "test")];
-            let held_out = held_out
-                .into_iter()
-                .filter(|(fraction, _)| *fraction > 0.0)
-                .map(|(_, name)| name);
-            return Err(DataError::ClassTooSmall {
-                class: classes[class].clone(),
-                units: counted(
-                    members.len(),
-                    if samples[0].group.is_some() {
-                        "group"
-                    } else {
-                        "image"
-                    },
-                ),
-                splits: ["train"].into_iter().chain(held_out).collect(),
-            });
+        if members.is_empty() {
+            // No group has most of its images in this class: its images go where their groups go.
+            continue;
+        }
+        let Some((val, test)) = held_out(members.len(), val_fraction, test_fraction) else {
+            return Err(too_small(class, members.len()));
         };
         // From both ends, so that a few more images move others between train and one part only.
         for &member in &members[..test] {
@@ -93,6 +89,12 @@ pub(crate) fn stratified(
             Part::Val => partition.val.push(sample),
             Part::Test => partition.test.push(sample),
         }
+    }
+    // Where groups hold images of several classes, a class can be held out as a whole.
+    let learnt = |class: usize| partition.train.iter().any(|sample| sample.label == class);
+    if let Some(class) = (0..classes.len()).find(|&class| !learnt(class)) {
+        let members = units.iter().filter(|unit| unit.label == class).count();
+        return Err(too_small(class, members));
     }
     Ok(partition)
 }

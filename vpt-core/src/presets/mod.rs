@@ -402,20 +402,15 @@ impl Preset {
                 ..plain
             },
             Family::Swin { depths, window } => TimmArgs {
-                class: TimmClass::Swin,
-                class_token: false,
-                abs_pos_embed: false,
-                rel_pos_bias: true,
-                pre_norm: true,
-                norm_eps: 1e-5,
-                global_pool: GlobalPool::Avg,
-                fc_norm: Some(false),
-                swin: Some(Swin {
+                img_size: plain.img_size,
+                patch_size: plain.patch_size,
+                embed_dim,
+                mlp_ratio,
+                ..TimmArgs::of_swin(Swin {
                     depths: depths.to_vec(),
                     num_heads: (0..depths.len()).map(|stage| num_heads << stage).collect(),
                     window_size: [window; 2],
-                }),
-                ..plain
+                })
             },
             Family::RegGap(reg_tokens) => TimmArgs {
                 class_token: false,

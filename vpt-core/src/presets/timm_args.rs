@@ -164,6 +164,24 @@ const IGNORED: &[&str] = &[
 ];
 
 impl TimmArgs {
+    /// What all Swin Transformers share, with these stages and windows; at timm's default size otherwise.
+    pub fn of_swin(swin: Swin) -> Self {
+        Self {
+            class: TimmClass::Swin,
+            depth: swin.depths.iter().sum(),
+            num_heads: swin.num_heads.first().copied().unwrap_or(1),
+            class_token: false,
+            abs_pos_embed: false,
+            rel_pos_bias: true,
+            pre_norm: true,
+            norm_eps: 1e-5,
+            global_pool: GlobalPool::Avg,
+            fc_norm: Some(false),
+            swin: Some(swin),
+            ..Self::default()
+        }
+    }
+
     /// Sets the argument `key` from JSON.
     ///
     /// # Errors

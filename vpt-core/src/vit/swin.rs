@@ -10,7 +10,7 @@ use super::{GlobalPool, VitConfig};
 const MOST_STAGES: usize = 8;
 
 /// A larger window than any Swin Transformer has: every pair of its patches has a place in memory.
-const MOST_WINDOW: usize = 64;
+const MOST_WINDOW: usize = 32;
 
 /// What makes a Swin Transformer of a Vision Transformer (Liu et al. 2021, arXiv 2103.14030; timm's `SwinTransformer`).
 ///

@@ -177,29 +177,22 @@ fn infer_swin(found: &Shapes) -> Option<TimmArgs> {
     }
     let edge = window_edge(found, "blocks.0.attn.relative_position_bias_table")?;
     let num_heads: Vec<_> = starts.iter().filter_map(|&i| heads(i)).collect();
+    if num_heads.is_empty() {
+        return None;
+    }
     Some(TimmArgs {
-        class: TimmClass::Swin,
         patch_size: [patch_height, patch_width],
         in_chans,
         embed_dim,
-        depth,
-        num_heads: *num_heads.first()?,
         mlp_ratio: VitConfig::mlp_ratio_of(fc1, embed_dim),
         qkv_bias: found.contains_key("blocks.0.attn.qkv.bias"),
-        class_token: false,
-        abs_pos_embed: false,
-        rel_pos_bias: true,
         pre_norm: found.contains_key("norm_pre.weight"),
-        norm_eps: 1e-5,
-        global_pool: GlobalPool::Avg,
-        fc_norm: Some(false),
         final_norm: found.contains_key("norm.weight"),
-        swin: Some(Swin {
+        ..TimmArgs::of_swin(Swin {
             depths: starts.iter().zip(ends).map(|(start, end)| end - start).collect(),
             num_heads,
             window_size: [edge; 2],
-        }),
-        ..TimmArgs::default()
+        })
     })
 }
 

@@ -88,10 +88,7 @@ const KINDS: [Kind; 10] = [
 ];
 
 /// Settings of the same meaning, there and in timm.
-const SAME: [(&str, &str); 15] = [
-    ("hidden_size", "embed_dim"),
-    ("num_hidden_layers", "depth"),
-    ("num_attention_heads", "num_heads"),
+const SAME: [(&str, &str); 12] = [
     ("mlp_ratio", "mlp_ratio"),
     ("image_size", "img_size"),
     ("patch_size", "patch_size"),
@@ -106,18 +103,19 @@ const SAME: [(&str, &str); 15] = [
     ("rope_theta", "rope_temperature"),
 ];
 
-/// The same for Swin, whose `hidden_size` is the width behind the last stage.
-const SAME_IN_SWIN: [(&str, &str); 10] = [
+/// The size of models of one width.
+const SIZE: [(&str, &str); 3] = [
+    ("hidden_size", "embed_dim"),
+    ("num_hidden_layers", "depth"),
+    ("num_attention_heads", "num_heads"),
+];
+
+/// The size of Swin, whose `hidden_size` is the width behind the last stage.
+const SIZE_OF_SWIN: [(&str, &str); 4] = [
     ("embed_dim", "embed_dim"),
     ("depths", "depths"),
     ("num_heads", "num_heads"),
     ("window_size", "window_size"),
-    ("mlp_ratio", "mlp_ratio"),
-    ("image_size", "img_size"),
-    ("patch_size", "patch_size"),
-    ("num_channels", "in_chans"),
-    ("qkv_bias", "qkv_bias"),
-    ("layer_norm_eps", "norm_eps"),
 ];
 
 /// The model that the document `top` describes; `preprocessor` is the document beside it, `found` are its tensors under
@@ -140,12 +138,12 @@ pub(super) fn parse(
         section => top.object(section)?,
     };
     let mut args = (kind.args)();
-    let same = if args.swin.is_some() {
-        &SAME_IN_SWIN[..]
+    let size = if args.swin.is_some() {
+        &SIZE_OF_SWIN[..]
     } else {
-        &SAME[..]
+        &SIZE[..]
     };
-    for &(key, timm) in same {
+    for &(key, timm) in size.iter().chain(&SAME) {
         if let Some(value) = settings.map.get(key).filter(|value| !value.is_null()) {
             args.set(timm, value)
                 .map_err(|expected| settings.wrong(key, &expected, value))?;
@@ -316,25 +314,13 @@ fn beit() -> TimmArgs {
 
 fn swin() -> TimmArgs {
     TimmArgs {
-        class: TimmClass::Swin,
-        img_size: [224; 2],
         patch_size: [4; 2],
         embed_dim: 96,
-        depth: 12,
-        num_heads: 3,
-        class_token: false,
-        abs_pos_embed: false,
-        rel_pos_bias: true,
-        pre_norm: true,
-        norm_eps: 1e-5,
-        global_pool: GlobalPool::Avg,
-        fc_norm: Some(false),
-        swin: Some(Swin {
+        ..TimmArgs::of_swin(Swin {
             depths: vec![2, 2, 6, 2],
             num_heads: vec![3, 6, 12, 24],
             window_size: [7; 2],
-        }),
-        ..TimmArgs::default()
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! An archive of MedMNIST v2 (Yang et al. 2023, medmnist.com): `pneumoniamnist.npz`, in any of its image sizes.
 //!
 //! It holds `train_images`, `train_labels` and so on for `val` and `test`: bytes of `[n, height, width]` or `[n, height, width,
-//! 3]`, and one label an image. Its images have no files: the 17th test image is called `pneumoniamnist.npz/test/17`, here
+//! 3]`, and one label an image. Its images have no files: the one with index 17 in `test` is called `pneumoniamnist.npz/test/17`, here
 //! and wherever an image is named.
 
 use super::{Found, Images};

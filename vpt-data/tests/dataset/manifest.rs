@@ -238,3 +238,43 @@ fn patients_are_never_parted() {
     }
     assert!(seen.len() > 5, "other seeds, other patients");
 }
+
+/// One patient has all images of the rare finding, beside more of the common one: held out, nothing is left to learn from.
+#[test]
+fn a_class_that_one_patient_has_alone_is_never_held_out_silently() {
+    let folder = Folder::with(Vec::<String>::new());
+    let mut text = String::from("path,label,patient\n");
+    for image in 0..30 {
+        let name = format!("{image}.png");
+        folder.add(&name);
+        let (label, patient) = match image {
+            0 => ("rare", 0),
+            _ => (["a", "b"][image / 3 % 2], image / 3),
+        };
+        text += &format!("{name},{label},p{patient}\n");
+    }
+    let path = folder.path().join("t.csv");
+    fs::write(&path, text).unwrap();
+    let (mut learnt, mut refused) = (0, 0);
+    for seed in 0..40 {
+        let options = OpenOptions {
+            seed,
+            ..OpenOptions::default()
+        };
+        match Dataset::open(&path, &options) {
+            Ok(dataset) => {
+                assert!(
+                    dataset.class_counts(Split::Train).iter().all(|&count| count > 0),
+                    "seed {seed}"
+                );
+                learnt += 1;
+            }
+            Err(error) => {
+                let expected = "class `rare` has 0 groups, too few to be split into train, val, test";
+                assert_eq!(error.to_string(), expected, "seed {seed}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(learnt > 0 && refused > 0, "{learnt} and {refused}");
+}
