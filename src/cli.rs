@@ -10,8 +10,10 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
 
 use vpt_core::device::DeviceChoice;
+use vpt_core::{Calibration, TaskMetadata};
 
 use crate::commands;
+use crate::failure::Failure;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -102,6 +104,7 @@ pub enum Command {
     Eval(commands::eval::EvalArgs),
     Compare(commands::compare::CompareArgs),
     Predict(commands::predict::PredictArgs),
+    Calibrate(commands::calibrate::CalibrateArgs),
     Knn(commands::knn::KnnArgs),
     Features(commands::features::FeaturesArgs),
     Export(commands::export::ExportArgs),
@@ -112,6 +115,41 @@ pub enum Command {
     Completions(commands::completions::CompletionsArgs),
     #[command(name = "__probe-device", hide = true)]
     ProbeDevice(commands::probe::ProbeArgs),
+}
+
+/// Decisions other than those of the task file.
+#[derive(Args, Clone, Copy, Debug, Default)]
+#[command(next_help_heading = "Decisions")]
+pub struct DecisionArgs {
+    /// Probability of the last of two classes from which it is predicted [default: that of the task file]
+    #[arg(long, value_name = "P", value_parser = values::fraction)]
+    pub threshold: Option<f64>,
+
+    /// Ignore temperature, threshold and abstention of the task file
+    #[arg(long)]
+    pub no_calibration: bool,
+}
+
+impl DecisionArgs {
+    /// The calibration of the task, or what the flags put in its place.
+    pub fn calibration(self, task: &TaskMetadata) -> anyhow::Result<Calibration> {
+        let classes = task.task.classes.len();
+        if self.threshold.is_some() && classes != 2 {
+            return Err(
+                Failure::usage(format!("`--threshold` parts two classes, the task has {classes}"))
+                    .hint("leave it out: the most likely class is predicted")
+                    .into(),
+            );
+        }
+        let of_task = match self.no_calibration {
+            true => Calibration::default(),
+            false => task.calibration,
+        };
+        Ok(Calibration {
+            threshold: self.threshold.or(of_task.threshold),
+            ..of_task
+        })
+    }
 }
 
 /// Which images to learn from or to measure on.

@@ -1,6 +1,7 @@
 //! One file a command: its flags and what it does.
 
 pub mod bench;
+pub mod calibrate;
 pub mod compare;
 pub mod completions;
 pub mod demo;

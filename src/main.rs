@@ -51,6 +51,7 @@ fn run(cli: &Cli, output: Output) -> Result<Exit> {
         Command::Predict(args) => commands::predict::run(args, &session),
         Command::Knn(args) => commands::knn::run(args, &session),
         Command::Features(args) => commands::features::run(args, &session),
+        Command::Calibrate(args) => commands::calibrate::run(args, &session),
         Command::Export(args) => commands::export::run(args, &session),
         Command::Inspect(args) => commands::inspect::run(args, &session),
         Command::Bench(args) => commands::bench::run(args, &session),

@@ -1,8 +1,9 @@
 //! Results as text: pure functions from what was measured to aligned columns.
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use vpt_eval::metrics::{self, Metric};
 use vpt_eval::report::format::{self, UNKNOWN, Unit};
-use vpt_eval::{Comparison, Estimate, Results, metrics};
+use vpt_eval::{Comparison, Estimate, Results, Subgroup};
 
 /// Classes up to which a confusion matrix fits a terminal.
 const MATRIX_CLASSES: usize = 12;
@@ -40,13 +41,40 @@ pub fn pairs(pairs: &[(&str, String)]) -> String {
     pairs.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// Metrics with intervals, the classes one by one, and the confusion matrix where it fits.
-pub fn results(results: &Results) -> String {
+/// Metrics with intervals, the classes one by one, the confusion matrix where it fits, and subgroups by their `main` metric.
+pub fn results(results: &Results, main: &Metric) -> String {
     let mut parts = vec![metrics_table(results), classes_table(results)];
     if results.per_class.len() <= MATRIX_CLASSES {
         parts.push(confusion_table(results));
     }
+    parts.extend(subgroups_table(results, main));
     parts.join("\n\n")
+}
+
+/// A line for each subgroup, and which is the worst; nothing where there are none.
+fn subgroups_table(results: &Results, metric: &Metric) -> Option<String> {
+    let unit = Unit::of(metric);
+    let value = |subgroup: &Subgroup| match subgroup.metrics.get(metric.name) {
+        Some(value) => unit.estimate(&value.estimate),
+        None => UNKNOWN.to_owned(),
+    };
+    let rows = results.subgroups.iter().map(|subgroup| {
+        vec![
+            format!("{} = {}", subgroup.column, subgroup.value),
+            subgroup.images.to_string(),
+            value(subgroup),
+        ]
+    });
+    let worst = Subgroup::worst(&results.subgroups, metric.name)?;
+    let table = plain(&["subgroup", "images", metric.name], rows);
+    Some(format!(
+        "{table}\n\nworst: {} = {}, {} {} on {} images",
+        worst.column,
+        worst.value,
+        metric.name,
+        value(worst),
+        worst.images
+    ))
 }
 
 /// One line a metric, in the order of the metrics table.
@@ -57,18 +85,27 @@ pub fn metrics_table(results: &Results) -> String {
         .filter_map(|metric| Some((metric, results.metrics.get(metric.name)?)));
     let rows = known.map(|(metric, value)| {
         let unit = Unit::of(metric);
-        let estimate = Estimate {
-            value: value.value,
-            ci_low: value.ci_low,
-            ci_high: value.ci_high,
-        };
         let percent = if metric.higher_is_better { " %" } else { "" };
         let number = value
+            .estimate
             .value
             .map_or(UNKNOWN.to_owned(), |value| unit.number(value) + percent);
-        vec![metric.name.to_owned(), number, unit.interval(&estimate)]
+        vec![metric.name.to_owned(), number, unit.interval(&value.estimate)]
     });
-    plain(&["metric", "value", &title], rows)
+    let abstention = results.abstention.iter().flat_map(|abstention| {
+        [
+            ("decided", abstention.decided),
+            ("right of these", abstention.accuracy),
+        ]
+    });
+    let percent = Unit::PERCENT;
+    let abstention = abstention.map(|(name, share)| {
+        let number = share
+            .value
+            .map_or(UNKNOWN.to_owned(), |value| percent.number(value) + " %");
+        vec![name.to_owned(), number, percent.interval(&share)]
+    });
+    plain(&["metric", "value", &title], rows.chain(abstention))
 }
 
 fn classes_table(results: &Results) -> String {

@@ -3,11 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use vpt_core::{Backbone, TaskFile};
+use vpt_data::{Dataset, OpenOptions};
 use vpt_train::{RunDir, TrainConfig};
 
+use crate::cli::DataArgs;
 use crate::failure::Failure;
+use crate::settings::Settings;
 
 /// A task file and where it lies.
 pub struct Target {
@@ -60,7 +63,7 @@ impl Target {
 
     /// The settings that it was trained with.
     pub fn settings(&self) -> Result<TrainConfig> {
-        serde_json::from_value(self.task.metadata.training.args.clone()).map_err(|error| {
+        TrainConfig::from_args(&self.task.metadata.training.args).map_err(|error| {
             Failure::new(format!(
                 "`{}` does not say how it was trained: {error}",
                 self.path.display()
@@ -68,6 +71,24 @@ impl Target {
             .hint("it was made by another version of vpt: train it again with this one")
             .into()
         })
+    }
+
+    /// The images that `data` names, else those that it was trained on; classes in the order of the task.
+    pub fn dataset(&self, data: &DataArgs) -> Result<Dataset> {
+        let config = match (&data.data_dir, &data.task) {
+            (None, None) => self.settings()?,
+            _ => Settings::read(data, None)?.with([])?,
+        };
+        // Only one split is read: an unreadable image in another one is no concern of the command.
+        let options = OpenOptions {
+            skip_bad_images: config.skip_bad_images || data.skip_bad_images,
+            check_images: false,
+            ..config.open_options()
+        };
+        let dir = &config.data_dir;
+        let dataset = Dataset::open(dir, &options);
+        let dataset = dataset.with_context(|| format!("cannot open the images in `{}`", dir.display()))?;
+        Ok(dataset.with_class_order(&self.task.metadata.task.classes)?)
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use toml::Value;
+use vpt_eval::{AbstainRule, ThresholdRule};
 
 use super::layer::Layer;
 use super::values;
@@ -156,6 +157,27 @@ pub struct OptimArgs {
     pub eval_metric: Option<String>,
 }
 
+/// How the trained model's outputs become decisions. All of it is chosen on the validation images and stored in the task file.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Decisions")]
+pub struct DecisionArgs {
+    /// The class to be found, of two: sensitivity, threshold and AUROC are about it [default: the last one]
+    #[arg(long, value_name = "CLASS")]
+    pub positive_class: Option<String>,
+
+    /// Threshold for two classes: `youden`, `sensitivity=0.95`, `specificity=0.9`, or `cost=5` (false alarms that a miss is worth)
+    #[arg(long, value_name = "RULE", value_parser = values::rule::<ThresholdRule>)]
+    pub operating_point: Option<ThresholdRule>,
+
+    /// Leave uncertain images undecided: `coverage=0.9` decides the surest 90 %, `error=0.02` as many as 2 % errors allow
+    #[arg(long, value_name = "RULE", value_parser = values::rule::<AbstainRule>)]
+    pub abstain: Option<AbstainRule>,
+
+    /// Leave probabilities as the softmax gives them instead of fitting a temperature
+    #[arg(long)]
+    pub no_calibration: bool,
+}
+
 /// How training images are changed before the model sees them.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Augmentation")]
@@ -229,6 +251,9 @@ pub struct TrainingArgs {
     pub optim: OptimArgs,
 
     #[command(flatten)]
+    pub decisions: DecisionArgs,
+
+    #[command(flatten)]
     pub augment: AugmentArgs,
 }
 
@@ -241,6 +266,7 @@ impl TrainingArgs {
         self.model.add_to(&mut layer);
         self.prompts.add_to(&mut layer);
         self.optim.add_to(&mut layer);
+        self.decisions.add_to(&mut layer);
         self.augment.add_to(&mut layer);
         layer
     }
@@ -305,6 +331,15 @@ impl OptimArgs {
         layer.set("class_weights", self.class_weights.clone());
         layer.count("patience", self.patience);
         layer.set("eval_metric", self.eval_metric.clone());
+    }
+}
+
+impl DecisionArgs {
+    fn add_to(&self, layer: &mut Layer) {
+        layer.set("positive_class", self.positive_class.clone());
+        layer.set("operating_point", self.operating_point.map(String::from));
+        layer.set("abstain", self.abstain.map(String::from));
+        layer.set("calibrate", self.no_calibration.then_some(false));
     }
 }
 

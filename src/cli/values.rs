@@ -1,6 +1,7 @@
 //! What flag values look like: small parsers whose errors say what was expected.
 
 use std::collections::BTreeSet;
+use std::str::FromStr;
 
 use vpt_core::device::DeviceChoice;
 use vpt_core::{CoreError, MethodConfig, PromptOptions};
@@ -158,6 +159,11 @@ pub fn bound(text: &str) -> Result<Bound, String> {
         Ok(value) if value.is_finite() => Ok(Bound { metric: name, value }),
         _ => Err("expected a number such as `0.9`, or metric=number such as `macro_f1=0.9`".to_owned()),
     }
+}
+
+/// Parses what says itself how it is written.
+pub fn rule<T: FromStr<Err = String>>(text: &str) -> Result<T, String> {
+    text.parse()
 }
 
 /// One assignment of `--set`: `KEY=VALUE` for every method, `METHOD.KEY=VALUE` for one.

@@ -3,19 +3,17 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
-use vpt_data::{Dataset, OpenOptions, Sample, Split};
+use vpt_data::{Dataset, Sample, Split};
 use vpt_eval::{Bootstrap, PredictOptions, Results, metrics, predict};
-use vpt_train::TrainConfig;
 
-use crate::cli::DataArgs;
 use crate::cli::values::{self, Bound};
+use crate::cli::{DataArgs, DecisionArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::session::Session;
-use crate::settings::Settings;
 use crate::target::Target;
 use crate::{progress, tables};
 
@@ -27,7 +25,10 @@ Examples:
   vpt eval runs/train/my_images --fail-under balanced_accuracy=0.9
 
 A run folder or task file knows its backbone, its preprocessing and its data: nothing needs to be typed again.
-Intervals come from a bootstrap over images. The exit code is 3 when a `--fail-under` bound is not reached.";
+Intervals of shares are Wilson's, of AUROC DeLong's, all others from a bootstrap of images; where
+the data names groups (patients), all are from a bootstrap of groups. Probabilities and decisions
+are those of the task file (`vpt calibrate`).
+The exit code is 3 when a `--fail-under` bound is not reached.";
 
 /// Measure a trained task on a split, with intervals
 #[derive(Args, Clone, Debug)]
@@ -63,6 +64,9 @@ pub struct EvalArgs {
     /// Exit with code 3 if a metric is worse than this; may be given several times
     #[arg(long, value_name = "[METRIC=]VALUE", value_parser = values::bound)]
     pub fail_under: Vec<Bound>,
+
+    #[command(flatten)]
+    pub decisions: DecisionArgs,
 }
 
 /// The images that `vpt eval` measures on.
@@ -82,18 +86,10 @@ pub enum Images {
 pub fn run(args: &EvalArgs, session: &Session) -> Result<Exit> {
     let target = Target::open(&args.target)?;
     let config = target.settings()?;
+    let calibration = args.decisions.calibration(&target.task.metadata)?;
     let backbone = target.backbone(args.model.as_deref())?;
-    let dataset = args.dataset(&target, &config)?;
-    let samples = args.split.of(&dataset);
-    if samples.is_empty() {
-        return Err(Failure::new(format!(
-            "`{}` has no {} images",
-            dataset.root.display(),
-            args.split.name()
-        ))
-        .hint("choose another `--split`, or other images with `--data-dir`")
-        .into());
-    }
+    let dataset = target.dataset(&args.data)?;
+    let samples = args.split.of(&dataset)?;
     let device = session.device()?;
     let model = target.task.apply(backbone, &device.device)?;
     let metadata = &target.task.metadata;
@@ -102,7 +98,7 @@ pub fn run(args: &EvalArgs, session: &Session) -> Result<Exit> {
         workers: config.workers,
     };
     let bar = progress::images(session.output, "evaluating", samples.len());
-    let predictions = predict(
+    let mut predictions = predict(
         &model,
         &samples,
         &metadata.task.classes,
@@ -112,6 +108,7 @@ pub fn run(args: &EvalArgs, session: &Session) -> Result<Exit> {
         &mut |done, _| bar.set_position(done as u64),
     )?;
     bar.finish_and_clear();
+    predictions.calibration = calibration;
     if let Some(path) = &args.save_predictions {
         predictions.save_csv(path)?;
     }
@@ -145,35 +142,15 @@ pub fn run(args: &EvalArgs, session: &Session) -> Result<Exit> {
         results.split,
         dataset.root.display()
     ))?;
-    session.output.result(tables::results(&results))?;
+    session
+        .output
+        .result(tables::results(&results, metrics::find(&config.eval_metric)?))?;
     check_bounds(&args.fail_under, &results, &config.eval_metric, session.output)
 }
 
-impl EvalArgs {
-    /// The images: those of the training unless flags name others.
-    fn dataset(&self, target: &Target, config: &TrainConfig) -> Result<Dataset> {
-        let (dir, options) = match (&self.data.data_dir, &self.data.task) {
-            (None, None) => (config.data_dir.clone(), config.open_options()),
-            _ => {
-                let given = Settings::read(&self.data, None)?.with([])?;
-                (given.data_dir.clone(), given.open_options())
-            }
-        };
-        let skip_bad_images = options.skip_bad_images || self.data.skip_bad_images;
-        // Only one split is read: an unreadable image in another one is no concern of this command.
-        let options = OpenOptions {
-            skip_bad_images,
-            check_images: false,
-            ..options
-        };
-        let dataset = Dataset::open(&dir, &options);
-        let dataset = dataset.with_context(|| format!("cannot open the images in `{}`", dir.display()))?;
-        Ok(dataset.with_class_order(&target.task.metadata.task.classes)?)
-    }
-}
-
 impl Images {
-    fn name(self) -> &'static str {
+    /// As `--split` says it.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Train => Split::Train.name(),
             Self::Val => Split::Val.name(),
@@ -182,16 +159,28 @@ impl Images {
         }
     }
 
-    fn of(self, dataset: &Dataset) -> Vec<Sample> {
-        match self {
-            Self::Train => dataset.train.clone(),
-            Self::Val => dataset.val.clone(),
-            Self::Test => dataset.test.clone(),
-            Self::All => Split::ALL
-                .into_iter()
-                .flat_map(|split| dataset.split(split).to_vec())
-                .collect(),
+    /// The images, of which there must be some.
+    pub fn of(self, dataset: &Dataset) -> Result<Vec<Sample>> {
+        let splits = match self {
+            Self::Train => &[Split::Train][..],
+            Self::Val => &[Split::Val],
+            Self::Test => &[Split::Test],
+            Self::All => &Split::ALL,
+        };
+        let samples: Vec<Sample> = splits
+            .iter()
+            .flat_map(|&split| dataset.split(split).to_vec())
+            .collect();
+        if samples.is_empty() {
+            return Err(Failure::new(format!(
+                "`{}` has no {} images",
+                dataset.root.display(),
+                self.name()
+            ))
+            .hint("choose another `--split`, or other images with `--data-dir`")
+            .into());
         }
+        Ok(samples)
     }
 }
 

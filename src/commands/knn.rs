@@ -7,8 +7,7 @@ use clap::Args;
 use ndarray::Array2;
 use vpt_core::Backbone;
 use vpt_data::{Dataset, Sample, Split};
-use vpt_eval::metrics::accuracy::argmax;
-use vpt_eval::{Bootstrap, FeatureExtractor, Knn, PredictOptions, Predictions, Results};
+use vpt_eval::{Bootstrap, FeatureExtractor, Knn, PredictOptions, Predictions, Results, metrics};
 
 use crate::cli::layer::Layer;
 use crate::cli::training::SamplingArgs;
@@ -138,7 +137,7 @@ pub fn run(args: &KnnArgs, session: &Session) -> Result<Exit> {
         results.images,
         results.split
     ))?;
-    output.result(tables::results(&results))?;
+    output.result(tables::results(&results, metrics::find("top1")?))?;
     Ok(Exit::Success)
 }
 
@@ -147,18 +146,15 @@ fn labels(samples: &[Sample]) -> Vec<usize> {
 }
 
 fn predictions(dataset: &Dataset, split: Split, shares: Array2<f32>) -> Result<Predictions> {
-    let samples = dataset.split(split);
-    let paths = samples.iter().map(|sample| sample.path.clone()).collect();
-    Ok(Predictions::new(
-        dataset.classes.clone(),
-        paths,
-        labels(samples),
-        shares,
-    )?)
+    Ok(Predictions::of(&dataset.classes, dataset.split(split), shares)?)
 }
 
 /// Images that got their own class.
 fn right(predictions: &Predictions) -> usize {
-    let rows = predictions.logits.rows().into_iter().zip(&predictions.labels);
-    rows.filter(|(row, label)| argmax(row) == **label).count()
+    let decided = predictions.top1();
+    decided
+        .iter()
+        .zip(&predictions.labels)
+        .filter(|(class, label)| class == label)
+        .count()
 }

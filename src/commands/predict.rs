@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 use serde::Serialize;
-use vpt_core::Classifier;
 use vpt_core::device::SelectedDevice;
+use vpt_core::{Calibration, Classifier, Decision};
 use vpt_data::{DataError, Sample, atomic, decode};
 use vpt_eval::{EvalError, PredictOptions, Predictions, csv, predict};
 
 use self::attention::AttentionMaps;
-use crate::cli::values;
+use crate::cli::{DecisionArgs, values};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -28,10 +28,13 @@ Examples:
   find . -name '*.jpg' | vpt predict runs/train/my_images - --json
   vpt predict runs/train/my_images photo.jpg --attention looks
 
-With `--json`, one object a line: {\"path\", \"label\", \"logits\", \"probs\"}, classes in the order of the task file.
-With `--attention`, a PNG for each image: the image as the model sees it, then attention rollout of the backbone alone and
-of the task; `--json` adds {\"attention\", \"prompt_share\"}, the file and the part of what the head reads that is the prompts'.
-Images that cannot be read are reported and make the exit code 1; the others are classified all the same.";
+With `--json`, one object a line: {\"path\", \"label\", \"logits\", \"probs\"}, classes in the order of
+the task file. Probabilities are calibrated and labels decided as it says (`vpt inspect task`); a
+task that may leave images undecided adds {\"abstained\"}.
+With `--attention`, a PNG for each image: the image as the model sees it, then attention rollout of
+the backbone alone and of the task; `--json` adds {\"attention\", \"prompt_share\"}, the file and the
+part of what the head reads that is the prompts'.
+Images that cannot be read are reported and make the exit code 1; the others are classified.";
 
 /// Classify images
 #[derive(Args, Clone, Debug)]
@@ -64,6 +67,9 @@ pub struct PredictArgs {
     /// Also write pictures of where the model looks, with and without the task, into this folder
     #[arg(long, value_name = "DIR")]
     pub attention: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub decisions: DecisionArgs,
 }
 
 /// One line of `--json`.
@@ -73,6 +79,9 @@ struct Line<'a> {
     label: &'a str,
     logits: Vec<f32>,
     probs: Vec<f64>,
+    /// Whether the task would rather leave this image to somebody else; absent if it never does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    abstained: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attention: Option<&'a Path>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,6 +92,7 @@ struct Line<'a> {
 pub fn run(args: &PredictArgs, session: &Session) -> Result<Exit> {
     let output = session.output;
     let target = Target::open(&args.target)?;
+    let calibration = args.decisions.calibration(&target.task.metadata)?;
     let backbone = target.backbone(args.model.as_deref())?;
     let device = session.device()?;
     let mut maps = match &args.attention {
@@ -96,6 +106,7 @@ pub fn run(args: &PredictArgs, session: &Session) -> Result<Exit> {
         model: target.task.apply(backbone, &device.device)?,
         device,
         target,
+        calibration,
         batch_size: args.batch_size,
     };
 
@@ -103,7 +114,7 @@ pub fn run(args: &PredictArgs, session: &Session) -> Result<Exit> {
     let mut csv = args
         .output
         .as_ref()
-        .map(|_| csv_titles(&model.target.task.metadata.task.classes));
+        .map(|_| csv_titles(&model.target.task.metadata.task.classes, &calibration));
     let (mut done, mut bad) = (0, 0);
     let bar = progress::bar(output, 0, "{spinner} {pos} images, {per_sec}");
     while paths.peek().is_some() {
@@ -154,6 +165,7 @@ struct Predictor {
     target: Target,
     model: Classifier,
     device: SelectedDevice,
+    calibration: Calibration,
     batch_size: usize,
 }
 
@@ -197,7 +209,7 @@ impl Predictor {
             workers: 0,
         };
         let device = &self.device.device;
-        predict(
+        let predictions = predict(
             &self.model,
             &samples,
             &metadata.task.classes,
@@ -205,21 +217,28 @@ impl Predictor {
             &options,
             device,
             &mut |_, _| {},
-        )
+        )?;
+        Ok(Predictions {
+            calibration: self.calibration,
+            ..predictions
+        })
     }
 }
 
 /// Prints one line an image; `found` is empty, or has what was found of each.
 fn print(predictions: &Predictions, found: &[attention::Found], top_k: usize, output: Output) -> Result<()> {
-    let (probs, labels) = (predictions.probs(), predictions.top1());
+    let (probs, decisions) = (predictions.probs(), predictions.decisions());
+    let may_abstain = predictions.calibration.abstain_below.is_some();
     for (index, path) in predictions.paths.iter().enumerate() {
         let probs = probs.row(index).to_vec();
-        let label = &predictions.classes[labels[index]];
+        let decision = decisions[index];
+        let label = &predictions.classes[decision.class];
         output.json_line(&Line {
             path,
             label,
             logits: predictions.logits.row(index).to_vec(),
             probs: probs.clone(),
+            abstained: may_abstain.then_some(decision.abstained),
             attention: found.get(index).map(|found| found.path.as_path()),
             prompt_share: found.get(index).map(|found| found.prompts),
         })?;
@@ -229,32 +248,37 @@ fn print(predictions: &Predictions, found: &[attention::Found], top_k: usize, ou
             .iter()
             .take(top_k)
             .map(|&class| format!("{} {:.1} %", predictions.classes[class], probs[class] * 100.0));
-        output.result(format!(
-            "{}  {}",
-            path.display(),
-            shown.collect::<Vec<_>>().join(", ")
-        ))?;
+        let shown = shown.collect::<Vec<_>>().join(", ");
+        let said = match decision {
+            Decision { abstained: true, .. } => format!("undecided: {shown}"),
+            // Where a threshold decides, the likeliest class need not be the decision.
+            _ if predictions.calibration.threshold.is_some() => format!("{label}: {shown}"),
+            _ => shown,
+        };
+        output.result(format!("{}  {said}", path.display()))?;
     }
     Ok(())
 }
 
-fn csv_titles(classes: &[String]) -> String {
+fn csv_titles(classes: &[String], calibration: &Calibration) -> String {
     let probs = classes.iter().map(|class| format!("prob_{class}"));
-    csv::line(["path", "label"].map(str::to_owned).into_iter().chain(probs))
+    let abstained = calibration.abstain_below.map(|_| "abstained".to_owned());
+    let titles = ["path", "label"].map(str::to_owned).into_iter();
+    csv::line(titles.chain(probs).chain(abstained))
 }
 
 fn csv_lines(predictions: &Predictions) -> String {
-    let (probs, labels) = (predictions.probs(), predictions.top1());
+    let (probs, decisions) = (predictions.probs(), predictions.decisions());
+    let may_abstain = predictions.calibration.abstain_below.is_some();
     let line = |(index, path): (usize, &PathBuf)| {
+        let decision = decisions[index];
         let names = [
             path.display().to_string(),
-            predictions.classes[labels[index]].clone(),
+            predictions.classes[decision.class].clone(),
         ];
-        csv::line(
-            names
-                .into_iter()
-                .chain(probs.row(index).iter().map(|prob| format!("{prob:.6}"))),
-        )
+        let probs = probs.row(index).into_iter().map(|prob| format!("{prob:.6}"));
+        let abstained = may_abstain.then(|| decision.abstained.to_string());
+        csv::line(names.into_iter().chain(probs).chain(abstained))
     };
     predictions.paths.iter().enumerate().map(line).collect()
 }

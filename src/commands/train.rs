@@ -174,6 +174,7 @@ fn report(run: &Path, results: &Results, session: &Session) -> Result<Exit> {
     let place = shell::quote(run);
     let next = [
         ("run folder", run.display().to_string()),
+        ("decisions", results.calibration.to_string()),
         ("task file", run.join(RunDir::BEST).display().to_string()),
         ("evaluate", format!("vpt eval {place}")),
         ("predict", format!("vpt predict {place} IMAGE")),

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod compare;
+mod decisions;
 mod end_to_end;
 /// The server of the tests of `vpt-hub`.
 #[path = "../../vpt-hub/tests/hub/fake_hub.rs"]

@@ -28,6 +28,6 @@ pub use host_tensor::HostTensor;
 pub use methods::{MethodConfig, MethodKind, PromptOptions};
 pub use presets::preset;
 pub use prompts::{PromptConfig, PromptDepth, PromptInit, PromptPool};
-pub use task_file::{TaskFile, TaskMetadata};
+pub use task_file::{Calibration, Decision, TaskFile, TaskMetadata};
 pub use vit::{Activation, GlobalPool, Rope, Swin, VitConfig};
 pub use weights::{Backbone, TensorMismatch};

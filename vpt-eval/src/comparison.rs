@@ -32,10 +32,14 @@ impl RunSummary {
     /// Reads `results.json`, `predictions.csv` and `results.csv` of a run folder.
     pub fn load(run_dir: &Path) -> Result<Self, EvalError> {
         let results = Results::load(&run_dir.join("results.json"))?;
+        let predictions = Predictions::load_csv(&run_dir.join("predictions.csv"))?;
         Ok(Self {
             method: results.method.clone(),
             seed: results.seed.unwrap_or_default(),
-            predictions: Predictions::load_csv(&run_dir.join("predictions.csv"))?,
+            predictions: Predictions {
+                calibration: results.calibration,
+                ..predictions
+            },
             epochs: EpochRow::load_csv(&run_dir.join("results.csv"))?,
             run_dir: run_dir.to_owned(),
             results,
@@ -164,7 +168,7 @@ impl Comparison {
             .iter()
             .map(|(_, runs)| runs.iter().map(|run| Scores::of(&run.predictions)).collect())
             .collect();
-        let resampled = bootstrap::over_seeds(&scores, metric, options);
+        let resampled = bootstrap::over_seeds(&scores, &first.predictions.draws(), metric, options);
         let mut rows = methods
             .iter()
             .zip(&scores)
@@ -257,7 +261,9 @@ fn row(
                 method: (*method).to_owned(),
             })?;
     // With one run a perfect score is a share of images like any other; with more, it would be one of several.
-    let share_of = (runs.len() == 1 && metric.proportion).then(|| scores[0].len() as u64);
+    let ones = scores[0].ones();
+    let share_of = metric.share_of.filter(|_| runs.len() == 1);
+    let share_of = share_of.map(|images| images(&scores[0].view(&ones)));
     let results = || runs.iter().map(|run| &run.results);
     let (tuned_params, total_params) = (runs[0].results.tuned_params, runs[0].results.total_params);
     Ok(ComparisonRow {

@@ -7,6 +7,7 @@
 
 mod attention;
 pub mod bootstrap;
+mod calibrate;
 mod comparison;
 pub mod csv;
 mod epoch;
@@ -21,9 +22,11 @@ mod predictions;
 pub mod report;
 mod results;
 pub mod statistics;
+mod subgroups;
 
 pub use attention::{PromptAttention, Rollout, prompt_attention, rollout};
-pub use bootstrap::{Bootstrap, Estimate};
+pub use bootstrap::{Bootstrap, Estimate, IntervalMethod};
+pub use calibrate::{AbstainRule, CalibrationPlan, ThresholdRule};
 pub use comparison::{Comparison, ComparisonRow, RunCurves, RunSummary};
 pub use epoch::EpochRow;
 pub use error::EvalError;
@@ -32,5 +35,6 @@ pub use knn::Knn;
 pub use memory::peak_memory_bytes;
 pub use not_defined::NotDefined;
 pub use predict::{PredictOptions, predict};
-pub use predictions::Predictions;
-pub use results::{ClassRow, MetricValue, Results};
+pub use predictions::{Column, Predictions};
+pub use results::{Abstention, ClassRow, MetricValue, Results};
+pub use subgroups::Subgroup;

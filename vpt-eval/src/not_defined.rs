@@ -11,6 +11,9 @@ pub enum NotDefined {
     /// Every image has the same class, so nothing can be told apart.
     #[error("all images are of one class")]
     OneClass,
+    /// A threshold parts two classes.
+    #[error("there are not two classes")]
+    NotTwoClasses,
     /// A side of the comparison has one image: its spread is not known.
     #[error("a class has fewer than two images")]
     OneImageOfAClass,

@@ -67,9 +67,7 @@ pub fn predict(
             reason: error.to_string(),
         }
     })?;
-    let paths = samples.iter().map(|sample| sample.path.clone()).collect();
-    let labels = samples.iter().map(|sample| sample.label).collect();
-    let mut predictions = Predictions::new(classes.to_vec(), paths, labels, logits)?;
+    let mut predictions = Predictions::of(classes, samples, logits)?;
     predictions.seconds = Some(start.elapsed().as_secs_f64());
     Ok(predictions)
 }

@@ -1,11 +1,24 @@
 //! What a model said about each image, and the CSV file that keeps it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
+use vpt_core::{Calibration, Decision};
+use vpt_data::Sample;
 
-use crate::metrics::{accuracy::argmax, softmax};
+use crate::metrics::probabilities;
+use crate::statistics::{Draws, Sampling};
 use crate::{EvalError, csv};
+
+/// What is known of each image, such as the sex of its patient or the scanner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// What it is.
+    pub name: String,
+    /// One value an image; empty where it is not known.
+    pub values: Vec<String>,
+}
 
 /// Logits of a model for a list of labelled images.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,8 +29,14 @@ pub struct Predictions {
     pub paths: Vec<PathBuf>,
     /// True class of each image.
     pub labels: Vec<usize>,
-    /// Logits `[images, classes]`.
+    /// Logits `[images, classes]`, as the model gave them.
     pub logits: Array2<f32>,
+    /// How they become probabilities and decisions.
+    pub calibration: Calibration,
+    /// What is known of the images beside their class, one column each; nothing in most data sets.
+    pub columns: Vec<Column>,
+    /// The group of each image, such as its patient, where the data set says; else empty.
+    pub groups: Vec<Option<String>>,
     /// How long the model took for all of them, decoding included; `None` if read from a file.
     pub seconds: Option<f64>,
 }
@@ -54,7 +73,22 @@ impl Predictions {
             paths,
             labels,
             logits,
+            calibration: Calibration::default(),
+            columns: Vec::new(),
+            groups: Vec::new(),
             seconds: None,
+        })
+    }
+
+    /// Predictions about `samples`, of which only the logits `[images, classes]` are new.
+    pub fn of(classes: &[String], samples: &[Sample], logits: Array2<f32>) -> Result<Self, EvalError> {
+        let paths = samples.iter().map(|sample| sample.path.clone()).collect();
+        let labels = samples.iter().map(|sample| sample.label).collect();
+        let grouped = samples.iter().any(|sample| sample.group.is_some());
+        let groups = samples.iter().filter(|_| grouped);
+        Ok(Self {
+            groups: groups.map(|sample| sample.group.clone()).collect(),
+            ..Self::new(classes.to_vec(), paths, labels, logits)?
         })
     }
 
@@ -75,14 +109,68 @@ impl Predictions {
             .map(|seconds| self.len() as f64 / seconds)
     }
 
-    /// Probabilities `[images, classes]`: softmax in float64.
+    /// Probabilities `[images, classes]`: softmax in float64, of logits divided by the temperature.
     pub fn probs(&self) -> Array2<f64> {
-        softmax(&self.logits)
+        probabilities(&self.logits, &self.calibration)
     }
 
-    /// Most likely class of each image; the lowest index on ties.
+    /// What is decided about each image.
+    pub fn decisions(&self) -> Vec<Decision> {
+        let rows = self.logits.rows().into_iter();
+        rows.map(|row| self.calibration.decide(&row.to_vec())).collect()
+    }
+
+    /// Predicted class of each image: the most likely one (the lowest index on ties), or what the threshold says.
     pub fn top1(&self) -> Vec<usize> {
-        self.logits.rows().into_iter().map(|row| argmax(&row)).collect()
+        self.decisions().iter().map(|decision| decision.class).collect()
+    }
+
+    /// The group of each image as a number, and an own one for each image without; `None` where no image has a group.
+    pub fn group_numbers(&self) -> Option<Vec<usize>> {
+        if self.groups.iter().all(Option::is_none) {
+            return None;
+        }
+        let mut numbers = BTreeMap::new();
+        let mut of_images = Vec::with_capacity(self.len());
+        for (image, group) in self.groups.iter().enumerate() {
+            let own = group.is_none().then_some(image);
+            let next = numbers.len();
+            of_images.push(*numbers.entry((group.as_deref(), own)).or_insert(next));
+        }
+        Some(of_images)
+    }
+
+    /// What a bootstrap draws: groups where there are any, for images of one patient resemble each other, else images.
+    pub fn draws(&self) -> Draws {
+        match self.group_numbers() {
+            Some(groups) => Draws::new(self.len(), &Sampling::Clustered(&groups)),
+            None => Draws::new(self.len(), &Sampling::Images),
+        }
+    }
+
+    /// The predictions of some of the images, in the given order.
+    pub fn select(&self, images: &[usize]) -> Self {
+        let pick = |values: &[String]| images.iter().map(|&i| values[i].clone()).collect();
+        Self {
+            classes: self.classes.clone(),
+            paths: images.iter().map(|&i| self.paths[i].clone()).collect(),
+            labels: images.iter().map(|&i| self.labels[i]).collect(),
+            logits: self.logits.select(Axis(0), images),
+            calibration: self.calibration,
+            columns: self
+                .columns
+                .iter()
+                .map(|column| Column {
+                    name: column.name.clone(),
+                    values: pick(&column.values),
+                })
+                .collect(),
+            groups: images
+                .iter()
+                .filter_map(|&i| self.groups.get(i).cloned())
+                .collect(),
+            seconds: None,
+        }
     }
 
     /// An error unless `other` is about the same images, in the same order, with the same labels and classes.
@@ -117,8 +205,8 @@ impl Predictions {
         })
     }
 
-    /// Writes columns `path,label,pred`, a `logit_<class>` and a `prob_<class>` for each class.
-    /// Logits are written so that they read back bit for bit, probabilities are rounded to six places.
+    /// Writes columns `path,label,pred`, a `logit_<class>` and a `prob_<class>` for each class, then `group` and a
+    /// `data_<name>` for each column of the data set, where there are any. Logits are written so that they read back bit for bit, probabilities are rounded to six places.
     pub fn save_csv(&self, path: &Path) -> Result<(), EvalError> {
         let io = |source| EvalError::Io {
             action: "write",
@@ -131,7 +219,10 @@ impl Predictions {
     fn write_csv(&self, file: &mut dyn std::io::Write) -> std::io::Result<()> {
         let columns = |prefix: &'static str| self.classes.iter().map(move |class| format!("{prefix}{class}"));
         let fixed = ["path", "label", "pred"].map(str::to_owned);
+        let data = self.columns.iter().map(|column| format!("{DATA}{}", column.name));
+        let group = (!self.groups.is_empty()).then(|| GROUP.to_owned());
         let header = fixed.into_iter().chain(columns(LOGIT)).chain(columns("prob_"));
+        let header = header.chain(group).chain(data);
         file.write_all(csv::line(header).as_bytes())?;
         let (preds, probs) = (self.top1(), self.probs());
         for (i, path) in self.paths.iter().enumerate() {
@@ -143,12 +234,21 @@ impl Predictions {
             ];
             let logits = self.logits.row(i).into_iter().map(f32::to_string);
             let probs = probs.row(i).into_iter().map(|prob| format!("{prob:.6}"));
-            file.write_all(csv::line(fixed.into_iter().chain(logits).chain(probs)).as_bytes())?;
+            let group = self.groups.get(i).map(|group| group.clone().unwrap_or_default());
+            let data = self.columns.iter().map(|column| column.values[i].clone());
+            let cells = fixed
+                .into_iter()
+                .chain(logits)
+                .chain(probs)
+                .chain(group)
+                .chain(data);
+            file.write_all(csv::line(cells).as_bytes())?;
         }
         Ok(())
     }
 
-    /// Reads what [`Predictions::save_csv`] wrote; only `path`, `label` and the logits are needed.
+    /// Reads what [`Predictions::save_csv`] wrote; only `path`, `label` and the logits are needed. The calibration is not in
+    /// the file: `results.json` beside it has it.
     pub fn load_csv(path: &Path) -> Result<Self, EvalError> {
         let error = |line: u64, reason: String| EvalError::Csv {
             path: path.to_owned(),
@@ -175,7 +275,19 @@ impl Predictions {
             .filter_map(|(i, name)| Some((i, name.strip_prefix(LOGIT)?.to_owned())))
             .unzip();
 
+        let group_column = header.iter().position(|name| name == GROUP);
+        let (data_columns, mut columns): (Vec<usize>, Vec<Column>) = header
+            .iter()
+            .enumerate()
+            .filter_map(|(i, name)| {
+                let name = name.strip_prefix(DATA)?.to_owned();
+                let values = Vec::new();
+                Some((i, Column { name, values }))
+            })
+            .unzip();
+
         let (mut paths, mut labels, mut logits) = (Vec::new(), Vec::new(), Vec::new());
+        let mut groups = Vec::new();
         for csv::Record { line, fields } in records {
             if fields.len() != header.len() {
                 return Err(error(
@@ -190,6 +302,10 @@ impl Predictions {
                 class
                     .ok_or_else(|| error(line, format!("label `{label}` has no column `{LOGIT}{label}`")))?,
             );
+            groups.extend(group_column.map(|i| Some(fields[i].clone()).filter(|group| !group.is_empty())));
+            for (column, &i) in columns.iter_mut().zip(&data_columns) {
+                column.values.push(fields[i].clone());
+            }
             for &i in &logit_columns {
                 let logit = fields[i].parse::<f32>().ok().filter(|logit| logit.is_finite());
                 logits.push(
@@ -202,11 +318,17 @@ impl Predictions {
                 reason: e.to_string(),
             }
         })?;
-        Self::new(classes, paths, labels, logits)
+        Ok(Self {
+            columns,
+            groups,
+            ..Self::new(classes, paths, labels, logits)?
+        })
     }
 }
 
 const LOGIT: &str = "logit_";
+const DATA: &str = "data_";
+const GROUP: &str = "group";
 
 #[cfg(test)]
 mod tests {
@@ -231,6 +353,38 @@ mod tests {
         assert_eq!(loaded, predictions());
         let bits = |p: &Predictions| p.logits.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&loaded), bits(&predictions()));
+    }
+
+    #[test]
+    fn groups_and_columns_come_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("predictions.csv");
+        let grouped = Predictions {
+            groups: vec![Some("p, 1".into()), None],
+            columns: vec![Column {
+                name: "sex".into(),
+                values: vec!["F".into(), String::new()],
+            }],
+            ..predictions()
+        };
+        grouped.save_csv(&file).unwrap();
+        assert_eq!(Predictions::load_csv(&file).unwrap(), grouped);
+        let first = grouped.select(&[1]);
+        assert_eq!((first.groups.len(), first.columns[0].values.len()), (1, 1));
+        assert_eq!(predictions().group_numbers(), None);
+        let numbers = |groups: &[Option<&str>]| {
+            let groups = groups.iter().map(|group| group.map(str::to_owned)).collect();
+            Predictions {
+                groups,
+                ..predictions()
+            }
+            .group_numbers()
+        };
+        assert_eq!(
+            numbers(&[Some("a"), None, Some("a"), None]),
+            Some(vec![0, 1, 0, 2]),
+            "an image without a group is its own"
+        );
     }
 
     #[test]

@@ -5,24 +5,33 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use vpt_core::{Calibration, Decision};
 
 use crate::bootstrap::{self, Bootstrap, Estimate, Statistic};
 use crate::metrics::{self, Scores, View, confusion, per_class};
-use crate::{EvalError, Predictions};
+use crate::{EvalError, Predictions, Subgroup};
 
 /// One metric of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct MetricValue {
-    /// Fraction of 1; `None` where the metric is not defined on these images.
-    pub value: Option<f64>,
-    /// Lower end of the interval; `None` where resampling cannot tell.
-    pub ci_low: Option<f64>,
-    /// Upper end of the interval.
-    pub ci_high: Option<f64>,
+    /// Fraction of 1, with its interval; `None` where the metric is not defined on these images.
+    #[serde(flatten)]
+    pub estimate: Estimate,
     /// Number of images.
     pub n: usize,
     /// Whether a larger value is a better model.
     pub higher_is_better: bool,
+}
+
+impl MetricValue {
+    /// What was estimated from `n` images.
+    pub(crate) fn of(metric: &metrics::Metric, estimate: Estimate, n: usize) -> Self {
+        Self {
+            estimate,
+            n,
+            higher_is_better: metric.higher_is_better,
+        }
+    }
 }
 
 /// One class against the rest. Precision is undefined where the class was never predicted, recall where it has no image.
@@ -45,6 +54,15 @@ pub struct ClassRow {
     pub specificity: Estimate,
     /// Area under the ROC curve, this class against the rest.
     pub auroc: Estimate,
+}
+
+/// A task that leaves its least certain images to somebody else.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Abstention {
+    /// Share of the images that are decided.
+    pub decided: Estimate,
+    /// Share of right ones among them.
+    pub accuracy: Estimate,
 }
 
 /// What `results.json` holds. Fields that a caller does not know stay `None`:
@@ -75,6 +93,14 @@ pub struct Results {
     pub metrics: BTreeMap<String, MetricValue>,
     /// One row per class, in the model's order.
     pub per_class: Vec<ClassRow>,
+    /// How logits became probabilities and decisions: temperature and threshold of the task file.
+    pub calibration: Calibration,
+    /// What remains where the least certain images are left undecided; only for tasks that do so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub abstention: Option<Abstention>,
+    /// The metrics of parts of the images, where the data set knows more of them than their class.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub subgroups: Vec<Subgroup>,
     /// Counts `[true class][predicted class]`.
     pub confusion_matrix: Vec<Vec<usize>>,
     /// How the intervals were made.
@@ -123,6 +149,9 @@ impl Default for Results {
             images: 0,
             metrics: BTreeMap::new(),
             per_class: Vec::new(),
+            calibration: Calibration::default(),
+            abstention: None,
+            subgroups: Vec::new(),
             confusion_matrix: Vec::new(),
             bootstrap: Bootstrap::default(),
             tuned_params: None,
@@ -153,31 +182,22 @@ impl Results {
         let view = scores.view(&weights);
         let classes = scores.num_classes();
 
+        let decisions = predictions.decisions();
         let metrics: Vec<_> = metrics::applicable(classes).collect();
         let mut statistics: Vec<Statistic> = metrics
             .iter()
-            .map(|metric| Statistic::of(metric, scores.len()))
+            .map(|metric| Statistic::of(metric, &view))
             .collect();
         statistics.extend((0..classes).flat_map(|class| class_statistics(class, &view)));
-        let mut estimates = bootstrap::estimates(&scores, &statistics, options).into_iter();
+        if predictions.calibration.abstain_below.is_some() {
+            statistics.extend(abstention_statistics(&decisions, &view));
+        }
+        let mut estimates =
+            bootstrap::estimates(&scores, &predictions.draws(), &statistics, options).into_iter();
 
         let metric_value = |(metric, estimate): (&&metrics::Metric, Estimate)| {
-            let Estimate {
-                value,
-                ci_low,
-                ci_high,
-            } = estimate;
-            let higher_is_better = metric.higher_is_better;
-            (
-                metric.name.to_owned(),
-                MetricValue {
-                    value,
-                    ci_low,
-                    ci_high,
-                    n: scores.len(),
-                    higher_is_better,
-                },
-            )
+            let value = MetricValue::of(metric, estimate, scores.len());
+            (metric.name.to_owned(), value)
         };
         let metrics = metrics.iter().zip(estimates.by_ref()).map(metric_value).collect();
         let mut next = || estimates.next().unwrap_or_default();
@@ -191,14 +211,19 @@ impl Results {
             specificity: next(),
             auroc: next(),
         };
+        let per_class = predictions.classes.iter().enumerate().map(class_row).collect();
+        let abstention = estimates.next().zip(estimates.next());
         Self {
             images: predictions.len(),
             metrics,
-            per_class: predictions.classes.iter().enumerate().map(class_row).collect(),
+            per_class,
+            subgroups: Subgroup::of(predictions, options),
+            abstention: abstention.map(|(decided, accuracy)| Abstention { decided, accuracy }),
             confusion_matrix: confusion::confusion_matrix(&predictions.labels, view.preds(), classes)
                 .outer_iter()
                 .map(|row| row.to_vec())
                 .collect(),
+            calibration: predictions.calibration,
             bootstrap: *options,
             eval_seconds: predictions.seconds,
             images_per_second: predictions.images_per_second(),
@@ -208,7 +233,7 @@ impl Results {
 
     /// A metric's value, if it is known and defined.
     pub fn value(&self, metric: &str) -> Option<f64> {
-        self.metrics.get(metric)?.value
+        self.metrics.get(metric)?.estimate.value
     }
 
     /// Writes `results.json`.
@@ -231,6 +256,7 @@ fn class_statistics<'a>(class: usize, view: &View) -> [Statistic<'a>; 5] {
         Statistic {
             compute: Box::new(compute),
             share_of,
+            auroc_of: None,
         }
     }
     let counts = view.counts();
@@ -242,7 +268,40 @@ fn class_statistics<'a>(class: usize, view: &View) -> [Statistic<'a>; 5] {
         statistic(Some(counts.actual[class]), move |v| v.counts().recall(class)),
         statistic(None, move |v| per_class::f1(v.counts(), class)),
         statistic(Some(others), move |v| per_class::specificity(v.counts(), class)),
-        statistic(None, move |v| v.areas()[class].auroc),
+        Statistic {
+            auroc_of: Some(class),
+            ..statistic(None, move |v| v.areas()[class].auroc)
+        },
+    ]
+}
+
+/// Share of the decided images, and of right ones among them.
+fn abstention_statistics<'a>(decisions: &'a [Decision], view: &View) -> [Statistic<'a>; 2] {
+    let weight_of = |view: &View, counted: &dyn Fn(usize) -> bool| -> u64 {
+        let images = view.weights.iter().enumerate();
+        images
+            .filter(|(i, _)| counted(*i))
+            .map(|(_, weight)| u64::from(*weight))
+            .sum()
+    };
+    let decided = move |view: &View| weight_of(view, &|i| !decisions[i].abstained);
+    let right = move |view: &View| {
+        weight_of(view, &|i| {
+            !decisions[i].abstained && decisions[i].class == view.labels()[i]
+        })
+    };
+    let ratio = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
+    [
+        Statistic {
+            compute: Box::new(move |v| ratio(decided(v), v.counts().total)),
+            share_of: Some(view.counts().total),
+            auroc_of: None,
+        },
+        Statistic {
+            compute: Box::new(move |v| ratio(right(v), decided(v))),
+            share_of: Some(decided(view)),
+            auroc_of: None,
+        },
     ]
 }
 
@@ -285,6 +344,8 @@ pub(crate) fn load_json<T: DeserializeOwned>(path: &Path, schema: &'static str) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::IntervalMethod;
+    use crate::statistics::Proportion;
     use ndarray::array;
 
     fn results() -> Results {
@@ -328,10 +389,9 @@ mod tests {
             (2, 2, Some(1.0), Some(1.0))
         );
         assert_eq!(a.recall.ci_high, Some(1.0));
-        assert!(
-            (a.recall.ci_low.unwrap() - 0.025_f64.sqrt()).abs() < 1e-12,
-            "exact bound of two images"
-        );
+        let wilson = Proportion::new(2, 2).wilson(0.95).unwrap();
+        assert_eq!(a.recall.ci_low, Some(wilson.low), "of two images");
+        assert_eq!(a.recall.ci_method, Some(IntervalMethod::Wilson));
         assert!((b.recall.value.unwrap() - 2.0 / 3.0).abs() < 1e-12);
         assert_eq!(
             (c.support, c.recall.value, c.precision.value, c.auroc.value),

@@ -85,7 +85,7 @@ impl Trainer {
         .save(&self.run)
     }
 
-    fn save_best(&mut self) -> Result<(), TrainError> {
+    pub(crate) fn save_best(&mut self) -> Result<(), TrainError> {
         if let Some(best) = &self.progress.best {
             self.save_task(RunDir::BEST, best.epoch + 1, &self.best_tuned)?;
         }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 use vpt_core::methods::{MethodConfig, MethodKind, PromptOptions};
 use vpt_data::{AugmentConfig, Dataset, OpenOptions};
+use vpt_eval::{AbstainRule, CalibrationPlan, ThresholdRule};
 
 use crate::defaults::recipe;
 use crate::{ClassWeights, HeadInit, Opt, Sched, TrainError};
@@ -89,6 +90,17 @@ pub struct TrainConfig {
     pub test_fraction: f64,
     /// Leave out unreadable images instead of stopping.
     pub skip_bad_images: bool,
+    /// Class that is to be found, of two: it becomes the last, of which sensitivity, threshold and AUROC speak.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positive_class: Option<String>,
+    /// Whether a temperature is fitted on the validation images, so that probabilities can be believed.
+    pub calibrate: bool,
+    /// Threshold chosen on the validation images, for two classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operating_point: Option<ThresholdRule>,
+    /// When to leave a decision to somebody else, chosen on the validation images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abstain: Option<AbstainRule>,
     /// Store task files as float16; all metrics are measured after rounding.
     pub half: bool,
     /// Tuning method.
@@ -136,6 +148,10 @@ impl TrainConfig {
             val_fraction: open.val_fraction,
             test_fraction: open.test_fraction,
             skip_bad_images: false,
+            positive_class: None,
+            calibrate: true,
+            operating_point: None,
+            abstain: None,
             half: false,
             method,
             augment: recipe.augment(),
@@ -174,14 +190,7 @@ impl TrainConfig {
     /// [`TrainError::Config`] for a path that is not UTF-8 or a seed above 2^63.
     pub fn to_toml(&self) -> Result<String, TrainError> {
         let mut table = Table::try_from(self).map_err(config_error)?;
-        for key in OPTIONAL {
-            table.entry(key).or_insert_with(|| Value::String("none".into()));
-        }
-        if let Some(Value::Table(augment)) = table.get_mut("augment") {
-            augment
-                .entry("rand_augment")
-                .or_insert_with(|| Value::String("none".into()));
-        }
+        name_absent(&mut table);
         toml::to_string(&table).map_err(config_error)
     }
 
@@ -191,6 +200,17 @@ impl TrainConfig {
     /// [`TrainError::Config`] as [`TrainConfig::from_layers`].
     pub fn from_toml(text: &str) -> Result<Self, TrainError> {
         Self::from_layers(&[text.parse().map_err(config_error)?])
+    }
+
+    /// Reads the settings that a task file carries ([`TrainingInfo::args`](vpt_core::task_file::TrainingInfo)). Settings that the
+    /// version which wrote it did not know are at their defaults.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] as [`TrainConfig::from_layers`].
+    pub fn from_args(args: &serde_json::Value) -> Result<Self, TrainError> {
+        let mut table = Table::try_from(without_null(args.clone())).map_err(config_error)?;
+        name_absent(&mut table);
+        Self::from_layers(&[table])
     }
 
     /// Options for opening the data set.
@@ -214,10 +234,38 @@ impl TrainConfig {
         if let Some(task) = &self.task {
             dataset.name.clone_from(task);
         }
-        Ok(match &self.classes {
-            Some(classes) => dataset.with_class_order(classes)?,
-            None => dataset,
-        })
+        if let Some(classes) = &self.classes {
+            dataset = dataset.with_class_order(classes)?;
+        }
+        match &self.positive_class {
+            Some(positive) => self.with_positive_class(dataset, positive),
+            None => Ok(dataset),
+        }
+    }
+
+    fn with_positive_class(&self, dataset: Dataset, positive: &str) -> Result<Dataset, TrainError> {
+        let classes = &dataset.classes;
+        let order = match classes.as_slice() {
+            [one, other] if one == positive => vec![other.clone(), one.clone()],
+            [_, last] if last == positive => return Ok(dataset),
+            _ => {
+                return Err(TrainError::Setting {
+                    flag: "--positive-class",
+                    value: positive.to_owned(),
+                    allowed: format!("one of two classes; the data set has {}", classes.join(", ")),
+                });
+            }
+        };
+        Ok(dataset.with_class_order(&order)?)
+    }
+
+    /// What is chosen on the validation images after training.
+    pub fn calibration_plan(&self) -> CalibrationPlan {
+        CalibrationPlan {
+            temperature: self.calibrate,
+            threshold: self.operating_point,
+            abstain: self.abstain,
+        }
     }
 
     /// Whether every forward pass below the head gives the same features, so that they can be computed once.
@@ -227,7 +275,10 @@ impl TrainConfig {
 }
 
 /// Optional settings, which `"none"` takes away.
-const OPTIONAL: [&str; 8] = [
+const OPTIONAL: [&str; 11] = [
+    "positive_class",
+    "operating_point",
+    "abstain",
     "task",
     "classes",
     "image_size",
@@ -237,6 +288,30 @@ const OPTIONAL: [&str; 8] = [
     "patience",
     "shots",
 ];
+
+/// The document without the entries that are null, for which TOML has no word.
+fn without_null(value: serde_json::Value) -> serde_json::Value {
+    match value {
+        serde_json::Value::Object(entries) => entries
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(key, value)| (key, without_null(value)))
+            .collect(),
+        other => other,
+    }
+}
+
+/// Says `"none"` where an optional setting is absent, which would else be a method's default.
+fn name_absent(table: &mut Table) {
+    for key in OPTIONAL {
+        table.entry(key).or_insert_with(|| Value::String("none".into()));
+    }
+    if let Some(Value::Table(augment)) = table.get_mut("augment") {
+        augment
+            .entry("rand_augment")
+            .or_insert_with(|| Value::String("none".into()));
+    }
+}
 
 fn config_error(error: impl std::fmt::Display) -> TrainError {
     TrainError::Config {
@@ -401,6 +476,20 @@ mod tests {
             layers(&["method = \"partial-3\""]).expect("reads").method,
             method("partial-3")
         );
+    }
+
+    #[test]
+    fn settings_of_task_files_are_read_back() {
+        let config = TrainConfig {
+            clip_grad: None,
+            operating_point: Some(ThresholdRule::Sensitivity(0.95)),
+            ..TrainConfig::defaults_for(method("vpt-shallow"))
+        };
+        let mut args = serde_json::to_value(&config).expect("is JSON");
+        assert_eq!(TrainConfig::from_args(&args).expect("reads"), config);
+        // A file of a version that knew less.
+        args.as_object_mut().expect("is a table").remove("calibrate");
+        assert_eq!(TrainConfig::from_args(&args).expect("reads"), config);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::trainer::{Finished, Outcome};
 use crate::{EndReason, Observer, RunDir, RunState, TrainError, Trainer};
 
 impl Trainer {
-    /// Evaluates `best.safetensors` and writes everything that a finished run has; `results.json` comes last.
+    /// Evaluates `best.safetensors`, chooses its calibration on the validation images, and writes everything that a finished run has; `results.json` comes last.
     pub(crate) fn finish(mut self, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
         let reason = self.progress.ended.unwrap_or(EndReason::Complete);
         observer.training_finished(reason);
@@ -30,7 +30,17 @@ impl Trainer {
                 "there are no test images: results are of the validation images, which also chose the epoch",
             );
         }
-        let predictions = self.predict(&model, split, observer)?;
+        let validation = self.predict(&model, Split::Val, observer)?;
+        let (calibration, notes) = self.config.calibration_plan().fit(&validation);
+        notes.iter().for_each(|note| observer.note(note));
+        self.metadata.calibration = calibration;
+        self.save_best()?;
+
+        let mut predictions = match split {
+            Split::Val => validation,
+            _ => self.predict(&model, split, observer)?,
+        };
+        predictions.calibration = calibration;
         let results = self.results(&predictions, split, best_epoch);
 
         predictions.save_csv(&self.run.file(RunDir::PREDICTIONS))?;

@@ -149,6 +149,13 @@ impl Trainer {
                 allowed,
             });
         }
+        if let Some(rule) = config.operating_point.filter(|_| classes != 2) {
+            return Err(TrainError::Setting {
+                flag: "--operating-point",
+                value: rule.to_string(),
+                allowed: format!("a threshold for two classes; the data set has {classes}"),
+            });
+        }
         let input_size = config.image_size.unwrap_or(backbone.preprocess.input_size);
         let preprocess = Preprocess {
             input_size,

@@ -254,16 +254,8 @@ impl Trainer {
         let Some(table) = val else {
             return self.predict(&model, Split::Val, observer);
         };
-        let samples = &self.dataset.val;
-        let paths = samples.iter().map(|sample| sample.path.clone()).collect();
-        let labels = samples.iter().map(|sample| sample.label).collect();
         let logits = table.logits(&model, &self.device.device)?;
-        Ok(Predictions::new(
-            self.dataset.classes.clone(),
-            paths,
-            labels,
-            logits,
-        )?)
+        Ok(Predictions::of(&self.dataset.classes, &self.dataset.val, logits)?)
     }
 
     /// The model for inference as its task file will hold it: with `--half`, tuned tensors are rounded.

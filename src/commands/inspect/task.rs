@@ -79,6 +79,7 @@ pub fn run(args: &TaskArgs, session: &Session) -> Result<Exit> {
         ("sha256", metadata.backbone.sha256.clone()),
         ("preprocess", preprocess(&metadata.preprocess)),
         ("validation", metrics.collect::<Vec<_>>().join(", ")),
+        ("decisions", metadata.calibration.to_string()),
         ("epoch", metadata.training.epoch.to_string()),
         ("seed", metadata.training.seed.to_string()),
         (

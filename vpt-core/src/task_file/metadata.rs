@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use vpt_data::Preprocess;
 
-use super::FORMAT;
+use super::{Calibration, FORMAT};
 use crate::weights::shortest;
 use crate::{Backbone, CoreError, MethodConfig, VitConfig};
 
@@ -71,25 +71,6 @@ impl BackboneInfo {
             config: backbone.config.clone(),
             sha256: backbone.sha256.clone(),
             source: backbone.source.clone(),
-        }
-    }
-}
-
-/// How logits become probabilities and decisions.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Calibration {
-    /// Logits are divided by it before the softmax; above 0.
-    pub temperature: f64,
-    /// Probability of the last class from which it is predicted, for two classes; none for the larger logit.
-    #[serde(default)]
-    pub threshold: Option<f64>,
-}
-
-impl Default for Calibration {
-    fn default() -> Self {
-        Self {
-            temperature: 1.0,
-            threshold: None,
         }
     }
 }
@@ -202,22 +183,9 @@ impl TaskMetadata {
                 error.to_string(),
             );
         }
-        let Calibration {
-            temperature,
-            threshold,
-        } = self.calibration;
-        if !(temperature > 0.0 && temperature.is_finite()) {
-            return wrong(
-                "calibration.temperature",
-                "a positive number",
-                temperature.to_string(),
-            );
-        }
-        match threshold {
-            Some(threshold) if !(0.0..=1.0).contains(&threshold) => {
-                wrong("calibration.threshold", "a probability", threshold.to_string())
-            }
-            _ => Ok(()),
+        match self.calibration.check() {
+            Err((key, expected, found)) => wrong(key, expected, found.to_string()),
+            Ok(()) => Ok(()),
         }
     }
 }

@@ -4,10 +4,12 @@
 //! `[C, D]`, `head.bias`; other methods add their own under timm's names) and one metadata entry `vpt`, a JSON
 //! document with all that is needed to use them: classes, preprocessing, method, and the backbone's hash.
 
+mod calibration;
 mod merge;
 mod metadata;
 
-pub use metadata::{BackboneInfo, Calibration, TaskInfo, TaskMetadata, TrainingInfo};
+pub use calibration::{Calibration, Decision, argmax};
+pub use metadata::{BackboneInfo, TaskInfo, TaskMetadata, TrainingInfo};
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

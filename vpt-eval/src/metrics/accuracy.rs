@@ -4,16 +4,6 @@ use ndarray::{Array2, ArrayView1};
 
 use super::confusion::ClassCounts;
 
-/// Index of the largest value; the lowest index on ties; NaN is skipped.
-pub fn argmax(row: &ArrayView1<f32>) -> usize {
-    let better = |best: (usize, f32), (i, x): (usize, f32)| if x > best.1 { (i, x) } else { best };
-    row.iter()
-        .copied()
-        .enumerate()
-        .fold((0, f32::NEG_INFINITY), better)
-        .0
-}
-
 /// How many classes go before the true one, for each row of `logits` `[images, classes]`.
 ///
 /// Among equal logits the higher index goes first, as in scikit-learn's `top_k_accuracy_score`.
@@ -61,13 +51,6 @@ fn share(hits: impl Iterator<Item = bool>, weights: &[u32]) -> Option<f64> {
 mod tests {
     use super::*;
     use ndarray::array;
-
-    #[test]
-    fn ties_go_to_the_lowest_index() {
-        assert_eq!(argmax(&array![1.0, 3.0, 3.0].view()), 1);
-        assert_eq!(argmax(&array![f32::NAN, -1.0].view()), 1);
-        assert_eq!(argmax(&array![f32::NAN, f32::NAN].view()), 0);
-    }
 
     #[test]
     fn ranks_follow_scikit_learn_on_ties() {

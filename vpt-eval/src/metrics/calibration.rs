@@ -19,15 +19,21 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// From `logits` and their softmax `probs`, both `[images, classes]`.
-    pub fn new(logits: &Array2<f32>, probs: &Array2<f64>, preds: &[usize], labels: &[usize]) -> Self {
+    /// From `logits`, divided by `temperature`, and their softmax `probs`, both `[images, classes]`.
+    pub fn new(
+        logits: &Array2<f32>,
+        temperature: f64,
+        probs: &Array2<f64>,
+        preds: &[usize],
+        labels: &[usize],
+    ) -> Self {
         let rows = || probs.rows().into_iter();
         Self {
             log_loss: logits
                 .rows()
                 .into_iter()
                 .zip(labels)
-                .map(|(row, &label)| log_loss(&row, label))
+                .map(|(row, &label)| log_loss(&row, temperature, label))
                 .collect(),
             brier: rows()
                 .zip(labels)
@@ -43,11 +49,12 @@ impl Calibration {
     }
 }
 
-/// Negative log likelihood of `label` under the softmax of one row of logits.
-pub fn log_loss(logits: &ArrayView1<f32>, label: usize) -> f64 {
-    let max = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-    let sum: f64 = logits.iter().map(|&x| (f64::from(x) - max).exp()).sum();
-    sum.ln() + max - f64::from(logits[label])
+/// Negative log likelihood of `label` under the softmax of one row of logits divided by `temperature`.
+pub fn log_loss(logits: &ArrayView1<f32>, temperature: f64, label: usize) -> f64 {
+    let scaled = |x: f32| f64::from(x) / temperature;
+    let max = scaled(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let sum: f64 = logits.iter().map(|&x| (scaled(x) - max).exp()).sum();
+    sum.ln() + max - scaled(logits[label])
 }
 
 /// Squared distance between one row of probabilities and the one-hot label: 0 to 2.
@@ -107,7 +114,7 @@ mod tests {
 
     #[test]
     fn log_loss_stays_finite() {
-        let loss = log_loss(&array![0.0, 2000.0].view(), 0);
+        let loss = log_loss(&array![0.0, 2000.0].view(), 1.0, 0);
         assert_eq!(loss, 2000.0);
     }
 

@@ -46,7 +46,7 @@ pub mod temperature;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-pub use scores::{Scores, View, softmax};
+pub use scores::{Scores, View, probabilities, softmax};
 
 use crate::{EvalError, Predictions};
 
@@ -58,9 +58,8 @@ pub struct Metric {
     pub about: &'static str,
     /// Whether a larger value is a better model.
     pub higher_is_better: bool,
-    /// Whether the value is a share of the images; a share of 0 or 1 then gets an exact binomial interval, because
-    /// resampling images that are all right can never show an error.
-    pub proportion: bool,
+    /// Of how many images the value is a share, if it is one: its interval is then Wilson's where images are independent.
+    pub share_of: Option<fn(&View) -> u64>,
     /// Numbers of classes for which it says something (top-5 of three classes does not).
     pub classes: RangeInclusive<usize>,
     /// The pure function.
@@ -73,7 +72,7 @@ const TWO: RangeInclusive<usize> = 2..=2;
 const fn metric(
     name: &'static str,
     higher_is_better: bool,
-    proportion: bool,
+    share_of: Option<fn(&View) -> u64>,
     classes: RangeInclusive<usize>,
     compute: fn(&View) -> Option<f64>,
     about: &'static str,
@@ -82,7 +81,7 @@ const fn metric(
         name,
         about,
         higher_is_better,
-        proportion,
+        share_of,
         classes,
         compute,
     }
@@ -91,26 +90,26 @@ const fn metric(
 /// All metrics, in the order tables show them. Values are fractions of 1, never percent.
 #[rustfmt::skip]
 pub static METRICS: [Metric; 20] = [
-    metric("top1", true, true, ANY, |v| accuracy::accuracy(v.labels(), v.preds(), v.weights), "share of images whose most likely class is right"),
-    metric("top5", true, true, 6..=usize::MAX, |v| accuracy::top_k(&v.scores.truth_ranks, v.weights, 5), "share of images whose class is among the five most likely"),
-    metric("balanced_accuracy", true, false, ANY, |v| accuracy::balanced_accuracy(v.counts()), "mean recall over the classes"),
-    metric("macro_f1", true, false, ANY, |v| per_class::macro_f1(v.counts()), "mean F1 over the classes"),
-    metric("auroc", true, false, 2..=usize::MAX, |v| curves::macro_auroc(v.areas()), "area under the ROC curve, one class against the rest, mean over the classes (two classes: of the second)"),
-    metric("auprc", true, false, 2..=usize::MAX, |v| curves::macro_auprc(v.areas()), "average precision, one class against the rest, mean over the classes (two classes: of the second)"),
-    metric("micro_auroc", true, false, 3..=usize::MAX, |v| v.micro().auroc, "area under the ROC curve of all pairs of an image and a class in one ranking"),
-    metric("micro_auprc", true, false, 3..=usize::MAX, |v| v.micro().auprc, "average precision of all pairs of an image and a class in one ranking"),
-    metric("sensitivity", true, false, TWO, |v| per_class::sensitivity(v.counts(), 1), "two classes: share of the second that is found"),
-    metric("specificity", true, false, TWO, |v| per_class::specificity(v.counts(), 1), "two classes: share of the first that is left alone"),
-    metric("ppv", true, false, TWO, |v| per_class::ppv(v.counts(), 1), "two classes: share of right ones among those taken for the second"),
-    metric("npv", true, false, TWO, |v| per_class::npv(v.counts(), 1), "two classes: share of right ones among those taken for the first"),
-    metric("mcc", true, false, ANY, |v| agreement::mcc(v.counts()), "Matthews correlation between prediction and label"),
-    metric("kappa", true, false, ANY, |v| agreement::cohen_kappa(v.counts()), "Cohen's kappa: agreement beyond chance"),
-    metric("qwk", true, false, 3..=usize::MAX, |v| agreement::quadratic_kappa(v.labels(), v.preds(), v.weights, v.counts()), "quadratic weighted kappa, for classes in an order (grades)"),
-    metric("log_loss", false, false, ANY, |v| calibration::mean(&v.scores.calibration.log_loss, v.weights), "mean negative log likelihood of the true class"),
-    metric("brier", false, false, ANY, |v| calibration::mean(&v.scores.calibration.brier, v.weights), "mean squared error of the probabilities, summed over the classes (0 to 2)"),
-    metric("ece", false, false, ANY, |v| calibration::ece(&v.scores.calibration, v.weights), "expected calibration error in 15 bins: how far confidence is from accuracy"),
-    metric("adaptive_ece", false, false, ANY, |v| reliability::adaptive_ece(&v.scores.calibration, v.scores.by_confidence(), v.weights), "expected calibration error in 15 bins of equally many images"),
-    metric("aurc", false, false, ANY, |v| risk_coverage::aurc(v.scores.by_confidence(), v.weights), "area under the risk-coverage curve: error rate on the surest images, mean over all coverages"),
+    metric("top1", true, Some(|v| v.counts().total), ANY, |v| accuracy::accuracy(v.labels(), v.preds(), v.weights), "share of images whose most likely class is right"),
+    metric("top5", true, Some(|v| v.counts().total), 6..=usize::MAX, |v| accuracy::top_k(&v.scores.truth_ranks, v.weights, 5), "share of images whose class is among the five most likely"),
+    metric("balanced_accuracy", true, None, ANY, |v| accuracy::balanced_accuracy(v.counts()), "mean recall over the classes"),
+    metric("macro_f1", true, None, ANY, |v| per_class::macro_f1(v.counts()), "mean F1 over the classes"),
+    metric("auroc", true, None, 2..=usize::MAX, |v| curves::macro_auroc(v.areas()), "area under the ROC curve, one class against the rest, mean over the classes (two classes: of the second)"),
+    metric("auprc", true, None, 2..=usize::MAX, |v| curves::macro_auprc(v.areas()), "average precision, one class against the rest, mean over the classes (two classes: of the second)"),
+    metric("micro_auroc", true, None, 3..=usize::MAX, |v| v.micro().auroc, "area under the ROC curve of all pairs of an image and a class in one ranking"),
+    metric("micro_auprc", true, None, 3..=usize::MAX, |v| v.micro().auprc, "average precision of all pairs of an image and a class in one ranking"),
+    metric("sensitivity", true, Some(|v| v.counts().actual[1]), TWO, |v| per_class::sensitivity(v.counts(), 1), "two classes: share of the second that is found"),
+    metric("specificity", true, Some(|v| v.counts().actual[0]), TWO, |v| per_class::specificity(v.counts(), 1), "two classes: share of the first that is left alone"),
+    metric("ppv", true, Some(|v| v.counts().predicted[1]), TWO, |v| per_class::ppv(v.counts(), 1), "two classes: share of right ones among those taken for the second"),
+    metric("npv", true, Some(|v| v.counts().predicted[0]), TWO, |v| per_class::npv(v.counts(), 1), "two classes: share of right ones among those taken for the first"),
+    metric("mcc", true, None, ANY, |v| agreement::mcc(v.counts()), "Matthews correlation between prediction and label"),
+    metric("kappa", true, None, ANY, |v| agreement::cohen_kappa(v.counts()), "Cohen's kappa: agreement beyond chance"),
+    metric("qwk", true, None, 3..=usize::MAX, |v| agreement::quadratic_kappa(v.labels(), v.preds(), v.weights, v.counts()), "quadratic weighted kappa, for classes in an order (grades)"),
+    metric("log_loss", false, None, ANY, |v| calibration::mean(&v.scores.calibration.log_loss, v.weights), "mean negative log likelihood of the true class"),
+    metric("brier", false, None, ANY, |v| calibration::mean(&v.scores.calibration.brier, v.weights), "mean squared error of the probabilities, summed over the classes (0 to 2)"),
+    metric("ece", false, None, ANY, |v| calibration::ece(&v.scores.calibration, v.weights), "expected calibration error in 15 bins: how far confidence is from accuracy"),
+    metric("adaptive_ece", false, None, ANY, |v| reliability::adaptive_ece(&v.scores.calibration, v.scores.by_confidence(), v.weights), "expected calibration error in 15 bins of equally many images"),
+    metric("aurc", false, None, ANY, |v| risk_coverage::aurc(v.scores.by_confidence(), v.weights), "area under the risk-coverage curve: error rate on the surest images, mean over all coverages"),
 ];
 
 /// The metric of that name, or an error that lists the names.

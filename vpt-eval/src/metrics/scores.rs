@@ -5,11 +5,14 @@ use std::sync::OnceLock;
 
 use ndarray::Array2;
 
+use vpt_core::Calibration as Decisions;
+
 use super::accuracy;
 use super::calibration::Calibration;
 use super::confusion::ClassCounts;
 use super::curves::{Areas, Ranking};
-use crate::Predictions;
+use crate::statistics::{Delong, delong};
+use crate::{NotDefined, Predictions};
 
 /// Predictions, prepared once for many resamples: what does not depend on the weights is computed here.
 pub struct Scores {
@@ -26,11 +29,16 @@ pub struct Scores {
 impl Scores {
     /// Prepares predictions.
     pub fn of(predictions: &Predictions) -> Self {
-        Self::new(&predictions.logits, &predictions.labels)
+        Self::decided(&predictions.logits, &predictions.labels, &predictions.calibration)
     }
 
-    /// Prepares `logits` `[images, classes]` and the true class of each image.
+    /// Prepares `logits` `[images, classes]` and the true class of each image; the largest logit decides.
     pub fn new(logits: &Array2<f32>, labels: &[usize]) -> Self {
+        Self::decided(logits, labels, &Decisions::default())
+    }
+
+    /// [`Scores::new`] with probabilities and decisions of a task's calibration.
+    pub fn decided(logits: &Array2<f32>, labels: &[usize], calibration: &Decisions) -> Self {
         let (images, classes) = logits.dim();
         assert_eq!(
             images,
@@ -38,18 +46,15 @@ impl Scores {
             "{images} rows of logits, {} labels",
             labels.len()
         );
-        let probs = softmax(logits);
-        let preds = logits
-            .rows()
-            .into_iter()
-            .map(|row| accuracy::argmax(&row))
-            .collect::<Vec<_>>();
+        let probs = probabilities(logits, calibration);
+        let rows = logits.rows().into_iter();
+        let preds: Vec<usize> = rows.map(|row| calibration.decide(&row.to_vec()).class).collect();
         if let Some(label) = labels.iter().find(|&&label| label >= classes) {
             panic!("label {label} of {classes} classes");
         }
         Self {
             truth_ranks: accuracy::truth_ranks(logits, labels),
-            calibration: Calibration::new(logits, &probs, &preds, labels),
+            calibration: Calibration::new(logits, calibration.temperature, &probs, &preds, labels),
             labels: labels.to_vec(),
             preds,
             probs,
@@ -72,6 +77,12 @@ impl Scores {
     /// Number of classes, seen or not.
     pub fn num_classes(&self) -> usize {
         self.probs.ncols()
+    }
+
+    /// AUROC of a class against the rest, with DeLong's variance.
+    pub(crate) fn delong(&self, class: usize) -> Result<Delong, NotDefined> {
+        let positive: Vec<bool> = self.labels.iter().map(|&label| label == class).collect();
+        delong(&self.probs.column(class).to_vec(), &positive)
     }
 
     /// Weights that count each image once.
@@ -139,6 +150,11 @@ impl View<'_> {
         &self.scores.preds
     }
 
+    /// Number of classes, seen or not.
+    pub fn num_classes(&self) -> usize {
+        self.scores.num_classes()
+    }
+
     /// Hits, labels and predictions of each class.
     pub fn counts(&self) -> &ClassCounts {
         self.counts.get_or_init(|| {
@@ -173,12 +189,14 @@ impl View<'_> {
 
 /// Softmax of each row, in float64. Rows with NaN or +inf become NaN.
 pub fn softmax(logits: &Array2<f32>) -> Array2<f64> {
-    let mut probs = logits.mapv(f64::from);
-    for mut row in probs.rows_mut() {
-        let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        row.mapv_inplace(|x| (x - max).exp());
-        let sum = row.sum();
-        row.mapv_inplace(|x| x / sum);
+    probabilities(logits, &Decisions::default())
+}
+
+/// What a calibration makes of `logits` `[images, classes]`.
+pub fn probabilities(logits: &Array2<f32>, calibration: &Decisions) -> Array2<f64> {
+    let mut probs = Array2::zeros(logits.dim());
+    for (mut probs, logits) in probs.rows_mut().into_iter().zip(logits.rows()) {
+        probs.assign(&ndarray::Array1::from(calibration.probs(&logits.to_vec())));
     }
     probs
 }

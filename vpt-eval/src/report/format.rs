@@ -18,14 +18,17 @@ pub struct Unit {
 }
 
 impl Unit {
+    /// Shares of 1 as percent.
+    pub const PERCENT: Self = Self {
+        scale: 100.0,
+        digits: 1,
+        difference: " points",
+    };
+
     /// Percent for what is better when larger, the plain number for losses and errors.
     pub fn of(metric: &Metric) -> Self {
         if metric.higher_is_better {
-            Self {
-                scale: 100.0,
-                digits: 1,
-                difference: " points",
-            }
+            Self::PERCENT
         } else {
             Self {
                 scale: 1.0,
@@ -213,6 +216,7 @@ mod tests {
             value: Some(-0.018),
             ci_low: Some(-0.031),
             ci_high: Some(0.0001),
+            ..Estimate::default()
         };
         assert_eq!(unit.difference(&estimate), "−1.8 [−3.1, 0.0]");
         assert_eq!(

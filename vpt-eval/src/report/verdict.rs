@@ -84,6 +84,7 @@ mod tests {
                 value,
                 ci_low: low,
                 ci_high: high,
+                ..Estimate::default()
             }),
             ..ComparisonRow::default()
         }

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | a share of images (accuracy, sensitivity, specificity, PPV, NPV) | Wilson's score interval | [`Proportion::wilson`] |
 //! | AUROC, and the difference of two on the same images | DeLong's | [`delong()`], [`delong_paired`] |
-//! | any metric | percentile or BCa bootstrap: of images, within classes, or of patients | [`interval`], [`metric_intervals()`] |
+//! | any metric | percentile or BCa bootstrap: of images, within classes, or of patients | [`interval`], [`intervals`] |
 //!
 //! Wilson's and DeLong's intervals, and a bootstrap of images, hold images to be independent. Several images of one patient
 //! are not: only the bootstrap of patients ([`Sampling::Clustered`]) is then as wide as it has to be.
@@ -39,14 +39,12 @@
 
 mod bca;
 mod delong;
-mod metric_intervals;
 mod normal;
 mod proportion;
 mod sampling;
 
 pub use bca::{Kind, bca, interval, intervals, jackknife, percentile};
 pub use delong::{Delong, PairedDelong, delong, delong_paired};
-pub use metric_intervals::metric_intervals;
 pub use normal::{normal_cdf, normal_quantile};
 pub use proportion::Proportion;
 pub use sampling::{Draws, Sampling, resample};

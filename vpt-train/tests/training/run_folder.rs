@@ -139,7 +139,8 @@ fn test_images_are_read_once_and_only_after_the_last_step() {
     for _ in 0..3 {
         expected.extend(["step", "step", "step", "step", "val"]);
     }
-    expected.extend(["over", "test"]);
+    // The validation images once more, to choose temperature and threshold of the best epoch.
+    expected.extend(["over", "val", "test"]);
     assert_eq!(observer.events, expected);
 }
 

@@ -1,0 +1,193 @@
+//! `vpt calibrate`: choose anew how a trained task decides, without training it again.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+use vpt_core::Calibration;
+use vpt_eval::report::format::{UNKNOWN, Unit};
+use vpt_eval::{AbstainRule, CalibrationPlan, PredictOptions, Predictions, ThresholdRule, metrics, predict};
+
+use super::eval::Images;
+use crate::cli::DataArgs;
+use crate::cli::values;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::session::Session;
+use crate::target::Target;
+use crate::{progress, shell, tables};
+
+const EXAMPLES: &str = "\
+Examples:
+  vpt calibrate runs/train/my_images --operating-point sensitivity=0.95
+  vpt calibrate runs/train/my_images --abstain error=0.02 --output careful.safetensors
+  vpt calibrate best.safetensors --data-dir other_hospital --operating-point youden
+
+Fits temperature, threshold and abstention to the validation images (never to test images that you will report on) and
+writes them into the task file. What was learned stays as it is.";
+
+/// Choose temperature, threshold and abstention of a trained task on validation images
+#[derive(Args, Clone, Debug)]
+#[command(after_help = EXAMPLES, allow_negative_numbers = true)]
+pub struct CalibrateArgs {
+    /// Run folder or task file
+    #[arg(value_name = "TASKFILE|RUN")]
+    pub target: PathBuf,
+
+    #[command(flatten)]
+    pub data: DataArgs,
+
+    /// Which images to choose on
+    #[arg(long, value_name = "SPLIT", default_value = "val", help_heading = "Data")]
+    pub split: Images,
+
+    /// Backbone, if it is no longer where training found it
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
+
+    /// Threshold for two classes: `youden`, `sensitivity=0.95`, `specificity=0.9`, or `cost=5` (false alarms that a miss is worth)
+    #[arg(long, value_name = "RULE", value_parser = values::rule::<ThresholdRule>)]
+    pub operating_point: Option<ThresholdRule>,
+
+    /// Leave uncertain images undecided: `coverage=0.9` decides the surest 90 %, `error=0.02` as many as 2 % errors allow
+    #[arg(long, value_name = "RULE", value_parser = values::rule::<AbstainRule>)]
+    pub abstain: Option<AbstainRule>,
+
+    /// Leave probabilities as the softmax gives them instead of fitting a temperature
+    #[arg(long)]
+    pub no_calibration: bool,
+
+    /// Images in a batch
+    #[arg(short, long, visible_alias = "batch", value_name = "N", default_value = "64", value_parser = values::count)]
+    pub batch_size: usize,
+
+    /// Task file to write [default: the one that was read]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Calibrated<'a> {
+    output: &'a PathBuf,
+    split: &'a str,
+    images: usize,
+    before: Calibration,
+    after: Calibration,
+}
+
+/// Predicts, fits, writes.
+pub fn run(args: &CalibrateArgs, session: &Session) -> Result<Exit> {
+    let output = session.output;
+    let target = Target::open(&args.target)?;
+    let config = target.settings()?;
+    let metadata = &target.task.metadata;
+    let classes = &metadata.task.classes;
+    if let Some(rule) = args.operating_point.filter(|_| classes.len() != 2) {
+        return Err(Failure::usage(format!(
+            "`--operating-point {rule}` is a threshold between two classes, the task has {}",
+            classes.len()
+        ))
+        .hint("leave it out: the most likely class is predicted")
+        .into());
+    }
+    let backbone = target.backbone(args.model.as_deref())?;
+    let samples = args.split.of(&target.dataset(&args.data)?)?;
+    let device = session.device()?;
+    let model = target.task.apply(backbone, &device.device)?;
+    let options = PredictOptions {
+        batch_size: args.batch_size,
+        workers: config.workers,
+    };
+    let bar = progress::images(output, "predicting", samples.len());
+    let predictions = predict(
+        &model,
+        &samples,
+        classes,
+        &metadata.preprocess,
+        &options,
+        &device.device,
+        &mut |done, _| bar.set_position(done as u64),
+    )?;
+    bar.finish_and_clear();
+
+    let plan = CalibrationPlan {
+        temperature: !args.no_calibration,
+        threshold: args.operating_point,
+        abstain: args.abstain,
+    };
+    let (after, notes) = plan.fit(&predictions);
+    notes.iter().for_each(|note| output.warn(note));
+    let before = metadata.calibration;
+    let mut task = target.task.clone();
+    task.metadata.calibration = after;
+    let path = args.output.clone().unwrap_or_else(|| target.path.clone());
+    task.save(&path, config.half)?;
+
+    output.json(&Calibrated {
+        output: &path,
+        split: args.split.name(),
+        images: predictions.len(),
+        before,
+        after,
+    })?;
+    output.result(table(&predictions, before, after))?;
+    output.result(format!(
+        "\nchosen on {} {} images, written to {}",
+        predictions.len(),
+        args.split.name(),
+        path.display()
+    ))?;
+    output.info(format!("measure it with `vpt eval {}`", shell::quote(&path)));
+    Ok(Exit::Success)
+}
+
+/// What changes on the images that it was chosen on.
+fn table(predictions: &Predictions, before: Calibration, after: Calibration) -> String {
+    let value = |calibration: Calibration, name: &str| {
+        let with = Predictions {
+            calibration,
+            ..predictions.clone()
+        };
+        let unit = metrics::find(name).map(Unit::of).ok()?;
+        Some(unit.number(*metrics::evaluate(&with).get(name)?))
+    };
+    let undecided = |calibration: Calibration| {
+        let with = Predictions {
+            calibration,
+            ..predictions.clone()
+        };
+        let left = with
+            .decisions()
+            .iter()
+            .filter(|decision| decision.abstained)
+            .count();
+        format!("{left} of {}", predictions.len())
+    };
+    let rows = [
+        "sensitivity",
+        "specificity",
+        "balanced_accuracy",
+        "log_loss",
+        "ece",
+    ];
+    let rows = rows
+        .into_iter()
+        .filter_map(|name| Some(vec![name.to_owned(), value(before, name)?, value(after, name)?]));
+    let either = |number: Option<f64>| number.map_or(UNKNOWN.to_owned(), |number| format!("{number:.4}"));
+    let chosen = [
+        vec![
+            "temperature".to_owned(),
+            either(Some(before.temperature)),
+            either(Some(after.temperature)),
+        ],
+        vec![
+            "threshold".to_owned(),
+            either(before.threshold),
+            either(after.threshold),
+        ],
+        vec!["undecided".to_owned(), undecided(before), undecided(after)],
+    ];
+    tables::plain(&["", "before", "after"], chosen.into_iter().chain(rows))
+}

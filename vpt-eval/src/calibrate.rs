@@ -1,0 +1,386 @@
+//! Choosing on validation how a model's logits become decisions: temperature, threshold, and when to abstain.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use vpt_core::Calibration;
+
+use crate::metrics::operating_points::{
+    OperatingPoint, at_sensitivity, at_specificity, operating_points, youden_point,
+};
+use crate::metrics::temperature::fit_temperature;
+use crate::{NotDefined, Predictions};
+
+/// Which threshold to take for two classes (`--operating-point`). The last class is the one to be found.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum ThresholdRule {
+    /// The largest sum of sensitivity and specificity (Youden 1950).
+    Youden,
+    /// The most specific threshold that finds at least this share of the last class.
+    Sensitivity(f64),
+    /// The most sensitive threshold that leaves at least this share of the first class alone.
+    Specificity(f64),
+    /// The least total cost, where a missed image of the last class costs this many false alarms.
+    Cost(f64),
+}
+
+/// When a decision is left to somebody else (`--abstain`).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum AbstainRule {
+    /// The surest images, this share of all, are decided.
+    Coverage(f64),
+    /// As many images are decided as an error rate of at most this allows.
+    Error(f64),
+}
+
+/// What to choose on validation.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct CalibrationPlan {
+    /// Whether to fit a temperature.
+    pub temperature: bool,
+    /// Which threshold to take; the larger probability decides without.
+    pub threshold: Option<ThresholdRule>,
+    /// When to abstain; never without.
+    pub abstain: Option<AbstainRule>,
+}
+
+impl CalibrationPlan {
+    /// Fits to `validation`, whose own calibration does not matter. What could not be done as asked is said in words.
+    pub fn fit(&self, validation: &Predictions) -> (Calibration, Vec<String>) {
+        let mut notes = Vec::new();
+        let mut fitted = Predictions {
+            calibration: Calibration::default(),
+            ..validation.clone()
+        };
+        if self.temperature {
+            let temperature = fit_temperature(&fitted.logits, &fitted.labels);
+            fitted.calibration.temperature = temperature.value;
+            if let Some(reason) = temperature.reason {
+                notes.push(format!(
+                    "probabilities are not calibrated: on the validation images, {reason}"
+                ));
+            }
+        }
+        if let Some(rule) = self.threshold {
+            match rule.threshold(&fitted) {
+                Ok(threshold) => fitted.calibration.threshold = Some(threshold),
+                Err(reason) => notes.push(format!(
+                    "no threshold for `{rule}`: on the validation images, {reason}"
+                )),
+            }
+        }
+        if let Some(rule) = self.abstain {
+            let least = rule.least_certainty(&fitted);
+            fitted.calibration.abstain_below = least;
+            if least == Some(1.0) {
+                notes.push(format!(
+                    "`{rule}` cannot be reached on the validation images: nearly everything will be left undecided"
+                ));
+            }
+        }
+        (fitted.calibration, notes)
+    }
+}
+
+impl ThresholdRule {
+    /// The threshold, half-way to the next lower probability, so that rounding does not move an image across it.
+    fn threshold(self, validation: &Predictions) -> Result<f64, NotDefined> {
+        if validation.classes.len() != 2 {
+            return Err(NotDefined::NotTwoClasses);
+        }
+        let scores = validation.probs().column(1).to_vec();
+        let positive: Vec<bool> = validation.labels.iter().map(|&label| label == 1).collect();
+        let points = operating_points(&scores, &positive, &vec![1; scores.len()])?;
+        let chosen = match self {
+            Self::Youden => youden_point(&points)?,
+            Self::Sensitivity(target) => at_sensitivity(&points, target)?,
+            Self::Specificity(target) => at_specificity(&points, target)?,
+            Self::Cost(ratio) => cheapest(&points, ratio)?,
+        };
+        let place = points
+            .iter()
+            .position(|point| point.threshold == chosen.threshold);
+        let lower = place.and_then(|place| points.get(place + 1));
+        let lower = lower.map_or(0.0, |point| point.threshold);
+        Ok(f64::midpoint(chosen.threshold.min(1.0), lower))
+    }
+}
+
+/// The point of least cost; the highest threshold on ties.
+fn cheapest(points: &[OperatingPoint], ratio: f64) -> Result<OperatingPoint, NotDefined> {
+    let cost = |point: &OperatingPoint| {
+        ratio * point.counts.false_negatives as f64 + point.counts.false_positives as f64
+    };
+    points
+        .iter()
+        .min_by(|a, b| cost(a).total_cmp(&cost(b)))
+        .copied()
+        .ok_or(NotDefined::NoImage)
+}
+
+impl AbstainRule {
+    /// The certainty below which nothing is decided, half-way to the next less certain image; `None` where everything can be
+    /// decided, 1 where nothing can.
+    fn least_certainty(self, validation: &Predictions) -> Option<f64> {
+        let decisions = validation.decisions();
+        let mut surest_first: Vec<(f64, bool)> = decisions
+            .iter()
+            .zip(&validation.labels)
+            .map(|(decision, label)| (decision.certainty, decision.class == *label))
+            .collect();
+        surest_first.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let images = surest_first.len();
+        // Images of equal certainty are decided together: only the last of them can end the list.
+        let ends_here = |count: usize| count == images || surest_first[count].0 < surest_first[count - 1].0;
+        let mut wrong = 0;
+        let mut decided = 0;
+        for (i, &(_, right)) in surest_first.iter().enumerate() {
+            wrong += usize::from(!right);
+            let count = i + 1;
+            let allowed = match self {
+                Self::Coverage(share) => decided < (share * images as f64).round() as usize,
+                Self::Error(rate) => wrong as f64 <= rate * count as f64,
+            };
+            if allowed && ends_here(count) {
+                decided = count;
+            }
+        }
+        match decided {
+            0 => Some(1.0),
+            all if all == images => None,
+            some => Some(f64::midpoint(surest_first[some - 1].0, surest_first[some].0)),
+        }
+    }
+}
+
+impl fmt::Display for ThresholdRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Youden => write!(f, "youden"),
+            Self::Sensitivity(target) => write!(f, "sensitivity={target}"),
+            Self::Specificity(target) => write!(f, "specificity={target}"),
+            Self::Cost(ratio) => write!(f, "cost={ratio}"),
+        }
+    }
+}
+
+impl FromStr for ThresholdRule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let rule = match text.split_once('=') {
+            None if text == "youden" => Some(Self::Youden),
+            Some(("sensitivity", share)) => part(share).map(Self::Sensitivity),
+            Some(("specificity", share)) => part(share).map(Self::Specificity),
+            Some(("cost", ratio)) => {
+                let ratio = ratio.parse().ok();
+                ratio
+                    .filter(|ratio: &f64| *ratio > 0.0 && ratio.is_finite())
+                    .map(Self::Cost)
+            }
+            _ => None,
+        };
+        rule.ok_or_else(|| {
+            "expected `youden`, `sensitivity=0.95`, `specificity=0.9` or `cost=5` (false alarms that a missed image is worth)".to_owned()
+        })
+    }
+}
+
+impl fmt::Display for AbstainRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Coverage(share) => write!(f, "coverage={share}"),
+            Self::Error(rate) => write!(f, "error={rate}"),
+        }
+    }
+}
+
+impl FromStr for AbstainRule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let rule = match text.split_once('=') {
+            Some(("coverage", share)) => part(share).map(Self::Coverage),
+            Some(("error", rate)) => part(rate).map(Self::Error),
+            _ => None,
+        };
+        rule.ok_or_else(|| {
+            "expected `coverage=0.9` (decide the surest 90 %) or `error=0.02` (decide as many as 2 % errors allow)"
+                .to_owned()
+        })
+    }
+}
+
+/// A share above 0, up to 1.
+fn part(text: &str) -> Option<f64> {
+    text.parse()
+        .ok()
+        .filter(|share: &f64| *share > 0.0 && *share <= 1.0)
+}
+
+macro_rules! as_text {
+    ($rule:ty) => {
+        impl TryFrom<String> for $rule {
+            type Error = String;
+
+            fn try_from(text: String) -> Result<Self, String> {
+                text.parse()
+                    .map_err(|expected| format!("`{text}`: {expected}"))
+            }
+        }
+
+        impl From<$rule> for String {
+            fn from(rule: $rule) -> Self {
+                rule.to_string()
+            }
+        }
+    };
+}
+as_text!(ThresholdRule);
+as_text!(AbstainRule);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::Array2;
+
+    /// Two classes; one image for each (probability of the second, is of the second).
+    fn predictions(images: &[(f64, bool)]) -> Predictions {
+        let logits = Array2::from_shape_fn((images.len(), 2), |(i, class)| {
+            let probability = images[i].0;
+            (if class == 1 {
+                probability
+            } else {
+                1.0 - probability
+            })
+            .ln() as f32
+        });
+        let paths = (0..images.len()).map(|i| format!("{i}.png").into()).collect();
+        let labels = images.iter().map(|image| usize::from(image.1)).collect();
+        Predictions::new(vec!["healthy".into(), "ill".into()], paths, labels, logits).unwrap()
+    }
+
+    fn screening() -> Predictions {
+        predictions(&[
+            (0.95, true),
+            (0.8, true),
+            (0.6, false),
+            (0.4, true),
+            (0.3, false),
+            (0.2, false),
+            (0.1, true),
+            (0.05, false),
+        ])
+    }
+
+    fn threshold(rule: &str) -> f64 {
+        let plan = CalibrationPlan {
+            threshold: Some(rule.parse().unwrap()),
+            ..CalibrationPlan::default()
+        };
+        let (calibration, notes) = plan.fit(&screening());
+        assert!(notes.is_empty(), "{notes:?}");
+        calibration.threshold.unwrap()
+    }
+
+    #[test]
+    fn thresholds_lie_between_the_images_they_part() {
+        let near = |got: f64, expected: f64| assert!((got - expected).abs() < 1e-6, "{got} {expected}");
+        near(threshold("sensitivity=0.75"), 0.35);
+        near(threshold("sensitivity=1"), 0.075);
+        near(threshold("specificity=1"), 0.7);
+        near(threshold("specificity=0.75"), 0.35);
+        near(threshold("youden"), 0.7);
+        // One missed image for ten false alarms: everything but the last is called.
+        near(threshold("cost=10"), 0.075);
+        near(threshold("cost=0.1"), 0.7);
+    }
+
+    #[test]
+    fn the_chosen_threshold_reaches_its_target_where_it_was_chosen() {
+        let mut data = screening();
+        data.calibration.threshold = Some(threshold("sensitivity=0.75"));
+        let metrics = crate::metrics::evaluate(&data);
+        assert_eq!((metrics["sensitivity"], metrics["specificity"]), (0.75, 0.75));
+    }
+
+    #[test]
+    fn abstaining_leaves_the_least_certain_out() {
+        let least = |rule: &str| {
+            let plan = CalibrationPlan {
+                abstain: Some(rule.parse().unwrap()),
+                ..CalibrationPlan::default()
+            };
+            plan.fit(&screening())
+        };
+        let answered = |calibration: Calibration| {
+            let data = Predictions {
+                calibration,
+                ..screening()
+            };
+            data.decisions()
+                .iter()
+                .filter(|decision| !decision.abstained)
+                .count()
+        };
+        assert_eq!(answered(least("coverage=0.5").0), 5, "both of 0.8 or none");
+        assert_eq!(least("coverage=1").0.abstain_below, None);
+        assert_eq!(
+            answered(least("error=0.25").0),
+            6,
+            "then two wrong ones come at once"
+        );
+        let (few, notes) = least("error=0.001");
+        assert_eq!(answered(few), 2, "the third is wrong");
+        assert!(notes.is_empty(), "{notes:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_said() {
+        let plan = CalibrationPlan {
+            temperature: true,
+            threshold: Some(ThresholdRule::Youden),
+            abstain: Some(AbstainRule::Error(0.1)),
+        };
+        let (calibration, notes) = plan.fit(&predictions(&[(0.9, true), (0.8, true)]));
+        assert_eq!((calibration.temperature, calibration.threshold), (1.0, None));
+        assert_eq!(notes.len(), 2, "{notes:?}");
+        assert!(
+            notes[1].contains("`youden`") && notes[1].contains("one class"),
+            "{notes:?}"
+        );
+        let (calibration, notes) = plan.fit(&predictions(&[(0.9, false), (0.8, true), (0.1, false)]));
+        assert_eq!(calibration.abstain_below, Some(1.0));
+        assert!(notes.iter().any(|note| note.contains("`error=0.1`")), "{notes:?}");
+        assert_eq!(
+            plan.fit(&predictions(&[])).0.abstain_below,
+            Some(1.0),
+            "nothing is known of any image"
+        );
+    }
+
+    #[test]
+    fn rules_read_as_they_are_written() {
+        for text in ["youden", "sensitivity=0.95", "specificity=0.9", "cost=5"] {
+            assert_eq!(text.parse::<ThresholdRule>().unwrap().to_string(), text);
+        }
+        for text in ["coverage=0.9", "error=0.02"] {
+            assert_eq!(text.parse::<AbstainRule>().unwrap().to_string(), text);
+        }
+        for text in [
+            "",
+            "sensitivity",
+            "sensitivity=1.5",
+            "sensitivity=0",
+            "cost=-1",
+            "cost=NaN",
+            "f1=1",
+        ] {
+            assert!(text.parse::<ThresholdRule>().is_err(), "{text}");
+        }
+        assert!("error=2".parse::<AbstainRule>().is_err());
+    }
+}
