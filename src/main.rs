@@ -6,6 +6,7 @@ mod child;
 mod cli;
 mod commands;
 mod downloads;
+mod evaluation;
 mod exit;
 mod failure;
 mod inputs;

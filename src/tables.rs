@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use vpt_eval::metrics::{self, Metric};
 use vpt_eval::report::format::{self, UNKNOWN, Unit};
-use vpt_eval::{Comparison, Estimate, Results, Subgroup};
+use vpt_eval::{Comparison, Estimate, Results, Subgroup, Suite};
 
 /// Classes up to which a confusion matrix fits a terminal.
 const MATRIX_CLASSES: usize = 12;
@@ -49,6 +49,50 @@ pub fn results(results: &Results, main: &Metric) -> String {
     }
     parts.extend(subgroups_table(results, main));
     parts.join("\n\n")
+}
+
+/// A line a task.
+pub fn suite(suite: &Suite) -> String {
+    let rows = suite.tasks.iter().map(|task| {
+        let results = &task.results;
+        let value = |name: &str| {
+            let metric = metrics::find(name).ok()?;
+            let estimate = &results.metrics.get(name)?.estimate;
+            Some(Unit::of(metric).estimate(estimate))
+        };
+        vec![
+            task.name.clone(),
+            task.kind.clone(),
+            results.method.clone(),
+            results.per_class.len().to_string(),
+            results.images.to_string(),
+            task.main_metric.clone(),
+            value(&task.main_metric).unwrap_or(UNKNOWN.to_owned()),
+            value("ece").unwrap_or(UNKNOWN.to_owned()),
+            results.task_file_bytes.map_or(UNKNOWN.to_owned(), format::bytes),
+        ]
+    });
+    let titles = [
+        "task",
+        "kind",
+        "method",
+        "classes",
+        "images",
+        "metric",
+        "value",
+        "calibration error",
+        "task file",
+    ];
+    let backbones = match suite.backbones {
+        1 => "1 backbone".to_owned(),
+        several => format!("{several} backbones"),
+    };
+    format!(
+        "{}: {} tasks on {backbones}\n\n{}",
+        suite.name,
+        suite.tasks.len(),
+        plain(&titles, rows)
+    )
 }
 
 /// A line for each subgroup, and which is the worst; nothing where there are none.

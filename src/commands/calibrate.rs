@@ -9,9 +9,9 @@ use vpt_core::Calibration;
 use vpt_eval::report::format::{UNKNOWN, Unit};
 use vpt_eval::{AbstainRule, CalibrationPlan, PredictOptions, Predictions, ThresholdRule, metrics, predict};
 
-use super::eval::Images;
 use crate::cli::DataArgs;
 use crate::cli::values;
+use crate::evaluation::Images;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::Session;

@@ -13,4 +13,5 @@ mod hub;
 mod interruption;
 mod looking;
 mod sandbox;
+mod suite;
 mod tables;

@@ -23,6 +23,7 @@ pub mod report;
 mod results;
 pub mod statistics;
 mod subgroups;
+mod suite;
 
 pub use attention::{PromptAttention, Rollout, prompt_attention, rollout};
 pub use bootstrap::{Bootstrap, Estimate, IntervalMethod};
@@ -38,3 +39,4 @@ pub use predict::{PredictOptions, predict};
 pub use predictions::{Column, Predictions};
 pub use results::{Abstention, ClassRow, MetricValue, Results};
 pub use subgroups::Subgroup;
+pub use suite::{Suite, SuiteTask};

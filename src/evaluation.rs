@@ -1,0 +1,159 @@
+//! [`Evaluation`]: a trained task, measured on a split of a data set.
+
+use std::borrow::Cow;
+use std::fs;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use serde::Deserialize;
+use vpt_core::{Backbone, Classifier};
+use vpt_data::{Dataset, Sample, Split};
+use vpt_eval::{Bootstrap, PredictOptions, Predictions, Results, predict};
+use vpt_train::TrainConfig;
+
+use crate::cli::{DataArgs, DecisionArgs};
+use crate::failure::Failure;
+use crate::progress;
+use crate::session::Session;
+use crate::target::Target;
+
+/// What to measure on, and how.
+#[derive(Clone, Debug)]
+pub struct Evaluator {
+    /// Which images.
+    pub split: Images,
+    /// Decisions other than those of the task file.
+    pub decisions: DecisionArgs,
+    /// Confidence level of the intervals.
+    pub level: f64,
+    /// Images in a batch.
+    pub batch_size: usize,
+}
+
+/// What was measured, and with what.
+pub struct Evaluation {
+    /// The settings of the training.
+    pub config: TrainConfig,
+    /// The data set.
+    pub dataset: Dataset,
+    /// The model.
+    pub model: Classifier,
+    /// What it said.
+    pub predictions: Predictions,
+    /// What that is worth.
+    pub results: Results,
+}
+
+/// A part of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Images {
+    /// What was learnt from
+    Train,
+    /// What chose the epoch
+    Val,
+    /// What was held out
+    Test,
+    /// All of them, for data that had no part in training
+    All,
+}
+
+impl Evaluator {
+    /// Predicts and measures. The images are those of the training unless `data` names others.
+    pub fn run<'a>(
+        &self,
+        target: &Target,
+        backbone: impl Into<Cow<'a, Backbone>>,
+        data: &DataArgs,
+        session: &Session,
+    ) -> Result<Evaluation> {
+        let metadata = &target.task.metadata;
+        let config = target.settings()?;
+        let calibration = self.decisions.calibration(metadata)?;
+        let dataset = target.dataset(data)?;
+        let samples = self.split.of(&dataset)?;
+        let device = session.device()?;
+        let model = target.task.apply(backbone, &device.device)?;
+        let options = PredictOptions {
+            batch_size: self.batch_size,
+            workers: config.workers,
+        };
+        let bar = progress::images(session.output, "evaluating", samples.len());
+        let predictions = predict(
+            &model,
+            &samples,
+            &metadata.task.classes,
+            &metadata.preprocess,
+            &options,
+            &device.device,
+            &mut |done, _| bar.set_position(done as u64),
+        )?;
+        bar.finish_and_clear();
+        let predictions = Predictions {
+            calibration,
+            ..predictions
+        };
+        let bootstrap = Bootstrap {
+            level: self.level,
+            ..Bootstrap::default()
+        };
+        let results = Results {
+            task: metadata.task.name.clone(),
+            split: self.split.name().to_owned(),
+            method: metadata.method.to_string(),
+            model: config.model.clone(),
+            seed: Some(metadata.training.seed),
+            device: Some(device.name),
+            tuned_params: Some(model.num_tuned()),
+            total_params: Some(model.num_total()),
+            task_file_bytes: fs::metadata(&target.path).ok().map(|file| file.len()),
+            best_epoch: Some(metadata.training.epoch),
+            backbone_sha256: Some(metadata.backbone.sha256.clone()),
+            data_fingerprint: Some(dataset.fingerprint()?),
+            ..Results::from_predictions(&predictions, &bootstrap)
+        };
+        Ok(Evaluation {
+            config,
+            dataset,
+            model,
+            predictions,
+            results,
+        })
+    }
+}
+
+impl Images {
+    /// As `--split` says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => Split::Train.name(),
+            Self::Val => Split::Val.name(),
+            Self::Test => Split::Test.name(),
+            Self::All => "all",
+        }
+    }
+
+    /// The images, of which there must be some.
+    pub fn of(self, dataset: &Dataset) -> Result<Vec<Sample>> {
+        let splits = match self {
+            Self::Train => &[Split::Train][..],
+            Self::Val => &[Split::Val],
+            Self::Test => &[Split::Test],
+            Self::All => &Split::ALL,
+        };
+        let samples: Vec<Sample> = splits
+            .iter()
+            .flat_map(|&split| dataset.split(split).to_vec())
+            .collect();
+        if samples.is_empty() {
+            return Err(Failure::new(format!(
+                "`{}` has no {} images",
+                dataset.root.display(),
+                self.name()
+            ))
+            .hint("choose another `--split`, or other images with `--data-dir`")
+            .into());
+        }
+        Ok(samples)
+    }
+}
