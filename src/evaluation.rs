@@ -89,10 +89,7 @@ impl Evaluator {
             &mut |done, _| bar.set_position(done as u64),
         )?;
         bar.finish_and_clear();
-        let predictions = Predictions {
-            calibration,
-            ..predictions
-        };
+        let predictions = predictions.decided_by(metadata.task.kind, calibration);
         let bootstrap = Bootstrap {
             level: self.level,
             ..Bootstrap::default()

@@ -62,7 +62,7 @@ pub fn suite(suite: &Suite) -> String {
         };
         vec![
             task.name.clone(),
-            task.kind.clone(),
+            task.kind.to_string(),
             results.method.clone(),
             results.per_class.len().to_string(),
             results.images.to_string(),

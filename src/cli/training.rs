@@ -161,6 +161,10 @@ pub struct OptimArgs {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Decisions")]
 pub struct DecisionArgs {
+    /// What is asked: one class for each image, or its grade, where the classes have an order [default: that of the task, else classification]
+    #[arg(long, value_name = "KIND", value_parser = ["classification", "ordinal"])]
+    pub kind: Option<String>,
+
     /// The class to be found, of two: sensitivity, threshold and AUROC are about it [default: the last one]
     #[arg(long, value_name = "CLASS")]
     pub positive_class: Option<String>,
@@ -336,6 +340,7 @@ impl OptimArgs {
 
 impl DecisionArgs {
     fn add_to(&self, layer: &mut Layer) {
+        layer.set("kind", self.kind.clone());
         layer.set("positive_class", self.positive_class.clone());
         layer.set("operating_point", self.operating_point.map(String::from));
         layer.set("abstain", self.abstain.map(String::from));

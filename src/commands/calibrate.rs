@@ -101,7 +101,7 @@ pub fn run(args: &CalibrateArgs, session: &Session) -> Result<Exit> {
         workers: config.workers,
     };
     let bar = progress::images(output, "predicting", samples.len());
-    let predictions = predict(
+    let predicted = predict(
         &model,
         &samples,
         classes,
@@ -111,6 +111,7 @@ pub fn run(args: &CalibrateArgs, session: &Session) -> Result<Exit> {
         &mut |done, _| bar.set_position(done as u64),
     )?;
     bar.finish_and_clear();
+    let predictions = predicted.decided_by(metadata.task.kind, metadata.calibration);
 
     let plan = CalibrationPlan {
         temperature: !args.no_calibration,

@@ -218,10 +218,7 @@ impl Predictor {
             device,
             &mut |_, _| {},
         )?;
-        Ok(Predictions {
-            calibration: self.calibration,
-            ..predictions
-        })
+        Ok(predictions.decided_by(metadata.task.kind, self.calibration))
     }
 }
 

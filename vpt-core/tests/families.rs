@@ -106,7 +106,7 @@ fn task_file(backbone: &Backbone, model: &Classifier) -> TaskFile {
         vpt_version: "0".into(),
         task: TaskInfo {
             name: "tiny".into(),
-            kind: "classification".into(),
+            kind: vpt_data::TaskKind::Classification,
             classes: (0..CLASSES).map(|i| i.to_string()).collect(),
         },
         method: model.method().clone(),

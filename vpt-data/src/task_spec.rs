@@ -2,17 +2,37 @@
 
 use crate::{DataError, Dataset, OpenOptions};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
 /// What a task asks of a model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum TaskKind {
     /// One class for each image.
+    #[default]
     Classification,
+    /// One of several grades, in their order.
+    Ordinal,
+}
+
+impl TaskKind {
+    /// As task files and flags name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Classification => "classification",
+            Self::Ordinal => "ordinal",
+        }
+    }
+}
+
+impl fmt::Display for TaskKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// A task: where its data lies, where it comes from and how it is judged.
@@ -34,7 +54,7 @@ pub enum TaskKind {
 pub struct TaskSpec {
     /// The name; the file's, without its ending, if absent.
     pub name: String,
-    /// What is asked of a model.
+    /// What is asked of a model; classification if absent.
     pub kind: TaskKind,
     /// Where the data lies.
     pub data_dir: PathBuf,
@@ -73,7 +93,7 @@ impl TaskSpec {
         };
         let spec = Self {
             name: keys.name.unwrap_or_else(stem),
-            kind: keys.kind.unwrap_or(TaskKind::Classification),
+            kind: keys.kind.unwrap_or_default(),
             data_dir: keys.data_dir.ok_or_else(|| absent("data_dir"))?,
             classes: keys.classes.map(Spanned::into_inner),
             description: keys.description,

@@ -107,7 +107,7 @@ fn mistakes_are_named_with_their_line() {
     let kind = error(&[("a.toml", "data_dir = 'x'\nkind = 'detektion'")]);
     assert_eq!(
         kind,
-        "ROOT/a.toml:2: unknown variant `detektion`, expected `classification`, in `kind = 'detektion'`"
+        "ROOT/a.toml:2: unknown variant `detektion`, expected `classification` or `ordinal`, in `kind = 'detektion'`"
     );
     let number = error(&[("a.toml", "data_dir = 7")]);
     assert!(

@@ -36,10 +36,7 @@ impl RunSummary {
         Ok(Self {
             method: results.method.clone(),
             seed: results.seed.unwrap_or_default(),
-            predictions: Predictions {
-                calibration: results.calibration,
-                ..predictions
-            },
+            predictions: predictions.decided_by(results.kind, results.calibration),
             epochs: EpochRow::load_csv(&run_dir.join("results.csv"))?,
             run_dir: run_dir.to_owned(),
             results,
@@ -248,7 +245,7 @@ fn row(
     options: &Bootstrap,
 ) -> Result<ComparisonRow, EvalError> {
     let score = |scores: &Scores| {
-        let says_something = metric.classes.contains(&scores.num_classes());
+        let says_something = metric.applies_to(runs[0].predictions.kind, scores.num_classes());
         (metric.compute)(&scores.view(&scores.ones())).filter(|_| says_something)
     };
     let score_per_seed: Vec<f64> =

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, Axis};
 use vpt_core::{Calibration, Decision};
-use vpt_data::Sample;
+use vpt_data::{Sample, TaskKind};
 
 use crate::metrics::probabilities;
 use crate::statistics::{Draws, Sampling};
@@ -23,6 +23,8 @@ pub struct Column {
 /// Logits of a model for a list of labelled images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Predictions {
+    /// What was asked of the model.
+    pub kind: TaskKind,
     /// Class names, in the order of the logits.
     pub classes: Vec<String>,
     /// The images.
@@ -69,6 +71,7 @@ impl Predictions {
             ));
         }
         Ok(Self {
+            kind: TaskKind::default(),
             classes,
             paths,
             labels,
@@ -90,6 +93,15 @@ impl Predictions {
             groups: groups.map(|sample| sample.group.clone()).collect(),
             ..Self::new(classes.to_vec(), paths, labels, logits)?
         })
+    }
+
+    /// The same logits, read as a task says.
+    pub fn decided_by(self, kind: TaskKind, calibration: Calibration) -> Self {
+        Self {
+            kind,
+            calibration,
+            ..self
+        }
     }
 
     /// Number of images.
@@ -152,6 +164,7 @@ impl Predictions {
     pub fn select(&self, images: &[usize]) -> Self {
         let pick = |values: &[String]| images.iter().map(|&i| values[i].clone()).collect();
         Self {
+            kind: self.kind,
             classes: self.classes.clone(),
             paths: images.iter().map(|&i| self.paths[i].clone()).collect(),
             labels: images.iter().map(|&i| self.labels[i]).collect(),

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use vpt_core::{Calibration, Decision};
+use vpt_data::TaskKind;
 
 use crate::bootstrap::{self, Bootstrap, Estimate, Statistic};
 use crate::metrics::{self, Scores, View, confusion, per_class};
@@ -76,6 +77,8 @@ pub struct Results {
     pub vpt_version: String,
     /// Name of the task or data set.
     pub task: String,
+    /// What was asked of the model.
+    pub kind: TaskKind,
     /// The evaluated split: `train`, `val` or `test`.
     pub split: String,
     /// Tuning method, for example `vpt-deep`.
@@ -141,6 +144,7 @@ impl Default for Results {
             schema: Self::SCHEMA.to_owned(),
             vpt_version: env!("CARGO_PKG_VERSION").to_owned(),
             task: String::new(),
+            kind: TaskKind::default(),
             split: String::new(),
             method: String::new(),
             model: String::new(),
@@ -183,7 +187,7 @@ impl Results {
         let classes = scores.num_classes();
 
         let decisions = predictions.decisions();
-        let metrics: Vec<_> = metrics::applicable(classes).collect();
+        let metrics: Vec<_> = metrics::applicable(predictions.kind, classes).collect();
         let mut statistics: Vec<Statistic> = metrics
             .iter()
             .map(|metric| Statistic::of(metric, &view))
@@ -214,6 +218,7 @@ impl Results {
         let per_class = predictions.classes.iter().enumerate().map(class_row).collect();
         let abstention = estimates.next().zip(estimates.next());
         Self {
+            kind: predictions.kind,
             images: predictions.len(),
             metrics,
             per_class,

@@ -33,7 +33,7 @@ impl Subgroup {
     pub fn of(predictions: &Predictions, options: &Bootstrap) -> Vec<Self> {
         let subgroup = |column: &Column, value: String, images: &[usize]| {
             let part = predictions.select(images);
-            let applicable: Vec<_> = metrics::applicable(part.classes.len()).collect();
+            let applicable: Vec<_> = metrics::applicable(part.kind, part.classes.len()).collect();
             let estimates = bootstrap::intervals(&part, &applicable, options);
             let metrics = applicable.iter().zip(estimates).map(|(metric, estimate)| {
                 let value = MetricValue::of(metric, estimate, images.len());

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use vpt_data::TaskKind;
 
 use crate::results::{load_json, save_json};
 use crate::{EvalError, Results};
@@ -14,8 +15,8 @@ pub struct SuiteTask {
     pub name: String,
     /// Its task file.
     pub file: PathBuf,
-    /// What it asks of a model, such as `classification`.
-    pub kind: String,
+    /// What it asks of a model.
+    pub kind: TaskKind,
     /// The metric that it is judged by.
     pub main_metric: String,
     /// What was measured.

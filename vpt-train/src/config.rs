@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 use vpt_core::methods::{MethodConfig, MethodKind, PromptOptions};
-use vpt_data::{AugmentConfig, Dataset, OpenOptions};
+use vpt_data::{AugmentConfig, Dataset, OpenOptions, TaskKind};
 use vpt_eval::{AbstainRule, CalibrationPlan, ThresholdRule};
 
 use crate::defaults::recipe;
@@ -20,6 +20,8 @@ pub struct TrainConfig {
     /// Name of the task; the data set's own name if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
+    /// What is asked of the model.
+    pub kind: TaskKind,
     /// The classes in their order, where natural order is not meant; the data must have exactly these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<String>>,
@@ -117,6 +119,7 @@ impl TrainConfig {
         Self {
             data_dir: PathBuf::new(),
             task: None,
+            kind: TaskKind::default(),
             classes: None,
             model: "demo".into(),
             pretrained: true,
@@ -172,6 +175,7 @@ impl TrainConfig {
             merge(&mut merged, spelled_out(layer.clone())?);
         }
         let defaults = Self::defaults_for(method_of(merged.remove("method"))?);
+        let metric_is_given = merged.contains_key("eval_metric");
         let warmup_is_given = merged.contains_key("warmup_epochs");
         let mut table = Table::try_from(&defaults).map_err(config_error)?;
         merge(&mut table, merged);
@@ -180,6 +184,9 @@ impl TrainConfig {
         if !warmup_is_given {
             // A shorter training has a shorter warm-up, in proportion.
             config.warmup_epochs *= (config.epochs as f64 / defaults.epochs as f64).min(1.0);
+        }
+        if !metric_is_given && config.kind == TaskKind::Ordinal {
+            config.eval_metric = "qwk".into();
         }
         Ok(config)
     }

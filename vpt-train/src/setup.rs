@@ -141,8 +141,11 @@ impl Trainer {
         }
         let metric = metrics::find(&config.eval_metric)?;
         let classes = dataset.classes.len();
-        if !metric.classes.contains(&classes) {
-            let allowed = format!("a metric that is defined for {classes} classes");
+        if !metric.applies_to(config.kind, classes) {
+            let allowed = format!(
+                "a metric that is defined for {} of {classes} classes",
+                config.kind
+            );
             return Err(TrainError::Setting {
                 flag: "--eval-metric",
                 value: config.eval_metric,
@@ -399,7 +402,7 @@ fn metadata(
         vpt_version: env!("CARGO_PKG_VERSION").into(),
         task: TaskInfo {
             name: dataset.name.clone(),
-            kind: "classification".into(),
+            kind: config.kind,
             classes: dataset.classes.clone(),
         },
         method: config.method.clone(),

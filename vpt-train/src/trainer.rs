@@ -9,7 +9,7 @@ use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Tensor, TensorData};
 use vpt_core::device::SelectedDevice;
-use vpt_core::{Classifier, HostTensor, TaskMetadata};
+use vpt_core::{Calibration, Classifier, HostTensor, TaskMetadata};
 use vpt_data::{DataError, Dataset, Preprocess, Split, rng};
 use vpt_eval::metrics::{Metric, evaluate};
 use vpt_eval::{EpochRow, EvalError, PredictOptions, Predictions, Results, predict};
@@ -255,7 +255,8 @@ impl Trainer {
             return self.predict(&model, Split::Val, observer);
         };
         let logits = table.logits(&model, &self.device.device)?;
-        Ok(Predictions::of(&self.dataset.classes, &self.dataset.val, logits)?)
+        let predictions = Predictions::of(&self.dataset.classes, &self.dataset.val, logits)?;
+        Ok(predictions.decided_by(self.config.kind, Calibration::default()))
     }
 
     /// The model for inference as its task file will hold it: with `--half`, tuned tensors are rounded.
@@ -290,6 +291,7 @@ impl Trainer {
             &self.device.device,
             &mut |done, total| observer.progress(split, done, total),
         );
+        let predictions = predictions.map(|p| p.decided_by(self.config.kind, Calibration::default()));
         predictions.map_err(|error| match error {
             EvalError::NonFinite { value, .. } => self.not_finite(value.into(), self.config.lr),
             error => error.into(),

@@ -108,7 +108,7 @@ fn measure(
     Ok(SuiteTask {
         name: entry.name.clone().unwrap_or_else(|| metadata.task.name.clone()),
         file: target.path.clone(),
-        kind: metadata.task.kind.clone(),
+        kind: metadata.task.kind,
         main_metric: evaluation.config.eval_metric,
         results: evaluation.results,
     })

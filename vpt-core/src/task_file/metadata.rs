@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use vpt_data::Preprocess;
+use vpt_data::{Preprocess, TaskKind};
 
 use super::{Calibration, FORMAT};
 use crate::weights::shortest;
@@ -44,8 +44,8 @@ pub struct TaskMetadata {
 pub struct TaskInfo {
     /// Name of the task.
     pub name: String,
-    /// `classification`.
-    pub kind: String,
+    /// What is asked of the model.
+    pub kind: TaskKind,
     /// Names of the classes, in the order of the logits.
     pub classes: Vec<String>,
 }
@@ -157,9 +157,6 @@ impl TaskMetadata {
     fn check(&self, path: &Path) -> Result<(), CoreError> {
         let wrong = |key: &str, expected: &str, found: String| Err(key_error(path, key, expected, found));
         let classes = &self.task.classes;
-        if self.task.kind != "classification" {
-            return wrong("task.kind", "`classification`", format!("`{}`", self.task.kind));
-        }
         if classes.is_empty() || classes.iter().collect::<BTreeSet<_>>().len() != classes.len() {
             return wrong(
                 "task.classes",

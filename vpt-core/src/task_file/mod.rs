@@ -211,7 +211,7 @@ mod tests {
             vpt_version: "0.1.0".to_owned(),
             task: TaskInfo {
                 name: "retina".into(),
-                kind: "classification".into(),
+                kind: vpt_data::TaskKind::Classification,
                 classes: (0..classes).map(|i| format!("grade {i}")).collect(),
             },
             method,

@@ -180,7 +180,7 @@ pub fn task() -> Vec<u8> {
         vpt_version: "0.1.0".into(),
         task: TaskInfo {
             name: "task".into(),
-            kind: "classification".into(),
+            kind: vpt_data::TaskKind::Classification,
             classes: vec!["a".into(), "b".into()],
         },
         method,

@@ -36,7 +36,7 @@ pub fn balanced_accuracy(counts: &ClassCounts) -> Option<f64> {
     super::mean_of_defined((0..counts.num_classes()).map(|class| counts.recall(class)))
 }
 
-fn share(hits: impl Iterator<Item = bool>, weights: &[u32]) -> Option<f64> {
+pub(super) fn share(hits: impl Iterator<Item = bool>, weights: &[u32]) -> Option<f64> {
     let add = |(hit, all): (u64, u64), (is_hit, &weight): (bool, &u32)| {
         (
             hit + u64::from(is_hit) * u64::from(weight),

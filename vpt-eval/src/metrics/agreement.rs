@@ -1,5 +1,6 @@
 //! Agreement between prediction and label beyond chance: Matthews correlation, Cohen's kappa.
 
+use super::accuracy;
 use super::confusion::ClassCounts;
 
 /// Matthews correlation coefficient for any number of classes (Gorodkin 2004); 0 where it is 0/0, as scikit-learn has it.
@@ -40,6 +41,22 @@ pub fn quadratic_kappa(
     kappa(observed, expected)
 }
 
+/// How many grades predictions are off, on average.
+pub fn mean_distance(labels: &[usize], preds: &[usize], weights: &[u32]) -> Option<f64> {
+    let pairs = labels.iter().zip(preds).zip(weights);
+    let (sum, images) = pairs.fold((0.0, 0.0), |(sum, images), ((&label, &pred), &weight)| {
+        let weight = f64::from(weight);
+        (sum + weight * label.abs_diff(pred) as f64, images + weight)
+    });
+    (images > 0.0).then(|| sum / images)
+}
+
+/// Share of images that are off by one grade at most.
+pub fn within_one(labels: &[usize], preds: &[usize], weights: &[u32]) -> Option<f64> {
+    let near = |(label, pred): (&usize, &usize)| label.abs_diff(*pred) <= 1;
+    accuracy::share(labels.iter().zip(preds).map(near), weights)
+}
+
 /// Σ aᵢ bⱼ (i − j)² / total, expanded into moments so that it costs one pass over the classes.
 fn expected_squared_distance(a: &[u64], b: &[u64], total: f64) -> f64 {
     let moment = |counts: &[u64], power: i32| -> f64 {
@@ -63,6 +80,18 @@ fn dot(a: &[u64], b: &[u64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn grades_near_the_truth_count() {
+        let (labels, preds) = ([0, 1, 2, 3], [0, 2, 0, 3]);
+        assert_eq!(mean_distance(&labels, &preds, &[1; 4]), Some(0.75));
+        assert_eq!(within_one(&labels, &preds, &[1; 4]), Some(0.75));
+        assert_eq!(mean_distance(&labels, &preds, &[0, 0, 3, 1]), Some(1.5));
+        assert_eq!(
+            (mean_distance(&[], &[], &[]), within_one(&[], &[], &[])),
+            (None, None)
+        );
+    }
 
     #[test]
     fn full_agreement_is_one_and_chance_is_zero() {

@@ -46,6 +46,8 @@ pub mod temperature;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
+use vpt_data::TaskKind;
+
 pub use scores::{Scores, View, probabilities, softmax};
 
 use crate::{EvalError, Predictions};
@@ -60,11 +62,24 @@ pub struct Metric {
     pub higher_is_better: bool,
     /// Of how many images the value is a share, if it is one: its interval is then Wilson's where images are independent.
     pub share_of: Option<fn(&View) -> u64>,
+    /// Tasks for which it says something.
+    pub kinds: &'static [TaskKind],
     /// Numbers of classes for which it says something (top-5 of three classes does not).
     pub classes: RangeInclusive<usize>,
     /// The pure function.
     pub compute: fn(&View) -> Option<f64>,
 }
+
+impl Metric {
+    /// Whether it says something about a task of this kind with this number of classes.
+    pub fn applies_to(&self, kind: TaskKind, classes: usize) -> bool {
+        self.kinds.contains(&kind) && self.classes.contains(&classes)
+    }
+}
+
+/// Each image has one class.
+const ONE: &[TaskKind] = &[TaskKind::Classification, TaskKind::Ordinal];
+const GRADES: &[TaskKind] = &[TaskKind::Ordinal];
 
 const ANY: RangeInclusive<usize> = 1..=usize::MAX;
 const TWO: RangeInclusive<usize> = 2..=2;
@@ -73,6 +88,7 @@ const fn metric(
     name: &'static str,
     higher_is_better: bool,
     share_of: Option<fn(&View) -> u64>,
+    kinds: &'static [TaskKind],
     classes: RangeInclusive<usize>,
     compute: fn(&View) -> Option<f64>,
     about: &'static str,
@@ -82,6 +98,7 @@ const fn metric(
         about,
         higher_is_better,
         share_of,
+        kinds,
         classes,
         compute,
     }
@@ -89,27 +106,29 @@ const fn metric(
 
 /// All metrics, in the order tables show them. Values are fractions of 1, never percent.
 #[rustfmt::skip]
-pub static METRICS: [Metric; 20] = [
-    metric("top1", true, Some(|v| v.counts().total), ANY, |v| accuracy::accuracy(v.labels(), v.preds(), v.weights), "share of images whose most likely class is right"),
-    metric("top5", true, Some(|v| v.counts().total), 6..=usize::MAX, |v| accuracy::top_k(&v.scores.truth_ranks, v.weights, 5), "share of images whose class is among the five most likely"),
-    metric("balanced_accuracy", true, None, ANY, |v| accuracy::balanced_accuracy(v.counts()), "mean recall over the classes"),
-    metric("macro_f1", true, None, ANY, |v| per_class::macro_f1(v.counts()), "mean F1 over the classes"),
-    metric("auroc", true, None, 2..=usize::MAX, |v| curves::macro_auroc(v.areas()), "area under the ROC curve, one class against the rest, mean over the classes (two classes: of the second)"),
-    metric("auprc", true, None, 2..=usize::MAX, |v| curves::macro_auprc(v.areas()), "average precision, one class against the rest, mean over the classes (two classes: of the second)"),
-    metric("micro_auroc", true, None, 3..=usize::MAX, |v| v.micro().auroc, "area under the ROC curve of all pairs of an image and a class in one ranking"),
-    metric("micro_auprc", true, None, 3..=usize::MAX, |v| v.micro().auprc, "average precision of all pairs of an image and a class in one ranking"),
-    metric("sensitivity", true, Some(|v| v.counts().actual[1]), TWO, |v| per_class::sensitivity(v.counts(), 1), "two classes: share of the second that is found"),
-    metric("specificity", true, Some(|v| v.counts().actual[0]), TWO, |v| per_class::specificity(v.counts(), 1), "two classes: share of the first that is left alone"),
-    metric("ppv", true, Some(|v| v.counts().predicted[1]), TWO, |v| per_class::ppv(v.counts(), 1), "two classes: share of right ones among those taken for the second"),
-    metric("npv", true, Some(|v| v.counts().predicted[0]), TWO, |v| per_class::npv(v.counts(), 1), "two classes: share of right ones among those taken for the first"),
-    metric("mcc", true, None, ANY, |v| agreement::mcc(v.counts()), "Matthews correlation between prediction and label"),
-    metric("kappa", true, None, ANY, |v| agreement::cohen_kappa(v.counts()), "Cohen's kappa: agreement beyond chance"),
-    metric("qwk", true, None, 3..=usize::MAX, |v| agreement::quadratic_kappa(v.labels(), v.preds(), v.weights, v.counts()), "quadratic weighted kappa, for classes in an order (grades)"),
-    metric("log_loss", false, None, ANY, |v| calibration::mean(&v.scores.calibration.log_loss, v.weights), "mean negative log likelihood of the true class"),
-    metric("brier", false, None, ANY, |v| calibration::mean(&v.scores.calibration.brier, v.weights), "mean squared error of the probabilities, summed over the classes (0 to 2)"),
-    metric("ece", false, None, ANY, |v| calibration::ece(&v.scores.calibration, v.weights), "expected calibration error in 15 bins: how far confidence is from accuracy"),
-    metric("adaptive_ece", false, None, ANY, |v| reliability::adaptive_ece(&v.scores.calibration, v.scores.by_confidence(), v.weights), "expected calibration error in 15 bins of equally many images"),
-    metric("aurc", false, None, ANY, |v| risk_coverage::aurc(v.scores.by_confidence(), v.weights), "area under the risk-coverage curve: error rate on the surest images, mean over all coverages"),
+pub static METRICS: [Metric; 22] = [
+    metric("top1", true, Some(|v| v.counts().total), ONE, ANY, |v| accuracy::accuracy(v.labels(), v.preds(), v.weights), "share of images whose most likely class is right"),
+    metric("top5", true, Some(|v| v.counts().total), ONE, 6..=usize::MAX, |v| accuracy::top_k(&v.scores.truth_ranks, v.weights, 5), "share of images whose class is among the five most likely"),
+    metric("balanced_accuracy", true, None, ONE, ANY, |v| accuracy::balanced_accuracy(v.counts()), "mean recall over the classes"),
+    metric("macro_f1", true, None, ONE, ANY, |v| per_class::macro_f1(v.counts()), "mean F1 over the classes"),
+    metric("auroc", true, None, ONE, 2..=usize::MAX, |v| curves::macro_auroc(v.areas()), "area under the ROC curve, one class against the rest, mean over the classes (two classes: of the second)"),
+    metric("auprc", true, None, ONE, 2..=usize::MAX, |v| curves::macro_auprc(v.areas()), "average precision, one class against the rest, mean over the classes (two classes: of the second)"),
+    metric("micro_auroc", true, None, ONE, 3..=usize::MAX, |v| v.micro().auroc, "area under the ROC curve of all pairs of an image and a class in one ranking"),
+    metric("micro_auprc", true, None, ONE, 3..=usize::MAX, |v| v.micro().auprc, "average precision of all pairs of an image and a class in one ranking"),
+    metric("sensitivity", true, Some(|v| v.counts().actual[1]), ONE, TWO, |v| per_class::sensitivity(v.counts(), 1), "two classes: share of the second that is found"),
+    metric("specificity", true, Some(|v| v.counts().actual[0]), ONE, TWO, |v| per_class::specificity(v.counts(), 1), "two classes: share of the first that is left alone"),
+    metric("ppv", true, Some(|v| v.counts().predicted[1]), ONE, TWO, |v| per_class::ppv(v.counts(), 1), "two classes: share of right ones among those taken for the second"),
+    metric("npv", true, Some(|v| v.counts().predicted[0]), ONE, TWO, |v| per_class::npv(v.counts(), 1), "two classes: share of right ones among those taken for the first"),
+    metric("mcc", true, None, ONE, ANY, |v| agreement::mcc(v.counts()), "Matthews correlation between prediction and label"),
+    metric("kappa", true, None, ONE, ANY, |v| agreement::cohen_kappa(v.counts()), "Cohen's kappa: agreement beyond chance"),
+    metric("qwk", true, None, ONE, 3..=usize::MAX, |v| agreement::quadratic_kappa(v.labels(), v.preds(), v.weights, v.counts()), "quadratic weighted kappa, for classes in an order (grades)"),
+    metric("mae", false, None, GRADES, 3..=usize::MAX, |v| agreement::mean_distance(v.labels(), v.preds(), v.weights), "grades: how many grades predictions are off, on average"),
+    metric("within_one", true, Some(|v| v.counts().total), GRADES, 3..=usize::MAX, |v| agreement::within_one(v.labels(), v.preds(), v.weights), "grades: share of images that are off by one grade at most"),
+    metric("log_loss", false, None, ONE, ANY, |v| calibration::mean(&v.scores.calibration.log_loss, v.weights), "mean negative log likelihood of the true class"),
+    metric("brier", false, None, ONE, ANY, |v| calibration::mean(&v.scores.calibration.brier, v.weights), "mean squared error of the probabilities, summed over the classes (0 to 2)"),
+    metric("ece", false, None, ONE, ANY, |v| calibration::ece(&v.scores.calibration, v.weights), "expected calibration error in 15 bins: how far confidence is from accuracy"),
+    metric("adaptive_ece", false, None, ONE, ANY, |v| reliability::adaptive_ece(&v.scores.calibration, v.scores.by_confidence(), v.weights), "expected calibration error in 15 bins of equally many images"),
+    metric("aurc", false, None, ONE, ANY, |v| risk_coverage::aurc(v.scores.by_confidence(), v.weights), "area under the risk-coverage curve: error rate on the surest images, mean over all coverages"),
 ];
 
 /// The metric of that name, or an error that lists the names.
@@ -123,11 +142,11 @@ pub fn find(name: &str) -> Result<&'static Metric, EvalError> {
         })
 }
 
-/// The metrics that say something about this number of classes.
-pub fn applicable(classes: usize) -> impl Iterator<Item = &'static Metric> {
+/// The metrics that say something about a task of this kind with this number of classes.
+pub fn applicable(kind: TaskKind, classes: usize) -> impl Iterator<Item = &'static Metric> {
     METRICS
         .iter()
-        .filter(move |metric| metric.classes.contains(&classes))
+        .filter(move |metric| metric.applies_to(kind, classes))
 }
 
 /// All applicable metrics that are defined on these predictions, without intervals: what a training epoch logs.
@@ -136,7 +155,9 @@ pub fn evaluate(predictions: &Predictions) -> BTreeMap<String, f64> {
     let weights = scores.ones();
     let view = scores.view(&weights);
     let value = |m: &Metric| Some((m.name.to_owned(), (m.compute)(&view)?));
-    applicable(scores.num_classes()).filter_map(value).collect()
+    applicable(predictions.kind, scores.num_classes())
+        .filter_map(value)
+        .collect()
 }
 
 /// Mean of the values that are defined, `None` if none is.
