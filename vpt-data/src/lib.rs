@@ -11,6 +11,7 @@
 
 pub mod atomic;
 mod augment;
+mod copies;
 mod dataset;
 mod decode;
 mod dicom;
@@ -21,9 +22,11 @@ pub mod fundus;
 mod hexadecimal;
 pub mod inspect;
 mod interpolation;
+mod leaks;
 mod loader;
 mod npy;
 mod partition;
+mod perceptual_hash;
 mod preprocess;
 pub mod resize;
 pub mod rng;
@@ -40,6 +43,7 @@ pub use formats::Format;
 pub use hexadecimal::hexadecimal;
 pub use inspect::DataSummary;
 pub use interpolation::Interpolation;
+pub use leaks::{Leak, LeakKind, LeakOptions, Leaks};
 pub use loader::{Batch, Epoch, Loader, LoaderConfig};
 pub use npy::NpyArray;
 pub use preprocess::{CropMode, IMAGENET_MEAN, IMAGENET_STD, Preprocess};

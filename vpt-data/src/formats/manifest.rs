@@ -11,6 +11,7 @@
 
 use super::{Found, Images};
 use crate::error::counted;
+use crate::leaks::parted_groups;
 use crate::{DataError, Sample, Split};
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
@@ -192,23 +193,15 @@ fn found(rows: Vec<Row>, split: bool, mut notes: Vec<String>, table: Table<'_>) 
 
 /// Groups that the table puts into two splits: what is learnt of a patient cannot be tested on the same patient.
 fn leaks(rows: &[Row]) -> Option<String> {
-    let mut splits: BTreeMap<&str, Vec<Split>> = BTreeMap::new();
-    for row in rows {
-        if let (Some(group), Some(split)) = (&row.group, row.split) {
-            let splits = splits.entry(group).or_default();
-            if !splits.contains(&split) {
-                splits.push(split);
-            }
-        }
-    }
-    splits.retain(|_, splits| splits.len() > 1);
-    let (group, found) = splits.first_key_value()?;
-    let mut found = found.clone();
-    found.sort_unstable();
-    let found: Vec<_> = found.iter().map(|split| split.name()).collect();
+    let members = rows
+        .iter()
+        .filter_map(|row| Some((row.group.as_deref()?, row.split?, ())));
+    let groups = parted_groups(members);
+    let (group, splits) = groups.first_key_value()?;
+    let found: Vec<_> = splits.keys().map(|split| split.name()).collect();
     Some(format!(
         "{} in more than one split, so the test is too easy: `{group}` is in {}",
-        counted(splits.len(), "group"),
+        counted(groups.len(), "group"),
         found.join(" and ")
     ))
 }
