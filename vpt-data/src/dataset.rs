@@ -47,6 +47,8 @@ pub struct Dataset {
     pub val: Vec<Sample>,
     /// What is reported on; may be empty.
     pub test: Vec<Sample>,
+    /// Whether `test` was drawn from the images by the seed, and not by whoever made the data set.
+    pub test_is_drawn: bool,
     /// Unreadable images that were left out.
     pub skipped: Vec<BadImage>,
     /// What the user should know, such as how the data was split.
@@ -84,7 +86,7 @@ impl Default for OpenOptions {
 }
 
 impl OpenOptions {
-    fn validate(&self) -> Result<(), DataError> {
+    pub(crate) fn validate(&self) -> Result<(), DataError> {
         let wrong = |name, value: String, expected| {
             Err(DataError::InvalidValue {
                 name,
@@ -150,6 +152,7 @@ impl Dataset {
             train: vec![],
             val: vec![],
             test: vec![],
+            test_is_drawn: false,
             skipped,
             notes,
         };
@@ -260,6 +263,7 @@ impl Dataset {
             seed,
         )?;
         (self.train, self.val, self.test) = (parts.train, parts.val, parts.test);
+        self.test_is_drawn = true;
         self.notes.push(format!(
             "{}: each class split {} into train, val and test by seed {seed}{}",
             match self.format {

@@ -17,6 +17,7 @@ mod decode;
 mod dicom;
 mod drawing;
 mod error;
+mod folds;
 pub mod formats;
 pub mod fundus;
 mod hexadecimal;
