@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .map(|split| dataset.split(split).len())
         .sum();
     let start = Instant::now();
-    let leaks = dataset.leaks(&LeakOptions::default());
+    let leaks = dataset.leaks(LeakOptions::default());
     let seconds = start.elapsed().as_secs_f64();
     for line in leaks.summary() {
         println!("{line}");

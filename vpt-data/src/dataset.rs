@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// One labelled image.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Sample {
     /// The file.
     pub path: PathBuf,
@@ -19,6 +19,9 @@ pub struct Sample {
     /// What it must not be parted from, such as its patient; where the data set says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// What else a table says of it: one value for each of [`Dataset::columns`], or none at all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
 }
 
 /// An image that cannot be decoded.
@@ -41,6 +44,8 @@ pub struct Dataset {
     pub format: Format,
     /// Class names in natural order (`2` before `10`); labels are indices into this.
     pub classes: Vec<String>,
+    /// The names of a table's other columns, such as a scanner or an age, in its order; empty where there are none.
+    pub columns: Vec<String>,
     /// What is learnt from.
     pub train: Vec<Sample>,
     /// What chooses the epoch.
@@ -70,6 +75,22 @@ pub struct OpenOptions {
     pub skip_bad_images: bool,
     /// Decode every image once, so that a broken one is known before training.
     pub check_images: bool,
+    /// Which columns of a table are what, where their names do not say.
+    pub columns: ColumnNames,
+}
+
+/// Which columns of a table are what; what is not said here is found by the usual names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ColumnNames {
+    /// The column with the image's file.
+    pub path: Option<String>,
+    /// The column with the class.
+    pub label: Option<String>,
+    /// The column with the split.
+    pub split: Option<String>,
+    /// The column with what keeps images together, such as the patient.
+    pub group: Option<String>,
 }
 
 impl Default for OpenOptions {
@@ -81,6 +102,7 @@ impl Default for OpenOptions {
             shots: None,
             skip_bad_images: false,
             check_images: true,
+            columns: ColumnNames::default(),
         }
     }
 }
@@ -131,9 +153,10 @@ impl Dataset {
         let format = Format::detect(dir);
         let Found {
             classes,
+            columns,
             mut images,
             notes,
-        } = format.read(dir)?;
+        } = format.read(dir, &options.columns)?;
         let skipped = match options {
             OpenOptions {
                 skip_bad_images: true,
@@ -149,6 +172,7 @@ impl Dataset {
             root: format.root(dir),
             format,
             classes,
+            columns,
             train: vec![],
             val: vec![],
             test: vec![],

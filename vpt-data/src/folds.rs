@@ -68,6 +68,7 @@ impl Dataset {
             root: self.root.clone(),
             format: self.format,
             classes: self.classes.clone(),
+            columns: self.columns.clone(),
             train: vec![],
             val: vec![],
             test: vec![],
@@ -107,6 +108,7 @@ mod tests {
                 path: format!("root/{label}/{image}.png").into(),
                 label,
                 group: (group > 0).then(|| format!("p{label}-{}", image / group.max(1))),
+                ..Sample::default()
             })
         };
         Dataset {
@@ -114,6 +116,7 @@ mod tests {
             root: "root".into(),
             format: Format::ImageFolder,
             classes: (0..per_class.len()).map(|class| class.to_string()).collect(),
+            columns: vec![],
             train: per_class.iter().enumerate().flat_map(of_class).collect(),
             val: vec![],
             test: vec![],

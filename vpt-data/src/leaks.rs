@@ -208,7 +208,7 @@ impl Dataset {
     /// Reads and decodes every image once, on all threads, and keeps 1 KB of each. An image that cannot be decoded is left out: opening
     /// the data set reports it. So that a patient of a hundred images is one finding, a group is named once for two splits, by
     /// its first image in each; an image that has copies or looks like others is named once, with the first or the closest of an earlier split.
-    pub fn leaks(&self, options: &LeakOptions) -> Leaks {
+    pub fn leaks(&self, options: LeakOptions) -> Leaks {
         let all = self.placed();
         let seen: Vec<Seen> = if options.content || options.perceptual {
             all.par_iter()
@@ -330,7 +330,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(sample: &Sample, options: &LeakOptions) -> Self {
+    fn of(sample: &Sample, options: LeakOptions) -> Self {
         let Ok(bytes) = decode::read(&sample.path) else {
             return Self {
                 content: None,

@@ -36,7 +36,7 @@ mod split;
 mod task_spec;
 
 pub use augment::{AugmentConfig, ErasingFill};
-pub use dataset::{BadImage, Dataset, OpenOptions, Sample};
+pub use dataset::{BadImage, ColumnNames, Dataset, OpenOptions, Sample};
 pub use decode::{decode, decode_bytes};
 pub use dicom::{DicomImage, StoredValues};
 pub use error::DataError;

@@ -267,7 +267,7 @@ mod tests {
             (0..count).map(move |i| Sample {
                 path: format!("root/{label}/{i}.png").into(),
                 label,
-                group: None,
+                ..Sample::default()
             })
         };
         per_class.iter().enumerate().flat_map(of_class).collect()

@@ -129,8 +129,8 @@ fn signs(levels: &[f32; EDGE * EDGE]) -> u64 {
         array::from_fn(|u| array::from_fn(|y| dot(&levels[y * EDGE..(y + 1) * EDGE], &COSINES[u])));
     let mut hash = 0;
     for v in 0..FREQUENCIES {
-        for u in 0..FREQUENCIES {
-            if (u, v) != (0, 0) && dot(&rows[u], &COSINES[v]) > 0.0 {
+        for (u, row) in rows.iter().enumerate() {
+            if (u, v) != (0, 0) && dot(row, &COSINES[v]) > 0.0 {
                 hash |= 1 << (v * FREQUENCIES + u);
             }
         }

@@ -49,7 +49,7 @@ fn shown(leaks: &[Leak]) -> Vec<(LeakKind, &str, &str)> {
 fn splits_that_share_nothing_say_nothing() {
     let folder = Folder::with(Vec::<String>::new());
     photographs(&folder);
-    let leaks = open(folder.path()).leaks(&LeakOptions::default());
+    let leaks = open(folder.path()).leaks(LeakOptions::default());
     assert_eq!(leaks, Leaks::default());
     assert!(leaks.is_empty() && leaks.summary().is_empty());
 }
@@ -78,7 +78,7 @@ fn copies_and_pictures_that_look_alike_are_named_once() {
     fs::write(at("test/b/broken.png"), "text").unwrap();
 
     let dataset = open(folder.path());
-    let leaks = dataset.leaks(&LeakOptions::default());
+    let leaks = dataset.leaks(LeakOptions::default());
     assert_eq!(
         shown(&leaks.pairs),
         [
@@ -110,7 +110,7 @@ fn copies_and_pictures_that_look_alike_are_named_once() {
         perceptual: false,
         ..LeakOptions::default()
     };
-    assert_eq!(dataset.leaks(&only_files).pairs, leaks.pairs[..2]);
+    assert_eq!(dataset.leaks(only_files).pairs, leaks.pairs[..2]);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a_group_is_named_once_for_two_splits() {
         content: false,
         perceptual: false,
     };
-    let leaks = open(&table).leaks(&nothing_read);
+    let leaks = open(&table).leaks(nothing_read);
     assert_eq!(
         leaks.summary(),
         [
@@ -144,7 +144,7 @@ fn many_equal_pictures() {
         save(&picture, &folder.path().join(format!("train/a/same{number}.png")));
         save(&picture, &folder.path().join(format!("test/a/same{number}.png")));
     }
-    let leaks = open(folder.path()).leaks(&LeakOptions::default());
+    let leaks = open(folder.path()).leaks(LeakOptions::default());
     assert_eq!(leaks.count(LeakKind::Content), 100);
     assert!(
         leaks.summary()[0].ends_with(" and 97 more"),
