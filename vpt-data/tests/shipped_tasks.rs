@@ -54,7 +54,7 @@ mod scripts {
         for (name, text) in files {
             let path = folder.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            if name.ends_with(".csv") {
+            if path.extension().is_some_and(|extension| extension == "csv") {
                 fs::write(path, text).unwrap();
             } else {
                 image::RgbImage::new(8, 8).save(path).unwrap();
