@@ -200,7 +200,7 @@ impl Predictor {
             .map(|path| Sample {
                 path: path.clone(),
                 label: 0,
-                group: None,
+                ..Sample::default()
             })
             .collect();
         let metadata = &self.target.task.metadata;

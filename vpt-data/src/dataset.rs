@@ -3,14 +3,14 @@
 use crate::error::counted;
 use crate::formats::{Found, Images};
 use crate::partition::{few, relative, stratified};
-use crate::{DataError, Format, Split, decode, hexadecimal};
+use crate::{DataError, Format, OpenOptions, Split, decode, hexadecimal};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// One labelled image.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Sample {
     /// The file.
     pub path: PathBuf,
@@ -19,6 +19,9 @@ pub struct Sample {
     /// What it must not be parted from, such as its patient; where the data set says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// What else a table says of it: one value for each of [`Dataset::columns`], or none at all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
 }
 
 /// An image that cannot be decoded.
@@ -41,81 +44,20 @@ pub struct Dataset {
     pub format: Format,
     /// Class names in natural order (`2` before `10`); labels are indices into this.
     pub classes: Vec<String>,
+    /// The names of a table's other columns, such as a scanner or an age, in its order; empty where there are none.
+    pub columns: Vec<String>,
     /// What is learnt from.
     pub train: Vec<Sample>,
     /// What chooses the epoch.
     pub val: Vec<Sample>,
     /// What is reported on; may be empty.
     pub test: Vec<Sample>,
+    /// Whether `test` was drawn from the images by the seed, and not by whoever made the data set.
+    pub test_is_drawn: bool,
     /// Unreadable images that were left out.
     pub skipped: Vec<BadImage>,
     /// What the user should know, such as how the data was split.
     pub notes: Vec<String>,
-}
-
-/// How to open a data set.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OpenOptions {
-    /// Decides which images go where when the data set does not say.
-    pub seed: u64,
-    /// Part of the images that go into `val` where there is none.
-    pub val_fraction: f64,
-    /// Part of the images that go into `test` where there are no split folders.
-    pub test_fraction: f64,
-    /// Take this many training images per class only.
-    pub shots: Option<usize>,
-    /// Leave out unreadable images instead of failing.
-    pub skip_bad_images: bool,
-    /// Decode every image once, so that a broken one is known before training.
-    pub check_images: bool,
-}
-
-impl Default for OpenOptions {
-    fn default() -> Self {
-        Self {
-            seed: 42,
-            val_fraction: 0.15,
-            test_fraction: 0.15,
-            shots: None,
-            skip_bad_images: false,
-            check_images: true,
-        }
-    }
-}
-
-impl OpenOptions {
-    fn validate(&self) -> Result<(), DataError> {
-        let wrong = |name, value: String, expected| {
-            Err(DataError::InvalidValue {
-                name,
-                value,
-                expected,
-            })
-        };
-        let fraction = |fraction: f64| (0.0..1.0).contains(&fraction);
-        match self {
-            _ if !fraction(self.val_fraction) => wrong(
-                "the val fraction",
-                self.val_fraction.to_string(),
-                "at least 0 and less than 1",
-            ),
-            _ if !fraction(self.test_fraction) => wrong(
-                "the test fraction",
-                self.test_fraction.to_string(),
-                "at least 0 and less than 1",
-            ),
-            _ if self.val_fraction + self.test_fraction >= 1.0 => {
-                let sum = self.val_fraction + self.test_fraction;
-                wrong(
-                    "the sum of the val and test fractions",
-                    sum.to_string(),
-                    "less than 1",
-                )
-            }
-            _ if self.shots == Some(0) => wrong("the number of shots", "0".into(), "at least 1"),
-            _ => Ok(()),
-        }
-    }
 }
 
 impl Dataset {
@@ -129,9 +71,10 @@ impl Dataset {
         let format = Format::detect(dir);
         let Found {
             classes,
+            columns,
             mut images,
             notes,
-        } = format.read(dir)?;
+        } = format.read(dir, &options.columns)?;
         let skipped = match options {
             OpenOptions {
                 skip_bad_images: true,
@@ -147,9 +90,11 @@ impl Dataset {
             root: format.root(dir),
             format,
             classes,
+            columns,
             train: vec![],
             val: vec![],
             test: vec![],
+            test_is_drawn: false,
             skipped,
             notes,
         };
@@ -260,6 +205,7 @@ impl Dataset {
             seed,
         )?;
         (self.train, self.val, self.test) = (parts.train, parts.val, parts.test);
+        self.test_is_drawn = true;
         self.notes.push(format!(
             "{}: each class split {} into train, val and test by seed {seed}{}",
             match self.format {

@@ -178,6 +178,18 @@ pub enum DataError {
         /// The splits that need one each.
         splits: Vec<&'static str>,
     },
+    /// A class cannot give every fold an image.
+    #[error("class `{class}` has {units}, too few for {folds} folds")]
+    TooFewForFolds {
+        /// The class.
+        class: String,
+        /// How many images or groups it has, in words.
+        units: String,
+        /// The same as a number.
+        members: usize,
+        /// How many folds were asked for.
+        folds: usize,
+    },
     /// An image cannot be decoded.
     #[error("cannot decode `{}`: {reason}", path.display())]
     BadImage {
@@ -318,6 +330,7 @@ impl DataError {
             | Self::ClassCase { dir, .. }
             | Self::OtherClasses { dir, .. } => Some(dir),
             Self::ClassTooSmall { .. }
+            | Self::TooFewForFolds { .. }
             | Self::UnreadableClass { .. }
             | Self::BadImages { .. }
             | Self::Threads { .. }

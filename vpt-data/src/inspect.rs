@@ -1,6 +1,7 @@
 //! What a data set is made of, and what may be wrong with it.
 
-use crate::partition::relative;
+use crate::copies::Copies;
+pub use crate::copies::{Duplicate, Located};
 use crate::{BadImage, DataError, Dataset, Format, Sample, Split, decode};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -65,33 +66,10 @@ pub struct Range {
     pub max: u32,
 }
 
-/// Two files of the same content.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Duplicate {
-    /// The one in the earlier split.
-    pub first: Located,
-    /// The other one.
-    pub second: Located,
-}
-
-/// Where an image is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Located {
-    /// Its split.
-    pub split: Split,
-    /// Its path below the data set's folder.
-    pub path: String,
-    /// Its class.
-    pub class: String,
-}
-
 impl DataSummary {
     /// Reads every file of a data set and the header of each image.
     pub fn of(dataset: &Dataset) -> Result<Self, DataError> {
-        let all: Vec<(Split, &Sample)> = Split::ALL
-            .into_iter()
-            .flat_map(|split| dataset.split(split).iter().map(move |sample| (split, sample)))
-            .collect();
+        let all = dataset.placed();
         let files: Vec<Result<File, BadImage>> =
             all.par_iter().map(|(_, sample)| File::read(sample)).collect();
 
@@ -116,8 +94,8 @@ impl DataSummary {
             notes: dataset.notes.clone(),
         };
         let (mut widths, mut heights) = (vec![], vec![]);
-        let mut same: BTreeMap<[u8; 32], Vec<Located>> = BTreeMap::new();
-        for ((split, sample), file) in all.into_iter().zip(files) {
+        let mut contents = vec![];
+        for (image, file) in all.into_iter().zip(files) {
             match file {
                 Err(bad) => summary.unreadable.push(bad),
                 Ok(file) => {
@@ -125,46 +103,17 @@ impl DataSummary {
                     heights.push(file.header.height);
                     *summary.modes.entry(file.header.mode).or_default() += 1;
                     summary.total_bytes += file.bytes;
-                    let path = relative(&sample.path, &dataset.root);
-                    let class = dataset.classes[sample.label].clone();
-                    same.entry(file.hash)
-                        .or_default()
-                        .push(Located { split, path, class });
+                    contents.push((file.hash, dataset.locate(image)));
                 }
             }
         }
         summary.width = Range::of(widths);
         summary.height = Range::of(heights);
-        summary.compare(same.into_values());
+        let copies = Copies::of(contents);
+        summary.duplicates_across_splits = copies.across_splits;
+        summary.duplicates_within_splits = copies.within_splits;
+        summary.contradictions = copies.contradictions;
         Ok(summary)
-    }
-
-    /// Takes groups of files of the same content, each in the order of the splits.
-    fn compare(&mut self, groups: impl Iterator<Item = Vec<Located>>) {
-        for group in groups {
-            let mut copies = BTreeMap::new();
-            for file in &group {
-                *copies.entry(file.split).or_insert(0) += 1;
-            }
-            self.duplicates_within_splits +=
-                copies.into_values().map(|count: usize| count - 1).sum::<usize>();
-            let pairs = |differ: fn(&Located, &Located) -> bool| {
-                let first = &group[0];
-                let others = group.iter().filter(move |other| differ(first, other));
-                others
-                    .map(|other| Duplicate {
-                        first: first.clone(),
-                        second: other.clone(),
-                    })
-                    .collect::<Vec<_>>()
-            };
-            self.duplicates_across_splits
-                .extend(pairs(|a, b| a.split != b.split));
-            self.contradictions.extend(pairs(|a, b| a.class != b.class));
-        }
-        for list in [&mut self.duplicates_across_splits, &mut self.contradictions] {
-            list.sort_by(|a, b| (&a.first, &a.second).cmp(&(&b.first, &b.second)));
-        }
     }
 }
 

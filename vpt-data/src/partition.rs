@@ -11,12 +11,14 @@ use crate::error::counted;
 use crate::{DataError, Sample, rng::rng};
 use rand::Rng;
 use sha2::{Digest, Sha256};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Streams of [`rng()`], so that splitting and taking shots are independent.
+/// Streams of [`rng()`], so that splitting, taking shots and folding are independent.
 const SPLIT: u64 = 0x73706c6974;
 const SHOTS: u64 = 0x73686f7473;
+const FOLDS: u64 = 0x666f6c6473;
 
 /// The three parts of a partition, each in the order of the input.
 #[derive(Debug, PartialEq, Eq)]
@@ -97,6 +99,48 @@ pub(crate) fn stratified(
         return Err(too_small(class, members));
     }
     Ok(partition)
+}
+
+/// For each image: which of `folds` parts it goes to, so that each part has as many units of each class as any other, give or take one.
+///
+/// # Errors
+/// The class that has too few units for every part to get one.
+pub(crate) fn assign_folds(
+    samples: &[Sample],
+    classes: &[String],
+    root: &Path,
+    folds: usize,
+    seed: u64,
+) -> Result<Vec<usize>, DataError> {
+    let units = units(samples, root);
+    for (label, class) in classes.iter().enumerate() {
+        // Also groups that have most of their images in another class.
+        let has = |unit: &&Unit| unit.samples.iter().any(|&sample| samples[sample].label == label);
+        let members = units.iter().filter(has).count();
+        if members < folds {
+            let grouped = samples.iter().any(|sample| sample.group.is_some());
+            return Err(DataError::TooFewForFolds {
+                class: class.clone(),
+                units: counted(members, if grouped { "group" } else { "image" }),
+                members,
+                folds,
+            });
+        }
+    }
+    let mut fold_of = vec![0; samples.len()];
+    // Dealt like cards, and on from class to class, so that the folds are equally large too.
+    let mut next = 0;
+    for mut members in ranked(&units, classes.len(), seed, FOLDS) {
+        // The largest groups first, so that no fold gets several of them. Stable: equals stay in random order.
+        members.sort_by_key(|&member| Reverse(units[member].samples.len()));
+        for member in members {
+            for &sample in &units[member].samples {
+                fold_of[sample] = next;
+            }
+            next = (next + 1) % folds;
+        }
+    }
+    Ok(fold_of)
 }
 
 /// Keeps at most `shots` images of each class.
@@ -223,7 +267,7 @@ mod tests {
             (0..count).map(move |i| Sample {
                 path: format!("root/{label}/{i}.png").into(),
                 label,
-                group: None,
+                ..Sample::default()
             })
         };
         per_class.iter().enumerate().flat_map(of_class).collect()

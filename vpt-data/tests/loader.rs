@@ -24,7 +24,7 @@ fn samples(folder: &Path, count: usize) -> Vec<Sample> {
             Sample {
                 path,
                 label: number % CLASSES,
-                group: None,
+                ..Sample::default()
             }
         })
         .collect()

@@ -43,6 +43,10 @@ impl DataError {
             Self::ClassTooSmall { splits, .. } => {
                 format!("add images until it has at least {}, or split the data yourself", splits.len())
             }
+            Self::TooFewForFolds { members, .. } if *members >= 2 => {
+                format!("ask for at most {members} folds, or add images to the class")
+            }
+            Self::TooFewForFolds { .. } => "add images to the class, or leave it out".into(),
             Self::BadImage { .. } | Self::ImageTooLarge { .. } => "replace or remove the file".into(),
             Self::BadImages { .. } => "replace or remove these files, or go on without them with --skip-bad-images".into(),
             Self::Archive { .. } => {

@@ -43,6 +43,7 @@ fn read_unsplit(root: &Path, listing: Listing) -> Result<Found, DataError> {
         .collect();
     Ok(Found {
         classes,
+        columns: vec![],
         images: Images::Unsplit(samples),
         notes,
     })
@@ -98,6 +99,7 @@ fn read_split(root: &Path, listing: Listing) -> Result<Found, DataError> {
     let (val, test) = (rest(Split::Val)?, rest(Split::Test)?);
     Ok(Found {
         classes,
+        columns: vec![],
         images: Images::Split { train, val, test },
         notes,
     })
@@ -248,7 +250,7 @@ impl ClassFolder {
         self.images.into_iter().map(move |path| Sample {
             path,
             label,
-            group: None,
+            ..Sample::default()
         })
     }
 }

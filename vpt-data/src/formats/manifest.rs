@@ -6,12 +6,13 @@
 //! scans/2.png,ill,test,p2
 //! ```
 //!
-//! Columns are found by their names, in any order and any case; others are ignored. Values are separated by commas,
+//! Columns are found by their names, in any order and any case, or as [`ColumnNames`] says; others are kept as they are. Values are separated by commas,
 //! semicolons or tabs. Paths are relative to the table's folder.
 
 use super::{Found, Images};
 use crate::error::counted;
-use crate::{DataError, Sample, Split};
+use crate::leaks::parted_groups;
+use crate::{ColumnNames, DataError, Sample, Split};
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -65,7 +66,7 @@ pub(super) fn is_manifest(path: &Path) -> bool {
     extension.is_some_and(|extension| EXTENSIONS.iter().any(|name| extension == *name)) && path.is_file()
 }
 
-pub(super) fn read(path: &Path) -> Result<Found, DataError> {
+pub(super) fn read(path: &Path, names: &ColumnNames) -> Result<Found, DataError> {
     let bytes = std::fs::read(path).map_err(|source| DataError::io(path, source))?;
     // Spreadsheets put a byte-order mark before the first column's name.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
@@ -74,7 +75,7 @@ pub(super) fn read(path: &Path) -> Result<Found, DataError> {
     let header = records
         .next()
         .unwrap_or_else(|| Err(table.wrong(None, "the table is empty".into())))?;
-    let columns = Columns::of(&header, table)?;
+    let columns = Columns::of(&header, names, table)?;
     let mut rows: Vec<Row> = Vec::new();
     let mut places: HashMap<PathBuf, usize> = HashMap::new();
     let mut repeated = 0;
@@ -114,11 +115,18 @@ pub(super) fn read(path: &Path) -> Result<Found, DataError> {
             counted(repeated, "line")
         ));
     }
-    found(rows, columns.split.is_some(), notes, table)
+    let others = columns.others.iter().map(|&column| header.values[column].clone());
+    found(rows, others.collect(), columns.split.is_some(), notes, table)
 }
 
 /// Labels, classes and splits of the rows.
-fn found(rows: Vec<Row>, split: bool, mut notes: Vec<String>, table: Table<'_>) -> Result<Found, DataError> {
+fn found(
+    rows: Vec<Row>,
+    columns: Vec<String>,
+    split: bool,
+    mut notes: Vec<String>,
+    table: Table<'_>,
+) -> Result<Found, DataError> {
     let to_learn_from = |row: &&Row| !split || row.split == Some(Split::Train);
     let mut classes: Vec<String> = rows
         .iter()
@@ -171,6 +179,7 @@ fn found(rows: Vec<Row>, split: bool, mut notes: Vec<String>, table: Table<'_>) 
                 path: row.path,
                 label,
                 group: row.group,
+                columns: row.columns,
             });
     }
     let mut take = |split| samples.remove(&split);
@@ -185,6 +194,7 @@ fn found(rows: Vec<Row>, split: bool, mut notes: Vec<String>, table: Table<'_>) 
     };
     Ok(Found {
         classes,
+        columns,
         images,
         notes,
     })
@@ -192,23 +202,15 @@ fn found(rows: Vec<Row>, split: bool, mut notes: Vec<String>, table: Table<'_>) 
 
 /// Groups that the table puts into two splits: what is learnt of a patient cannot be tested on the same patient.
 fn leaks(rows: &[Row]) -> Option<String> {
-    let mut splits: BTreeMap<&str, Vec<Split>> = BTreeMap::new();
-    for row in rows {
-        if let (Some(group), Some(split)) = (&row.group, row.split) {
-            let splits = splits.entry(group).or_default();
-            if !splits.contains(&split) {
-                splits.push(split);
-            }
-        }
-    }
-    splits.retain(|_, splits| splits.len() > 1);
-    let (group, found) = splits.first_key_value()?;
-    let mut found = found.clone();
-    found.sort_unstable();
-    let found: Vec<_> = found.iter().map(|split| split.name()).collect();
+    let members = rows
+        .iter()
+        .filter_map(|row| Some((row.group.as_deref()?, row.split?, ())));
+    let groups = parted_groups(members);
+    let (group, splits) = groups.first_key_value()?;
+    let found: Vec<_> = splits.keys().map(|split| split.name()).collect();
     Some(format!(
         "{} in more than one split, so the test is too easy: `{group}` is in {}",
-        counted(splits.len(), "group"),
+        counted(groups.len(), "group"),
         found.join(" and ")
     ))
 }
@@ -220,6 +222,7 @@ struct Row {
     label: String,
     split: Option<Split>,
     group: Option<String>,
+    columns: Vec<String>,
 }
 
 impl Row {
@@ -234,38 +237,53 @@ struct Columns {
     label: usize,
     split: Option<usize>,
     group: Option<usize>,
+    /// All others that have a name.
+    others: Vec<usize>,
 }
 
 impl Columns {
-    fn of(header: &Record, table: Table<'_>) -> Result<Self, DataError> {
+    fn of(header: &Record, asked: &ColumnNames, table: Table<'_>) -> Result<Self, DataError> {
         let names: Vec<String> = header
             .values
             .iter()
             .map(|name| name.to_lowercase().replace([' ', '-'], "_"))
             .collect();
-        let place = |known: &[&str]| {
-            known
-                .iter()
-                .find_map(|known| names.iter().position(|name| name == known))
+        let found = || -> String {
+            let found: Vec<_> = header.values.iter().map(|name| format!("`{name}`")).collect();
+            found.join(", ")
         };
-        let needed = |what: &str, known: &[&str]| {
-            place(known).ok_or_else(|| {
-                let found: Vec<_> = header.values.iter().map(|name| format!("`{name}`")).collect();
-                table.wrong(
-                    Some(1),
-                    format!(
-                        "no column with the {what}: expected one of {}, found {}",
-                        known.join(", "),
-                        found.join(", ")
-                    ),
-                )
+        // A name that was asked for is taken as it stands in the header; else the usual names are tried.
+        let place = |asked: Option<&String>, known: &[&str]| match asked {
+            Some(asked) => match header.values.iter().position(|name| name == asked) {
+                Some(place) => Ok(Some(place)),
+                None => Err(table.wrong(Some(1), format!("no column `{asked}`, found {}", found()))),
+            },
+            None => Ok(known
+                .iter()
+                .find_map(|known| names.iter().position(|name| name == known))),
+        };
+        let needed = |asked: Option<&String>, what: &str, known: &[&str]| {
+            place(asked, known)?.ok_or_else(|| {
+                let expected = known.join(", ");
+                let found = found();
+                let message = format!("no column with the {what}: expected one of {expected}, found {found}");
+                table.wrong(Some(1), message)
             })
         };
+        let path = needed(asked.path.as_ref(), "image's file", &PATH)?;
+        let label = needed(asked.label.as_ref(), "label", &LABEL)?;
+        let split = place(asked.split.as_ref(), &SPLIT)?;
+        let group = place(asked.group.as_ref(), &GROUP)?;
+        let others = (0..names.len()).filter(|&column| {
+            let taken = [Some(path), Some(label), split, group].contains(&Some(column));
+            !taken && !names[column].is_empty()
+        });
         Ok(Self {
-            path: needed("image's file", &PATH)?,
-            label: needed("label", &LABEL)?,
-            split: place(&SPLIT),
-            group: place(&GROUP),
+            path,
+            label,
+            split,
+            group,
+            others: others.collect(),
         })
     }
 
@@ -300,6 +318,11 @@ impl Columns {
             label: needed(self.label, "label")?.to_owned(),
             split,
             group,
+            columns: self
+                .others
+                .iter()
+                .map(|&column| record.values[column].clone())
+                .collect(),
         })
     }
 }

@@ -20,7 +20,7 @@ use zip::ZipArchive;
 const MOST_COMPRESSION: u64 = 256;
 
 /// Names of the classes, which the archives do not hold, in the order of their labels (MedMNIST's `info.py`).
-const CLASSES: [(&str, &[&str]); 9] = [
+const CLASSES: [(&str, &[&str]); 11] = [
     (
         "pathmnist",
         &[
@@ -69,6 +69,20 @@ const CLASSES: [(&str, &[&str]); 9] = [
             "monocyte",
             "neutrophil",
             "platelet",
+        ],
+    ),
+    ("retinamnist", &["0", "1", "2", "3", "4"]),
+    (
+        "tissuemnist",
+        &[
+            "Collecting Duct, Connecting Tubule",
+            "Distal Convoluted Tubule",
+            "Glomerular endothelial cells",
+            "Interstitial endothelial cells",
+            "Leukocytes",
+            "Podocytes",
+            "Proximal Tubule Segments",
+            "Thick Ascending Limb",
         ],
     ),
     ("organamnist", &ORGANS),
@@ -126,12 +140,13 @@ pub(super) fn read(path: &Path) -> Result<Found, DataError> {
         let sample = |(index, &label): (usize, &usize)| Sample {
             path: path.join(split.name()).join(index.to_string()),
             label,
-            group: None,
+            ..Sample::default()
         };
         Some(labels.map(sample).collect())
     };
     Ok(Found {
         classes: class_names(path, count),
+        columns: vec![],
         images: Images::Split {
             train: samples(Split::Train).unwrap_or_default(),
             val: samples(Split::Val),

@@ -4,7 +4,7 @@ mod image_folder;
 mod manifest;
 pub(crate) mod medmnist;
 
-use crate::{DataError, Sample};
+use crate::{ColumnNames, DataError, Sample};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -68,10 +68,10 @@ impl Format {
     }
 
     /// Reads the list of images.
-    pub(crate) fn read(self, path: &Path) -> Result<Found, DataError> {
+    pub(crate) fn read(self, path: &Path, columns: &ColumnNames) -> Result<Found, DataError> {
         match self {
             Self::ImageFolder => image_folder::read(path),
-            Self::Manifest => manifest::read(path),
+            Self::Manifest => manifest::read(path, columns),
             Self::Medmnist => medmnist::read(path),
         }
     }
@@ -100,6 +100,8 @@ pub fn is_in_archive(path: &Path) -> bool {
 pub(crate) struct Found {
     /// Class names; labels are indices into this.
     pub classes: Vec<String>,
+    /// Names of what else is known of each image.
+    pub columns: Vec<String>,
     /// The images.
     pub images: Images,
     /// What the user should know.

@@ -5,6 +5,7 @@
 mod bad;
 mod folder;
 mod good;
+mod leaks;
 #[cfg(unix)]
 mod links;
 mod manifest;

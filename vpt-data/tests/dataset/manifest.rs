@@ -3,7 +3,7 @@
 use crate::folder::Folder;
 use std::collections::BTreeSet;
 use std::fs;
-use vpt_data::{DataError, Dataset, Format, OpenOptions, Sample, Split};
+use vpt_data::{ColumnNames, DataError, Dataset, Format, OpenOptions, Sample, Split};
 
 /// A folder of images and a table `name` of this text.
 struct Table {
@@ -277,4 +277,51 @@ fn a_class_that_one_patient_has_alone_is_never_held_out_silently() {
         }
     }
     assert!(learnt > 0 && refused > 0, "{learnt} and {refused}");
+}
+
+#[test]
+fn other_columns_are_kept() {
+    let dataset = Table::new("pets.csv", SPLIT).open().unwrap();
+    assert_eq!(dataset.columns, ["age"]);
+    let ages: Vec<&str> = dataset
+        .train
+        .iter()
+        .map(|sample| sample.columns[0].as_str())
+        .collect();
+    assert_eq!(ages, ["3", ""]);
+    let folds = Table::new(
+        "t.csv",
+        "path,label,scanner\na/1.png,x,A\na/2.png,x,B\nb/3.png,y,A\nb/4.png,y,B\n5.png,x,A\n6.png,y,C\n",
+    );
+    let folds = folds.open().unwrap().folds(2, 0.0, 1).unwrap();
+    assert_eq!(folds[0].columns, ["scanner"]);
+    assert!(folds[0].test.iter().all(|sample| sample.columns.len() == 1));
+}
+
+#[test]
+fn columns_of_any_name() {
+    let text = "Bild,Befund,label,Fall\na/1.png,gesund,1,p1\na/2.png,krank,2,p2\nb/3.png,gesund,3,p3\nb/4.png,krank,4,p4\n5.png,gesund,5,p5\n6.png,krank,6,p6\n";
+    let table = Table::new("bilder.csv", text);
+    let open = |label: &str| {
+        let name = |name: &str| Some(name.to_owned());
+        let options = OpenOptions {
+            columns: ColumnNames {
+                path: name("Bild"),
+                label: name(label),
+                group: name("Fall"),
+                ..ColumnNames::default()
+            },
+            ..OpenOptions::default()
+        };
+        Dataset::open(&table.folder.path().join(table.name), &options)
+    };
+    let dataset = open("Befund").unwrap();
+    assert_eq!(dataset.classes, ["gesund", "krank"]);
+    assert_eq!(dataset.columns, ["label"]);
+    assert!(dataset.train.iter().all(|sample| sample.group.is_some()));
+    let (message, _) = table.folder.explain(&open("befund").unwrap_err());
+    assert!(
+        message.ends_with("bilder.csv:1: no column `befund`, found `Bild`, `Befund`, `label`, `Fall`"),
+        "{message}"
+    );
 }

@@ -176,7 +176,7 @@ impl FeatureExtractor {
             .map(|path| Sample {
                 path: path.clone(),
                 label: 0,
-                group: None,
+                ..Sample::default()
             })
             .collect();
         if samples.is_empty() {

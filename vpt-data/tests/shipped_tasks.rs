@@ -1,0 +1,173 @@
+//! The task files in `datasets/`, and the scripts that prepare their data.
+
+#![allow(clippy::unwrap_used)] // a test fails by panicking
+
+use std::path::{Path, PathBuf};
+use vpt_data::TaskSpec;
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+#[test]
+fn every_task_file_loads() {
+    let folder = repository().join("datasets");
+    let names = TaskSpec::list(std::slice::from_ref(&folder));
+    assert!(names.len() >= 40, "{names:?}");
+    for name in names {
+        let task = TaskSpec::load(&folder.join(format!("{name}.toml"))).unwrap();
+        assert_eq!(task.name, name);
+        assert!(
+            task.licence.is_some() && task.description.is_some() && task.metric.is_some(),
+            "{name}"
+        );
+        // `qwk` is for grades in an order, `auroc` chooses between two classes here.
+        match (task.metric.as_deref(), task.classes.as_ref().map(Vec::len)) {
+            (Some("qwk"), Some(classes)) => assert!(classes > 2, "{name}"),
+            (Some("auroc"), Some(classes)) => assert_eq!(classes, 2, "{name}"),
+            (Some("auroc" | "balanced_accuracy" | "top1"), _) => {}
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+}
+
+#[cfg(unix)]
+mod scripts {
+    use super::repository;
+    use std::fs;
+    use std::path::Path;
+    use std::process::{Command, Output};
+    use tempfile::TempDir;
+    use vpt_data::{Dataset, OpenOptions};
+
+    fn run(script: &str, argument: &Path) -> Output {
+        Command::new("bash")
+            .arg(repository().join("scripts").join(script))
+            .arg(argument)
+            .output()
+            .unwrap()
+    }
+
+    /// Writes files, images by their ending, and runs a script on their folder.
+    fn prepare(script: &str, files: &[(&str, &str)]) -> (TempDir, Output) {
+        let folder = TempDir::new().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            if path.extension().is_some_and(|extension| extension == "csv") {
+                fs::write(path, text).unwrap();
+            } else {
+                image::RgbImage::new(8, 8).save(path).unwrap();
+            }
+        }
+        let output = run(script, folder.path());
+        (folder, output)
+    }
+
+    fn opened(script: &str, files: &[(&str, &str)]) -> Dataset {
+        let (folder, output) = prepare(script, files);
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let options = OpenOptions {
+            val_fraction: 0.0,
+            test_fraction: 0.0,
+            ..OpenOptions::default()
+        };
+        Dataset::open(&folder.path().join("manifest.csv"), &options).unwrap()
+    }
+
+    fn groups(dataset: &Dataset) -> Vec<&str> {
+        dataset
+            .train
+            .iter()
+            .filter_map(|sample| sample.group.as_deref())
+            .collect()
+    }
+
+    #[test]
+    fn eyepacs() {
+        let labels = "image,level\r\n10_left,0\r\n10_right,0\r\n13_left,4\r\n";
+        let images =
+            ["train/10_left.jpeg", "train/10_right.jpeg", "train/13_left.jpeg"].map(|name| (name, ""));
+        let files = [&[("trainLabels.csv", labels)], &images[..]].concat();
+        let dataset = opened("prepare-eyepacs.sh", &files);
+        assert_eq!(dataset.classes, ["0", "4"]);
+        assert_eq!(groups(&dataset), ["10", "10", "13"]);
+        assert_eq!(dataset.columns, ["eye"]);
+    }
+
+    #[test]
+    fn aptos() {
+        let files = [
+            ("train.csv", "id_code,diagnosis\nab,2\ncd,0\n"),
+            ("train_images/ab.png", ""),
+            ("train_images/cd.png", ""),
+        ];
+        assert_eq!(opened("prepare-aptos.sh", &files).classes, ["0", "2"]);
+    }
+
+    #[test]
+    fn isic() {
+        let labels = "image,MEL,NV,BCC,AKIEC,BKL,DF,VASC\nISIC_1,0.0,1.0,0.0,0.0,0.0,0.0,0.0\nISIC_2,1.0,0.0,0.0,0.0,0.0,0.0,0.0\n";
+        let lesions = "image,lesion_id,diagnosis_confirm_type\nISIC_1,HAM_7,histopathology\n";
+        let files = [
+            (
+                "ISIC2018_Task3_Training_GroundTruth/ISIC2018_Task3_Training_GroundTruth.csv",
+                labels,
+            ),
+            ("ISIC2018_Task3_Training_LesionGroupings.csv", lesions),
+            ("ISIC2018_Task3_Training_Input/ISIC_1.jpg", ""),
+            ("ISIC2018_Task3_Training_Input/ISIC_2.jpg", ""),
+        ];
+        let dataset = opened("prepare-isic2018.sh", &files);
+        assert_eq!(dataset.classes, ["MEL", "NV"]);
+        assert_eq!(groups(&dataset), ["HAM_7", "ISIC_2"]);
+        assert_eq!(
+            opened("prepare-isic2018.sh", &[&files[..1], &files[2..]].concat()).classes,
+            ["MEL", "NV"]
+        );
+    }
+
+    #[test]
+    fn another_table_is_refused_and_nothing_is_left() {
+        let files = [("train.csv", "name,grade\nab,2\n"), ("train_images/ab.png", "")];
+        let (folder, output) = prepare("prepare-aptos.sh", &files);
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            said.contains("expected the header id_code,diagnosis, found name,grade"),
+            "{said}"
+        );
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn an_archive_of_another_sum_is_not_kept() {
+        if Command::new("curl").arg("--version").output().is_err() {
+            return;
+        }
+        let folder = TempDir::new().unwrap();
+        fs::write(folder.path().join("pathmnist.npz"), "not it").unwrap();
+        let script = repository().join("scripts/prepare-medmnist.sh");
+        let output = Command::new("bash")
+            .arg(script)
+            .arg("pathmnist")
+            .env("MEDMNIST_DIR", folder.path().join("out"))
+            .env("MEDMNIST_URL", format!("file://{}", folder.path().display()))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            said.contains("expected a8b06965200029087d5bd730944a56c1"),
+            "{said}"
+        );
+        assert_eq!(fs::read_dir(folder.path().join("out")).unwrap().count(), 0);
+        assert_eq!(
+            run("prepare-medmnist.sh", Path::new("nosuch")).status.code(),
+            Some(2)
+        );
+    }
+}
