@@ -4,7 +4,7 @@ use vpt_core::Backbone;
 use vpt_core::device::SelectedDevice;
 use vpt_data::{Dataset, Split};
 use vpt_eval::report::format;
-use vpt_train::{ClassWeights, Opt, TrainConfig};
+use vpt_train::{Opt, TrainConfig};
 
 use crate::output::Output;
 use crate::tables;
@@ -120,8 +120,7 @@ fn per_class(classes: &[String], counts: &[usize]) -> String {
 fn imbalance(config: &TrainConfig, classes: &[String], counts: &[usize]) -> Option<String> {
     let least = (0..counts.len()).min_by_key(|&class| counts[class])?;
     let most = (0..counts.len()).max_by_key(|&class| counts[class])?;
-    let uneven =
-        counts[most] >= IMBALANCE * counts[least].max(1) && config.class_weights == ClassWeights::None;
+    let uneven = counts[most] >= IMBALANCE * counts[least].max(1) && config.balancing().is_empty();
     uneven.then(|| {
         format!(
             "class `{}` has {} training images, class `{}` {}: consider `--class-weights balanced` and `--eval-metric balanced_accuracy`",

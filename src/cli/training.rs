@@ -140,13 +140,25 @@ pub struct OptimArgs {
     #[arg(long, value_name = "NORM", value_parser = values::positive)]
     pub clip_grad: Option<f64>,
 
+    /// Training loss; `focal` gives images that are easy already less weight
+    #[arg(long, value_name = "LOSS", value_parser = ["cross-entropy", "focal"])]
+    pub loss: Option<String>,
+
+    /// How much less `--loss focal` counts easy images; 0 is cross-entropy [default: 2]
+    #[arg(long, value_name = "GAMMA", value_parser = values::non_negative)]
+    pub focal_gamma: Option<f64>,
+
     /// Label smoothing
     #[arg(long, value_name = "F", value_parser = values::rate)]
     pub smoothing: Option<f64>,
 
-    /// Weights of the classes in the loss
-    #[arg(long, value_name = "WEIGHTS", value_parser = ["none", "balanced"])]
+    /// Weights of the classes in the loss: by number of images, or by effective number
+    #[arg(long, value_name = "WEIGHTS", value_parser = ["none", "balanced", "effective"])]
     pub class_weights: Option<String>,
+
+    /// Train small classes to larger logits, by TAU times the logarithm of their share (usually 1)
+    #[arg(long, value_name = "TAU", value_parser = values::positive)]
+    pub logit_adjustment: Option<f64>,
 
     /// Stop after this many epochs without a new best
     #[arg(long, value_name = "N", value_parser = values::count)]
@@ -230,8 +242,12 @@ pub struct AugmentArgs {
     #[arg(long, value_name = "ALPHA", value_parser = values::non_negative, conflicts_with = "no_aug")]
     pub cutmix: Option<f64>,
 
+    /// Images of an epoch: each once, or each class equally often
+    #[arg(long, value_name = "SAMPLING", value_parser = ["shuffle", "balanced"], help_heading = "Data")]
+    pub sampling: Option<String>,
+
     /// Feed the training images in the same order in every epoch
-    #[arg(long)]
+    #[arg(long, conflicts_with = "sampling")]
     pub no_shuffle: bool,
 }
 
@@ -331,8 +347,11 @@ impl OptimArgs {
         layer.set("sched", self.sched.clone());
         layer.count("grad_accum_steps", self.grad_accum_steps);
         layer.set("clip_grad", self.clip_grad);
+        layer.set("loss", self.loss.clone());
+        layer.set("focal_gamma", self.focal_gamma);
         layer.set("smoothing", self.smoothing);
         layer.set("class_weights", self.class_weights.clone());
+        layer.set("logit_adjustment", self.logit_adjustment);
         layer.count("patience", self.patience);
         layer.set("eval_metric", self.eval_metric.clone());
     }
@@ -363,6 +382,7 @@ impl AugmentArgs {
         layer.set("augment.random_erasing", self.random_erasing);
         layer.set("augment.mixup", self.mixup);
         layer.set("augment.cutmix", self.cutmix);
+        layer.set("sampling", self.sampling.clone());
         layer.set("shuffle", self.no_shuffle.then_some(false));
     }
 }

@@ -1,10 +1,12 @@
 //! Batches of preprocessed pictures, made ahead of the consumer.
 
+mod order;
+
+use self::order::occurrences;
 use crate::augment::mix_batch;
 use crate::rng::rng;
 use crate::{AugmentConfig, DataError, Preprocess, Sample, decode};
 use image::RgbImage;
-use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::io;
@@ -14,8 +16,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
-/// Names of the random streams, so that order, augmentation and mixing are unrelated.
-const ORDER: u64 = 0x6f72646572;
+/// Names of the random streams, so that augmentation and mixing are unrelated.
 const AUGMENT: u64 = 0x617567;
 const MIX: u64 = 0x6d6978;
 
@@ -53,6 +54,8 @@ pub struct LoaderConfig {
     pub batch_size: usize,
     /// Whether each epoch has its own random order; otherwise that of the samples.
     pub shuffle: bool,
+    /// Whether each epoch, always in a random order, has every class equally often (see [`LoaderConfig::order`]).
+    pub balanced: bool,
     /// Whether to leave out a last batch that is not full.
     pub drop_last: bool,
     /// Seed of order, augmentation and mixing.
@@ -72,6 +75,7 @@ impl Default for LoaderConfig {
         Self {
             batch_size: 32,
             shuffle: false,
+            balanced: false,
             drop_last: false,
             seed: 0,
             augment: None,
@@ -88,19 +92,16 @@ impl Default for LoaderConfig {
 /// workers nor the cache nor where one starts changes a bit.
 pub struct Loader {
     source: Arc<Source>,
-    batch_size: usize,
-    shuffle: bool,
-    drop_last: bool,
-    workers: usize,
-    prefetch: usize,
+    config: LoaderConfig,
 }
 
 impl Loader {
     /// A loader of `samples` whose labels are below `classes`. Nothing is read before [`Loader::epoch`].
     pub fn new(samples: Vec<Sample>, classes: usize, preprocess: Preprocess, config: LoaderConfig) -> Self {
-        let augment = config.augment.filter(|augment| !augment.is_none());
+        let augment = config.augment.clone().filter(|augment| !augment.is_none());
         let cache = Cache::new(samples.len(), config.cache_bytes);
         let seed = config.seed;
+        let batch_size = config.batch_size.max(1);
         Self {
             source: Arc::new(Source {
                 samples,
@@ -110,21 +111,17 @@ impl Loader {
                 seed,
                 cache,
             }),
-            batch_size: config.batch_size.max(1),
-            shuffle: config.shuffle,
-            drop_last: config.drop_last,
-            workers: config.workers,
-            prefetch: config.prefetch,
+            config: LoaderConfig { batch_size, ..config },
         }
     }
 
     /// How many batches an epoch has.
     pub fn batches_per_epoch(&self) -> usize {
         let samples = self.source.samples.len();
-        if self.drop_last {
-            samples / self.batch_size
+        if self.config.drop_last {
+            samples / self.config.batch_size
         } else {
-            samples.div_ceil(self.batch_size)
+            samples.div_ceil(self.config.batch_size)
         }
     }
 
@@ -140,23 +137,23 @@ impl Loader {
     /// # Errors
     /// Of the first picture, in order, that cannot be read.
     pub fn epoch(&self, epoch: usize, first_batch: usize) -> Epoch {
-        let order = self.order(epoch);
-        let batches: Vec<Vec<usize>> = order
-            .chunks(self.batch_size)
+        let batches: Vec<Vec<Draw>> = self
+            .draws(epoch)
+            .chunks(self.config.batch_size)
             .take(self.batches_per_epoch())
             .skip(first_batch)
-            .map(<[usize]>::to_vec)
+            .map(<[Draw]>::to_vec)
             .collect();
         let left = batches.len();
-        let (source, workers) = (Arc::clone(&self.source), self.workers);
-        let (sender, receiver) = sync_channel(self.prefetch);
+        let (source, workers) = (Arc::clone(&self.source), self.config.workers);
+        let (sender, receiver) = sync_channel(self.config.prefetch);
         let produce = move || {
             let pool = match pool(workers) {
                 Ok(pool) => pool,
                 Err(error) => return drop(sender.send(Err(error))),
             };
-            for (number, indices) in (first_batch..).zip(batches) {
-                let batch = pool.install(|| source.batch(epoch, number, indices));
+            for (number, draws) in (first_batch..).zip(batches) {
+                let batch = pool.install(|| source.batch(epoch, number, &draws));
                 let failed = batch.is_err();
                 // Nobody listens any more when the iterator was dropped.
                 if sender.send(batch).is_err() || failed {
@@ -180,14 +177,25 @@ impl Loader {
         }
     }
 
-    /// Sample positions in the order of `epoch`.
-    fn order(&self, epoch: usize) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.source.samples.len()).collect();
-        if self.shuffle {
-            order.shuffle(&mut rng(self.source.seed, &[ORDER, epoch as u64]));
-        }
-        order
+    /// What `epoch` is made of, in its order.
+    fn draws(&self, epoch: usize) -> Vec<Draw> {
+        let labels: Vec<usize> = self.source.samples.iter().map(|sample| sample.label).collect();
+        let order = self.config.order(&labels, epoch);
+        let occurrences = occurrences(&order, labels.len());
+        let draws = order.into_iter().zip(occurrences);
+        draws
+            .map(|(index, occurrence)| Draw { index, occurrence })
+            .collect()
     }
+}
+
+/// One place in an epoch.
+#[derive(Clone, Copy)]
+struct Draw {
+    /// Position of the sample.
+    index: usize,
+    /// How many times the sample came before in the epoch.
+    occurrence: u64,
 }
 
 /// A pool of its own for each epoch: training keeps the global one busy, and waiting for work in a pool whose threads
@@ -267,20 +275,21 @@ struct Source {
 
 impl Source {
     /// Makes batch `number` of `epoch`, in parallel on the pool of the caller.
-    fn batch(&self, epoch: usize, number: usize, indices: Vec<usize>) -> Result<Batch, DataError> {
+    fn batch(&self, epoch: usize, number: usize, draws: &[Draw]) -> Result<Batch, DataError> {
         let size = self.preprocess.input_size;
         let picture = 3 * size[0] * size[1];
-        let mut pixels = vec![0.0; indices.len() * picture];
+        let mut pixels = vec![0.0; draws.len() * picture];
         let results: Vec<Result<(), DataError>> = pixels
             .par_chunks_exact_mut(picture.max(1))
-            .zip(&indices)
-            .map(|(target, &index)| {
-                target.copy_from_slice(&self.picture(epoch, index)?);
+            .zip(draws)
+            .map(|(target, &draw)| {
+                target.copy_from_slice(&self.picture(epoch, draw)?);
                 Ok(())
             })
             .collect();
         // Not `collect::<Result<_, _>>`: that gives whichever error comes first in time.
         results.into_iter().collect::<Result<(), _>>()?;
+        let indices: Vec<usize> = draws.iter().map(|draw| draw.index).collect();
         let labels: Vec<usize> = indices.iter().map(|&index| self.samples[index].label).collect();
         let soft_targets = self.augment.as_ref().and_then(|augment| {
             let mut rng = rng(self.seed, &[MIX, epoch as u64, number as u64]);
@@ -295,13 +304,16 @@ impl Source {
         })
     }
 
-    /// One picture, `[3, height, width]`.
-    fn picture(&self, epoch: usize, index: usize) -> Result<Vec<f32>, DataError> {
+    /// One picture, `[3, height, width]`; augmented anew each time that it comes in an epoch.
+    fn picture(&self, epoch: usize, Draw { index, occurrence }: Draw) -> Result<Vec<f32>, DataError> {
         let path = &self.samples[index].path;
         let augment = self.augment.as_ref().filter(|augment| !augment.keeps_pictures());
         if let Some(augment) = augment {
             let image = self.cache.get(index, || decode(path))?;
-            let mut rng = rng(self.seed, &[AUGMENT, epoch as u64, index as u64]);
+            let mut rng = match occurrence {
+                0 => rng(self.seed, &[AUGMENT, epoch as u64, index as u64]),
+                again => rng(self.seed, &[AUGMENT, epoch as u64, index as u64, again]),
+            };
             Ok(augment.apply(&image, &self.preprocess, &mut rng))
         } else {
             let cropped = self

@@ -76,6 +76,7 @@ pub(crate) fn loader(samples: &[Sample], classes: usize, pre: &Preprocess, opts:
     let config = LoaderConfig {
         batch_size: opts.batch_size.max(1),
         shuffle: false,
+        balanced: false,
         drop_last: false,
         seed: 0,
         augment: None,

@@ -9,7 +9,7 @@ use vpt_data::{AugmentConfig, Dataset, OpenOptions, TaskKind};
 use vpt_eval::{AbstainRule, CalibrationPlan, ThresholdRule};
 
 use crate::defaults::recipe;
-use crate::{ClassWeights, HeadInit, Opt, Sched, TrainError};
+use crate::{ClassWeights, HeadInit, Loss, Opt, Sampling, Sched, TrainError};
 
 /// Every setting of a training run. The run folder's `args.toml` is this, so `-c args.toml` repeats a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,10 +61,18 @@ pub struct TrainConfig {
     /// Limit of the gradient's norm over all tuned parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_grad: Option<f64>,
+    /// What training makes small.
+    pub loss: Loss,
+    /// γ of the focal loss; 2 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub focal_gamma: Option<f64>,
     /// Label smoothing, a share from 0 to below 1.
     pub smoothing: f64,
     /// How classes are weighted in the training loss.
     pub class_weights: ClassWeights,
+    /// τ of the logit adjustment; none if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logit_adjustment: Option<f64>,
     /// Validation metric that chooses the best epoch (ties: the lower validation loss).
     pub eval_metric: String,
     /// Epochs without a better one after which training stops; never if absent.
@@ -77,6 +85,8 @@ pub struct TrainConfig {
     pub split_seed: u64,
     /// Whether the training images are shuffled anew each epoch.
     pub shuffle: bool,
+    /// Which training images make up an epoch.
+    pub sampling: Sampling,
     /// Threads that decode and augment; 0 takes all cores.
     pub workers: usize,
     /// Memory for decoded images in MiB; 0 decodes every image every epoch.
@@ -137,13 +147,17 @@ impl TrainConfig {
             warmup_epochs: recipe.warmup_epochs,
             sched: Sched::Cosine,
             clip_grad: recipe.clip_grad,
+            loss: Loss::CrossEntropy,
+            focal_gamma: None,
             smoothing: 0.0,
             class_weights: ClassWeights::None,
+            logit_adjustment: None,
             eval_metric: "top1".into(),
             patience: None,
             seed: 42,
             split_seed: open.seed,
             shuffle: true,
+            sampling: Sampling::Shuffle,
             workers: 0,
             cache_mb: 512,
             cache_features: true,
@@ -282,7 +296,7 @@ impl TrainConfig {
 }
 
 /// Optional settings, which `"none"` takes away.
-const OPTIONAL: [&str; 11] = [
+const OPTIONAL: [&str; 13] = [
     "positive_class",
     "operating_point",
     "abstain",
@@ -292,6 +306,8 @@ const OPTIONAL: [&str; 11] = [
     "init_from",
     "head_lr",
     "clip_grad",
+    "focal_gamma",
+    "logit_adjustment",
     "patience",
     "shots",
 ];
@@ -442,6 +458,9 @@ mod tests {
             config.data_dir = "images".into();
             config.lr = 0.1 + 0.2;
             config.clip_grad = None;
+            config.loss = Loss::Focal;
+            config.focal_gamma = Some(0.5);
+            config.logit_adjustment = Some(1.0);
             config.augment.rand_augment = Some((2, 9.0));
             config.validate().expect("defaults are possible");
             let text = config.to_toml().expect("is TOML");
@@ -527,6 +546,22 @@ mod tests {
             ("epochs = 3\nwarmup_epochs = 4", "--warmup-epochs"),
             ("clip_grad = 0.0", "--clip-grad"),
             ("smoothing = 1.0", "--smoothing"),
+            ("loss = \"focal\"\nfocal_gamma = -1.0", "--focal-gamma"),
+            ("focal_gamma = 2.0", "`--loss focal`"),
+            ("logit_adjustment = 0.0", "--logit-adjustment"),
+            ("sampling = \"balanced\"\nshuffle = false", "`--no-shuffle`"),
+            (
+                "sampling = \"balanced\"\nlogit_adjustment = 1.0",
+                "`--sampling balanced`",
+            ),
+            (
+                "sampling = \"balanced\"\nclass_weights = \"effective\"",
+                "`--sampling balanced`",
+            ),
+            (
+                "class_weights = \"balanced\"\nlogit_adjustment = 1.0",
+                "`--class-weights balanced`",
+            ),
             ("patience = 0", "--patience"),
             ("shots = 0", "--shots"),
             ("grad_accum_steps = 0", "--grad-accum-steps"),

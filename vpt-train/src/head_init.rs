@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use vpt_core::methods::MethodKind;
-use vpt_data::Split;
+use vpt_data::{LoaderConfig, Split};
 
 use crate::defaults::recipe;
 use crate::setup::optimizer_config;
@@ -20,11 +20,17 @@ pub enum HeadInit {
 }
 
 impl Trainer {
-    /// Fits the head alone to the features that the model has at its start, by the recipe of a linear probe.
+    /// Fits the head alone to the features that the model has at its start, by the recipe of a linear probe: with the loss,
+    /// the class weights, the logit adjustment and the sampling of the run, for a head that ranks the classes by other
+    /// frequencies than training does would have to be unlearnt.
     pub(crate) fn probe_head(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
         let linear = recipe(MethodKind::Linear);
-        let order = Some(self.config.seed);
-        let features = self.feature_table(Split::Train, linear.batch_size, order, observer)?;
+        let batches = LoaderConfig {
+            batch_size: linear.batch_size,
+            shuffle: true,
+            ..self.batches(true)
+        };
+        let features = self.feature_table(Split::Train, batches, observer)?;
         let mut optimizer = GroupOptimizer::new(OptimizerConfig {
             opt: Opt::AdamW,
             weight_decay: linear.weight_decay,

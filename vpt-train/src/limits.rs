@@ -4,10 +4,10 @@ use std::fmt::Display;
 
 use vpt_eval::metrics::METRICS;
 
-use crate::{TrainConfig, TrainError};
+use crate::{ClassWeights, Loss, Sampling, TrainConfig, TrainError};
 
 impl TrainConfig {
-    /// Checks every setting's range.
+    /// Checks every setting's range, and that the settings go together.
     ///
     /// # Errors
     /// [`TrainError::Setting`] names the first flag outside its range, its value and the range.
@@ -52,7 +52,46 @@ impl TrainConfig {
         }
         self.augment.validate()?;
         metric(&self.eval_metric)?;
+        self.validate_balance()?;
         self.validate_prompts()
+    }
+
+    /// The settings in use that make small classes count as much as large ones, as flags and values.
+    pub fn balancing(&self) -> Vec<(&'static str, String)> {
+        let sampling = (self.sampling == Sampling::Balanced).then(|| ("--sampling", "balanced".to_owned()));
+        let weights = (self.class_weights != ClassWeights::None)
+            .then(|| ("--class-weights", self.class_weights.name().to_owned()));
+        let adjustment = self
+            .logit_adjustment
+            .map(|tau| ("--logit-adjustment", tau.to_string()));
+        [sampling, weights, adjustment].into_iter().flatten().collect()
+    }
+
+    fn validate_balance(&self) -> Result<(), TrainError> {
+        if let Some(gamma) = self.focal_gamma {
+            within("--focal-gamma", gamma, 0.0, 10.0)?;
+            if self.loss != Loss::Focal {
+                let allowed = "`none` without `--loss focal`: give both, or neither";
+                return Err(error("--focal-gamma", gamma, allowed));
+            }
+        }
+        if let Some(tau) = self.logit_adjustment {
+            positive("--logit-adjustment", Some(tau))?;
+            within("--logit-adjustment", tau, 0.0, 10.0)?;
+        }
+        if self.sampling == Sampling::Balanced && !self.shuffle {
+            let allowed = "`shuffle` beside `--no-shuffle`: balanced epochs are drawn at random; leave one of the two out";
+            return Err(error("--sampling", "balanced", allowed));
+        }
+        let [(flag, value), (other, more), ..] = &self.balancing()[..] else {
+            return Ok(());
+        };
+        let why = match *flag {
+            "--sampling" => "with it all classes are equally frequent, and nothing is left to make up for",
+            _ => "either makes up for unequal classes, and both would do it twice",
+        };
+        let allowed = format!("`none` beside `{flag} {value}`: {why}; leave one of the two out");
+        Err(error(other, more, allowed))
     }
 
     fn validate_prompts(&self) -> Result<(), TrainError> {

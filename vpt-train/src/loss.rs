@@ -1,73 +1,26 @@
-//! Cross-entropy against a distribution over the classes: hard labels, smoothing, class weights and mixed images are one form.
+//! [`Loss`]: what training makes small, against a distribution over the classes.
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-/// How classes are weighted in the training loss (`--class-weights`).
+/// The training loss (`--loss`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum ClassWeights {
-    /// Every image counts the same.
-    None,
-    /// An image counts in inverse proportion to the size of its class: n / (classes * images of the class), as scikit-learn's `balanced`.
-    Balanced,
+pub enum Loss {
+    /// [`cross_entropy`].
+    CrossEntropy,
+    /// [`focal`], with the γ of `--focal-gamma`.
+    Focal,
 }
 
-impl ClassWeights {
-    /// One weight per class from the number of training images of each.
-    pub fn weights(self, counts: &[usize]) -> Vec<f32> {
+impl Loss {
+    /// The loss, summed over the batch; `logits` and `targets` are `[batch, classes]`. `gamma` is that of [`focal`].
+    pub fn value(self, logits: Tensor<2>, targets: Tensor<2>, gamma: f64) -> Tensor<1> {
         match self {
-            Self::None => vec![1.0; counts.len()],
-            Self::Balanced => {
-                let all: usize = counts.iter().sum();
-                let share = all as f64 / counts.len().max(1) as f64;
-                counts
-                    .iter()
-                    .map(|&count| (share / count.max(1) as f64) as f32)
-                    .collect()
-            }
+            Self::CrossEntropy => cross_entropy(logits, targets),
+            Self::Focal => focal(logits, targets, gamma),
         }
     }
-}
-
-/// Turns labels into the target distributions that [`cross_entropy`] reads.
-#[derive(Clone, Debug)]
-pub struct Targets {
-    /// Share of the target that is spread evenly over all classes, 0..1.
-    pub smoothing: f32,
-    /// One weight per class.
-    pub weights: Vec<f32>,
-}
-
-impl Targets {
-    /// Rows of a `[batch, classes]` matrix: the label's row of 0 and 1 (or the row of `soft`, what mixup or cutmix made of
-    /// it), smoothed, then scaled by the weight of its class (of its classes, in their proportion).
-    pub fn rows(&self, labels: &[usize], soft: Option<&[f32]>) -> Vec<f32> {
-        let classes = self.weights.len();
-        let mut rows = match soft {
-            Some(soft) => soft.to_vec(),
-            None => one_hot(labels, classes),
-        };
-        for row in rows.chunks_exact_mut(classes) {
-            let weight: f32 = row
-                .iter()
-                .zip(&self.weights)
-                .map(|(share, weight)| share * weight)
-                .sum();
-            for share in row {
-                *share = weight * ((1.0 - self.smoothing) * *share + self.smoothing / classes as f32);
-            }
-        }
-        rows
-    }
-}
-
-fn one_hot(labels: &[usize], classes: usize) -> Vec<f32> {
-    let mut rows = vec![0.0; labels.len() * classes];
-    for (image, &label) in labels.iter().enumerate() {
-        rows[image * classes + label] = 1.0;
-    }
-    rows
 }
 
 /// `-sum(targets * log_softmax(logits))` over the whole batch; both are `[batch, classes]`.
@@ -75,10 +28,26 @@ fn one_hot(labels: &[usize], classes: usize) -> Vec<f32> {
 /// Divided by the batch size it is the usual mean cross-entropy, and with class weights sum(w_i CE_i) / B, the form of
 /// the VPT reference (torch divides by the sum of the weights instead).
 pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
-    // The maximum is a constant shift, so it stays off the tape.
+    (log_softmax(logits) * targets).sum().neg()
+}
+
+/// `-sum(targets * (1 - p)^gamma * log(p))` over the whole batch with p = softmax(logits), all `[batch, classes]`: the
+/// focal loss -(1 - p_t)^γ log(p_t) of Lin et al. (2017, arXiv 1708.02002, equation 4) for each class in its share of the
+/// target. The weights α_t of the paper's equation 5 are class weights, which `targets` holds. `gamma` 0 is [`cross_entropy`].
+pub fn focal(logits: Tensor<2>, targets: Tensor<2>, gamma: f64) -> Tensor<1> {
+    let log_p = log_softmax(logits);
+    // At p = 1 the derivative of the power has no limit for gamma < 1; what is lost below the floor is less than 1e-7.
+    let missing = (log_p.clone().exp().neg() + 1.0).clamp_min(LEAST_MISSING);
+    (missing.powf_scalar(gamma) * log_p * targets).sum().neg()
+}
+
+/// Smallest 1 - p that [`focal`] tells apart from 0: a float32 next to 1 is no closer.
+const LEAST_MISSING: f64 = 1e-7;
+
+/// Row by row. The maximum is a constant shift, so it stays off the tape.
+fn log_softmax(logits: Tensor<2>) -> Tensor<2> {
     let shifted = logits.clone() - logits.detach().max_dim(1);
-    let log_softmax = shifted.clone() - shifted.exp().sum_dim(1).log();
-    (log_softmax * targets).sum().neg()
+    shifted.clone() - shifted.exp().sum_dim(1).log()
 }
 
 #[cfg(test)]
@@ -86,60 +55,107 @@ mod tests {
     use super::*;
     use burn::tensor::{Device, TensorData};
 
-    fn loss(logits: &[f32], rows: Vec<f32>, classes: usize) -> f32 {
-        let shape = [logits.len() / classes, classes];
-        let logits = Tensor::from_data(TensorData::new(logits.to_vec(), shape), &Device::flex());
-        let targets = Tensor::from_data(TensorData::new(rows, shape), &Device::flex());
-        cross_entropy(logits, targets).into_scalar::<f32>()
+    const CLASSES: usize = 3;
+    const LOGITS: [f32; 9] = [0.3, -1.0, 2.0, 4.0, 0.0, -3.0, 0.1, 0.2, 0.3];
+    /// A hard row, a smoothed one, a mixed one that is weighted.
+    const TARGETS: [f32; 9] = [0.0, 0.0, 1.0, 0.05, 0.9, 0.05, 0.75, 2.25, 0.0];
+
+    fn matrix(values: &[f32], classes: usize, device: &Device) -> Tensor<2> {
+        let shape = [values.len() / classes, classes];
+        Tensor::from_data(TensorData::new(values.to_vec(), shape), device)
     }
 
-    fn plain(classes: usize) -> Targets {
-        Targets {
-            smoothing: 0.0,
-            weights: vec![1.0; classes],
-        }
+    /// Loss and its gradient with respect to the logits.
+    fn measured(logits: &[f32], targets: &[f32], classes: usize, loss: Loss, gamma: f64) -> (f32, Vec<f32>) {
+        let device = Device::flex().autodiff();
+        let logits = matrix(logits, classes, &device).require_grad();
+        let value = loss.value(logits.clone(), matrix(targets, classes, &device), gamma);
+        let grads = value.backward();
+        let gradient = logits.grad(&grads).expect("has a gradient").into_data();
+        (
+            value.into_scalar::<f32>(),
+            gradient.to_vec().expect("are float32"),
+        )
+    }
+
+    /// The formula, in float64.
+    fn expected(logits: &[f64], gamma: f64) -> f64 {
+        let rows = logits.chunks(CLASSES).zip(TARGETS.chunks(CLASSES));
+        rows.map(|(logits, targets)| {
+            let sum: f64 = logits.iter().map(|logit| logit.exp()).sum();
+            let each = logits.iter().zip(targets).map(|(logit, &target)| {
+                let p = logit.exp() / sum;
+                -f64::from(target) * (1.0 - p).powf(gamma) * p.ln()
+            });
+            each.sum::<f64>()
+        })
+        .sum()
     }
 
     #[test]
     fn survives_enormous_logits() {
-        let value = loss(&[1e4, 0.0, -1e4, 0.0], plain(2).rows(&[0, 1], None), 2);
-        assert_eq!(value, 0.0);
-        let value = loss(&[1e4, 0.0], plain(2).rows(&[1], None), 2);
-        assert_eq!(value, 1e4);
+        for (loss, gamma) in [
+            (Loss::CrossEntropy, 0.0),
+            (Loss::Focal, 0.0),
+            (Loss::Focal, 0.5),
+            (Loss::Focal, 2.0),
+        ] {
+            let (value, gradient) = measured(&[1e4, 0.0, -1e4, 0.0], &[1.0, 0.0, 0.0, 1.0], 2, loss, gamma);
+            assert_eq!(value, 0.0, "{loss:?} {gamma}");
+            assert!(
+                gradient.iter().all(|x| x.abs() < 1e-3),
+                "{loss:?} {gamma}: {gradient:?}"
+            );
+            let (value, gradient) = measured(&[1e4, 0.0], &[0.0, 1.0], 2, loss, gamma);
+            assert_eq!(value, 1e4, "{loss:?} {gamma}");
+            assert_eq!(gradient, [1.0, -1.0], "{loss:?} {gamma}");
+        }
     }
 
     #[test]
-    fn smoothing_is_the_mean_over_classes_in_its_share() {
-        let logits = [0.3, -1.0, 2.0];
-        let each: f32 = (0..3)
-            .map(|class| loss(&logits, plain(3).rows(&[class], None), 3))
-            .sum();
-        let smooth = Targets {
-            smoothing: 0.1,
-            ..plain(3)
-        };
-        let hard = loss(&logits, plain(3).rows(&[2], None), 3);
-        let value = loss(&logits, smooth.rows(&[2], None), 3);
-        assert!((value - (0.9 * hard + 0.1 * each / 3.0)).abs() < 1e-6);
+    fn focal_without_gamma_is_cross_entropy_to_the_bit() {
+        assert_eq!(
+            measured(&LOGITS, &TARGETS, CLASSES, Loss::Focal, 0.0),
+            measured(&LOGITS, &TARGETS, CLASSES, Loss::CrossEntropy, 0.0)
+        );
     }
 
     #[test]
-    fn soft_targets_mix_the_losses_and_the_weights() {
-        let logits = [0.3, -1.0, 2.0];
-        let of = |targets: &Targets, class| loss(&logits, targets.rows(&[class], None), 3);
-        let mixed = loss(&logits, plain(3).rows(&[9], Some(&[0.25, 0.0, 0.75])), 3);
-        assert!((mixed - (0.25 * of(&plain(3), 0) + 0.75 * of(&plain(3), 2))).abs() < 1e-6);
-        let weighted = Targets {
-            smoothing: 0.0,
-            weights: vec![4.0, 1.0, 0.0],
-        };
-        let value = loss(&logits, weighted.rows(&[9], Some(&[0.25, 0.0, 0.75])), 3);
-        assert!((value - mixed).abs() < 1e-6, "0.25 * 4 + 0.75 * 0 = 1");
+    fn values_and_gradients_are_those_of_the_formula() {
+        let logits = LOGITS.map(f64::from);
+        for (loss, gamma) in [
+            (Loss::CrossEntropy, 0.0),
+            (Loss::Focal, 0.5),
+            (Loss::Focal, 1.0),
+            (Loss::Focal, 2.0),
+            (Loss::Focal, 5.0),
+        ] {
+            let (value, gradient) = measured(&LOGITS, &TARGETS, CLASSES, loss, gamma);
+            assert!(
+                (f64::from(value) - expected(&logits, gamma)).abs() < 1e-5,
+                "{loss:?} {gamma}"
+            );
+            for (index, got) in gradient.into_iter().enumerate() {
+                let at = |step| {
+                    let mut logits = logits;
+                    logits[index] += step;
+                    expected(&logits, gamma)
+                };
+                let slope = (at(1e-5) - at(-1e-5)) / 2e-5;
+                assert!(
+                    (f64::from(got) - slope).abs() < 1e-5,
+                    "{loss:?} {gamma}, logit {index}: {got} {slope}"
+                );
+            }
+        }
     }
 
     #[test]
-    fn balanced_weights_as_scikit_learn() {
-        assert_eq!(ClassWeights::Balanced.weights(&[1, 3]), [2.0, 2.0 / 3.0]);
-        assert_eq!(ClassWeights::None.weights(&[1, 3]), [1.0, 1.0]);
+    fn easy_images_count_less() {
+        let of = |loss, logit| measured(&[logit, 0.0], &[1.0, 0.0], 2, loss, 2.0).0;
+        let share = |logit| of(Loss::Focal, logit) / of(Loss::CrossEntropy, logit);
+        // p = 1 / (1 + e^-x), so (1 - p)^2 is 0.25 at 0, 0.0322 at the logit of 0.8205.
+        assert!((share(0.0) - 0.25).abs() < 1e-6);
+        assert!((share((0.82f32 / 0.18).ln()) - 0.18f32.powi(2)).abs() < 1e-6);
     }
 }

@@ -21,8 +21,8 @@ use crate::source::{FeatureTable, Source};
 use crate::state::Progress;
 use crate::trainer::Resumed;
 use crate::{
-    GroupOptimizer, Observer, OptimizerConfig, RunDir, RunPlan, RunState, Targets, TrainConfig, TrainError,
-    Trainer,
+    GroupOptimizer, Objective, Observer, OptimizerConfig, RunDir, RunPlan, RunState, Sampling, TrainConfig,
+    TrainError, Trainer,
 };
 
 impl TrainConfig {
@@ -168,13 +168,9 @@ impl Trainer {
         let notes = [backbone.notes.as_slice(), &dataset.notes].concat();
         let on = device.device.clone().autodiff();
         let model = Classifier::new(backbone, &config.method, classes, input_size, config.seed, &on)?;
-        let weights = config.class_weights.weights(&dataset.class_counts(Split::Train));
         Ok(Self {
             optimizer: GroupOptimizer::new(optimizer_config(&config, &model)),
-            targets: Targets {
-                smoothing: config.smoothing as f32,
-                weights,
-            },
+            objective: Objective::new(&config, &dataset.class_counts(Split::Train)),
             metadata,
             journal: Journal::open(&run),
             checkpoints: Checkpoints::new(true),
@@ -222,24 +218,28 @@ impl Trainer {
         Ok(())
     }
 
-    /// Images of a split in batches; those that are trained on are shuffled and augmented as the settings say.
-    fn loader(&self, split: Split, training: bool) -> Loader {
-        let config = LoaderConfig {
+    /// How batches are made; those that are trained on are drawn, ordered and augmented as the settings say.
+    pub(crate) fn batches(&self, training: bool) -> LoaderConfig {
+        LoaderConfig {
             batch_size: self.config.batch_size,
             shuffle: training && self.config.shuffle,
+            balanced: training && self.config.sampling == Sampling::Balanced,
             drop_last: false,
             seed: self.config.seed,
             augment: (training && !self.config.augment.is_none()).then(|| self.config.augment.clone()),
             workers: self.config.workers,
             prefetch: 2,
             cache_bytes: self.config.cache_mb << 20,
-        };
-        let samples = self.dataset.split(split).to_vec();
+        }
+    }
+
+    /// Images of a split in batches, to train on or not.
+    fn loader(&self, split: Split, training: bool) -> Loader {
         Loader::new(
-            samples,
+            self.dataset.split(split).to_vec(),
             self.dataset.classes.len(),
             self.preprocess.clone(),
-            config,
+            self.batches(training),
         )
     }
 
@@ -251,20 +251,16 @@ impl Trainer {
         if !self.config.features_are_constant() {
             return Ok((Source::Images(self.loader(Split::Train, true)), None));
         }
-        let shuffle = self.config.shuffle.then_some(self.config.seed);
-        let batch_size = self.config.batch_size;
-        let train = self.feature_table(Split::Train, batch_size, shuffle, observer)?;
-        let val = self.feature_table(Split::Val, batch_size, None, observer)?;
+        let train = self.feature_table(Split::Train, self.batches(true), observer)?;
+        let val = self.feature_table(Split::Val, self.batches(false), observer)?;
         Ok((Source::Features(train), Some(val)))
     }
 
-    /// What the head reads of the images of a split as evaluation sees them, to be trained on in batches of `batch_size`,
-    /// ordered by the seed `shuffle`, if given.
+    /// What the head reads of the images of a split as evaluation sees them, to be trained on in `batches`.
     pub(crate) fn feature_table(
         &self,
         split: Split,
-        batch_size: usize,
-        shuffle: Option<u64>,
+        batches: LoaderConfig,
         observer: &mut dyn Observer,
     ) -> Result<FeatureTable, TrainError> {
         let total = self.dataset.split(split).len();
@@ -272,8 +268,7 @@ impl Trainer {
             &burn::module::Module::valid(&self.model),
             &self.loader(split, false),
             &self.device.device,
-            batch_size,
-            shuffle,
+            batches,
             &mut |done| observer.progress(split, done, total),
         )
     }

@@ -2,10 +2,9 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::Array2;
-use rand::seq::SliceRandom;
 use rand_pcg::Pcg64;
 use vpt_core::{Classifier, HostTensor};
-use vpt_data::{Batch, DataError, Loader, rng};
+use vpt_data::{Batch, DataError, Loader, LoaderConfig};
 
 use crate::TrainError;
 
@@ -93,17 +92,13 @@ pub struct FeatureTable {
     values: Vec<f32>,
     dim: usize,
     labels: Vec<usize>,
-    batch_size: usize,
-    /// Seed of the order; `None` keeps it.
-    shuffle: Option<u64>,
+    /// Their size and order; what it says about images does not matter here.
+    batches: LoaderConfig,
 }
-
-/// Stream of [`rng::rng`] that orders feature rows.
-const ORDER: u64 = 0x006f_7264_6572;
 
 impl FeatureTable {
     /// Runs the images of `loader` (in order, not augmented) through `model` below its head, telling `progress` how many
-    /// are done. Training batches then have `batch_size` rows, in an order drawn from the seed `shuffle`, if given.
+    /// are done. Training batches then have the size and the order of `batches`.
     ///
     /// # Errors
     /// [`TrainError::Data`] for an image that cannot be read, [`TrainError::Core`] when the device fails.
@@ -111,8 +106,7 @@ impl FeatureTable {
         model: &Classifier,
         loader: &Loader,
         device: &Device,
-        batch_size: usize,
-        shuffle: Option<u64>,
+        batches: LoaderConfig,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Self, TrainError> {
         let (mut values, mut labels) = (Vec::new(), Vec::new());
@@ -130,8 +124,7 @@ impl FeatureTable {
             values,
             dim,
             labels,
-            batch_size,
-            shuffle,
+            batches,
         })
     }
 
@@ -147,18 +140,15 @@ impl FeatureTable {
 
     /// Number of batches of an epoch.
     pub(crate) fn batches_per_epoch(&self) -> usize {
-        self.labels.len().div_ceil(self.batch_size)
+        self.labels.len().div_ceil(self.batches.batch_size)
     }
 
     /// The batches of `epoch` (from 0), without the first `first` of them.
     pub(crate) fn epoch(&self, epoch: usize, first: usize) -> impl Iterator<Item = TrainBatch> {
-        let mut order: Vec<usize> = (0..self.labels.len()).collect();
-        if let Some(seed) = self.shuffle {
-            order.shuffle(&mut rng::rng(seed, &[ORDER, epoch as u64]));
-        }
+        let order = self.batches.order(&self.labels, epoch);
         (first..self.batches_per_epoch()).map(move |batch| {
-            let start = batch * self.batch_size;
-            let end = (start + self.batch_size).min(order.len());
+            let start = batch * self.batches.batch_size;
+            let end = (start + self.batches.batch_size).min(order.len());
             self.batch(&order[start..end])
         })
     }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use vpt_core::device::SelectedDevice;
 use vpt_core::{Calibration, Classifier, HostTensor, TaskMetadata};
 use vpt_data::{DataError, Dataset, Preprocess, Split, rng};
@@ -22,8 +22,8 @@ use crate::observer::StepInfo;
 use crate::source::{FeatureTable, TrainBatch};
 use crate::state::{Best, EndReason, Progress};
 use crate::{
-    GroupOptimizer, HeadInit, Observer, RunDir, RunPlan, Targets, TrainConfig, TrainError, clip_global_norm,
-    cross_entropy, lr_at,
+    GroupOptimizer, HeadInit, Objective, Observer, RunDir, RunPlan, TrainConfig, TrainError,
+    clip_global_norm, lr_at,
 };
 
 /// Trains one model on one data set into one run folder.
@@ -35,7 +35,7 @@ pub struct Trainer {
     pub(crate) run: RunDir,
     pub(crate) model: Classifier,
     pub(crate) optimizer: GroupOptimizer,
-    pub(crate) targets: Targets,
+    pub(crate) objective: Objective,
     pub(crate) metric: &'static Metric,
     pub(crate) progress: Progress,
     /// Tuned tensors of the best epoch, as they were trained.
@@ -161,11 +161,11 @@ impl Trainer {
         let mut accumulator = GradientsAccumulator::new();
         let mut losses = Vec::with_capacity(batches.len());
         for (part, batch) in batches.into_iter().enumerate() {
-            let shape = [batch.len(), self.targets.weights.len()];
-            let rows = self.targets.rows(&batch.labels, batch.soft_targets.as_deref());
-            let targets = Tensor::from_data(TensorData::new(rows, shape), &device);
             let mut noise = rng::rng(self.config.seed, &[NOISE, self.progress.step as u64, part as u64]);
-            let loss = cross_entropy(batch.input.forward(&self.model, &device, &mut noise), targets);
+            let logits = batch.input.forward(&self.model, &device, &mut noise);
+            let loss = self
+                .objective
+                .loss(logits, &batch.labels, batch.soft_targets.as_deref());
             losses.push(loss.clone().inner());
             let grads = loss.div_scalar(images as f32).backward();
             accumulator.accumulate(&self.model, GradientsParams::from_grads(grads, &self.model));

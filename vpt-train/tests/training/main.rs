@@ -1,6 +1,7 @@
 //! Whole runs with tiny models on tiny drawn images.
 
 mod bench;
+mod imbalance;
 mod learning;
 mod resuming;
 mod run_folder;

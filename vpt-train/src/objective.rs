@@ -1,0 +1,132 @@
+//! [`Objective`]: from the logits of a batch to the number that training makes small.
+
+use burn::tensor::{Tensor, TensorData};
+
+use crate::{Loss, Targets, TrainConfig};
+
+/// Loss, targets and logit adjustment of a run. Only training knows them: validation, test and inference see the logits as
+/// they are.
+#[derive(Clone, Debug)]
+pub struct Objective {
+    /// What the logits are compared with.
+    pub targets: Targets,
+    /// How they are compared.
+    pub loss: Loss,
+    /// γ of [`Loss::Focal`].
+    pub focal_gamma: f64,
+    /// What is added to the logits of each class while training; nothing without `--logit-adjustment`.
+    pub adjustment: Option<Vec<f32>>,
+}
+
+/// γ of the focal loss unless `--focal-gamma` says otherwise: that of Lin et al.
+const FOCAL_GAMMA: f64 = 2.0;
+
+impl Objective {
+    /// What `config` asks for with so many training images of each class.
+    pub fn new(config: &TrainConfig, counts: &[usize]) -> Self {
+        Self {
+            targets: Targets {
+                smoothing: config.smoothing as f32,
+                weights: config.class_weights.weights(counts),
+            },
+            loss: config.loss,
+            focal_gamma: config.focal_gamma.unwrap_or(FOCAL_GAMMA),
+            adjustment: config.logit_adjustment.map(|tau| log_priors(counts, tau)),
+        }
+    }
+
+    /// The loss, summed over the images; `logits` and, where images are mixed, `soft` are `[batch, classes]`.
+    pub fn loss(&self, logits: Tensor<2>, labels: &[usize], soft: Option<&[f32]>) -> Tensor<1> {
+        let device = logits.device();
+        let classes = self.targets.weights.len();
+        let rows = TensorData::new(self.targets.rows(labels, soft), [labels.len(), classes]);
+        let logits = match &self.adjustment {
+            Some(terms) => logits + Tensor::from_data(TensorData::new(terms.clone(), [1, classes]), &device),
+            None => logits,
+        };
+        self.loss
+            .value(logits, Tensor::from_data(rows, &device), self.focal_gamma)
+    }
+}
+
+/// τ log(π_c) for every class, π_c its share of the training images (Menon et al. 2021, arXiv 2007.07314, equation 10). With
+/// these added in training, the logits without them rank the classes as if they were equally frequent. A class without
+/// images counts as one of one image.
+fn log_priors(counts: &[usize], tau: f64) -> Vec<f32> {
+    let all = counts.iter().sum::<usize>().max(1) as f64;
+    counts
+        .iter()
+        .map(|&count| (tau * (count.max(1) as f64 / all).ln()) as f32)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+    use vpt_core::methods::{MethodConfig, PromptOptions};
+
+    use crate::ClassWeights;
+
+    const COUNTS: [usize; 3] = [60, 30, 10];
+
+    fn config() -> TrainConfig {
+        let method = MethodConfig::parse("linear", &PromptOptions::default()).expect("is a method");
+        TrainConfig::defaults_for(method)
+    }
+
+    fn loss(config: &TrainConfig, logits: &[f32; 3], label: usize) -> f64 {
+        let logits = Tensor::from_data(TensorData::new(logits.to_vec(), [1, 3]), &Device::flex());
+        let loss = Objective::new(config, &COUNTS).loss(logits, &[label], None);
+        f64::from(loss.into_scalar::<f32>())
+    }
+
+    #[test]
+    fn adjusted_logits_pay_for_the_frequency_of_their_class() {
+        let logits = [0.5, -0.2, 1.5];
+        for tau in [0.5, 1.0, 2.0] {
+            let config = TrainConfig {
+                logit_adjustment: Some(tau),
+                ..config()
+            };
+            for label in 0..3 {
+                // log(1 + sum over the others of (π_other / π_label)^τ e^(f_other - f_label)), equation 10.
+                let others = (0..3).filter(|&other| other != label).map(|other| {
+                    (COUNTS[other] as f64 / COUNTS[label] as f64).powf(tau)
+                        * (f64::from(logits[other]) - f64::from(logits[label])).exp()
+                });
+                let expected = (1.0 + others.sum::<f64>()).ln();
+                let got = loss(&config, &logits, label);
+                assert!((got - expected).abs() < 1e-5, "{tau} {label}: {got} {expected}");
+            }
+        }
+        let none = log_priors(&[0, 5], 1.0);
+        assert!(none.iter().all(|term| term.is_finite()), "{none:?}");
+    }
+
+    #[test]
+    fn focal_loss_is_scaled_by_class_weights() {
+        let plain = TrainConfig {
+            loss: Loss::Focal,
+            ..config()
+        };
+        let weighted = TrainConfig {
+            class_weights: ClassWeights::Balanced,
+            ..plain.clone()
+        };
+        for label in 0..3 {
+            let weight = 100.0 / (3 * COUNTS[label]) as f64;
+            let logits = [0.5, -0.2, 1.5];
+            let (plain, weighted) = (loss(&plain, &logits, label), loss(&weighted, &logits, label));
+            assert!((weighted - weight * plain).abs() < 1e-6, "{label}");
+        }
+        let gamma_of_the_paper = TrainConfig {
+            focal_gamma: Some(2.0),
+            ..plain.clone()
+        };
+        assert_eq!(
+            loss(&plain, &[1.0, 0.0, 0.0], 0),
+            loss(&gamma_of_the_paper, &[1.0, 0.0, 0.0], 0)
+        );
+    }
+}
