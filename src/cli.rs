@@ -168,6 +168,22 @@ pub struct DataArgs {
     #[arg(long)]
     pub skip_bad_images: bool,
 
+    /// Column of a table that names the image [default: path, image, file, … ]
+    #[arg(long, value_name = "NAME")]
+    pub path_column: Option<String>,
+
+    /// Column of a table with the class [default: label, class, …]
+    #[arg(long, value_name = "NAME")]
+    pub label_column: Option<String>,
+
+    /// Column of a table with the split [default: split, …]
+    #[arg(long, value_name = "NAME")]
+    pub split_column: Option<String>,
+
+    /// Column of a table with what keeps images together, such as the patient [default: group, patient, …]
+    #[arg(long, value_name = "NAME")]
+    pub group_column: Option<String>,
+
     /// Threads that decode images [default: all]
     #[arg(short = 'j', long, value_name = "N", value_parser = values::count)]
     pub workers: Option<usize>,

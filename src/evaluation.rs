@@ -89,7 +89,9 @@ impl Evaluator {
             &mut |done, _| bar.set_position(done as u64),
         )?;
         bar.finish_and_clear();
-        let predictions = predictions.decided_by(metadata.task.kind, calibration);
+        let predictions = predictions
+            .decided_by(metadata.task.kind, calibration)
+            .described(&dataset.columns, &samples);
         let bootstrap = Bootstrap {
             level: self.level,
             ..Bootstrap::default()

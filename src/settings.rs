@@ -35,6 +35,14 @@ impl Settings {
                 .map(|dir| dir.to_string_lossy().into_owned()),
         );
         flags.switch("skip_bad_images", data.skip_bad_images);
+        for (column, name) in [
+            ("path", &data.path_column),
+            ("label", &data.label_column),
+            ("split", &data.split_column),
+            ("group", &data.group_column),
+        ] {
+            flags.set(&format!("columns.{column}"), name.clone());
+        }
         flags.count("workers", data.workers);
         layers.push(flags.into_table());
         Ok(Self { layers })

@@ -28,6 +28,10 @@ pub struct SamplingArgs {
     /// Seed of the splits and of `--shots`, apart from that of the training
     #[arg(long, value_name = "SEED", value_parser = values::seed)]
     pub split_seed: Option<u64>,
+
+    /// Do not look for images that the splits share
+    #[arg(long)]
+    pub no_leak_check: bool,
 }
 
 /// What is fine-tuned.
@@ -147,6 +151,10 @@ pub struct OptimArgs {
     /// How much less `--loss focal` counts easy images; 0 is cross-entropy [default: 2]
     #[arg(long, value_name = "GAMMA", value_parser = values::non_negative)]
     pub focal_gamma: Option<f64>,
+
+    /// For `--kind ordinal`: how far the target of a grade spreads to its neighbours, in grades
+    #[arg(long, value_name = "F", value_parser = values::non_negative)]
+    pub grade_spread: Option<f64>,
 
     /// Label smoothing
     #[arg(long, value_name = "F", value_parser = values::rate)]
@@ -299,6 +307,7 @@ impl SamplingArgs {
         layer.set("val_fraction", self.val_fraction);
         layer.set("test_fraction", self.test_fraction);
         layer.set("split_seed", self.split_seed.map(|seed| seed as i64));
+        layer.set("leak_check", self.no_leak_check.then_some(false));
     }
 }
 
@@ -349,6 +358,7 @@ impl OptimArgs {
         layer.set("clip_grad", self.clip_grad);
         layer.set("loss", self.loss.clone());
         layer.set("focal_gamma", self.focal_gamma);
+        layer.set("grade_spread", self.grade_spread);
         layer.set("smoothing", self.smoothing);
         layer.set("class_weights", self.class_weights.clone());
         layer.set("logit_adjustment", self.logit_adjustment);

@@ -95,6 +95,21 @@ impl Predictions {
         })
     }
 
+    /// The same with what the data set knows of `samples`, by the names of its columns.
+    pub fn described(self, columns: &[String], samples: &[Sample]) -> Self {
+        let column = |(place, name): (usize, &String)| Column {
+            name: name.clone(),
+            values: samples
+                .iter()
+                .map(|sample| sample.columns.get(place).cloned().unwrap_or_default())
+                .collect(),
+        };
+        Self {
+            columns: columns.iter().enumerate().map(column).collect(),
+            ..self
+        }
+    }
+
     /// The same logits, read as a task says.
     pub fn decided_by(self, kind: TaskKind, calibration: Calibration) -> Self {
         Self {

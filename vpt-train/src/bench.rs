@@ -116,6 +116,7 @@ impl Bench {
         let weights = ClassWeights::None.weights(&vec![1; self.model.num_classes()]);
         let rows = Targets {
             smoothing: 0.0,
+            grade_spread: 0.0,
             weights,
         }
         .rows(&self.labels, None);

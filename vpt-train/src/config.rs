@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 use vpt_core::methods::{MethodConfig, MethodKind, PromptOptions};
-use vpt_data::{AugmentConfig, Dataset, OpenOptions, TaskKind};
+use vpt_data::{AugmentConfig, ColumnNames, Dataset, OpenOptions, TaskKind};
 use vpt_eval::{AbstainRule, CalibrationPlan, ThresholdRule};
 
 use crate::defaults::recipe;
@@ -66,6 +66,8 @@ pub struct TrainConfig {
     /// γ of the focal loss; 2 if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub focal_gamma: Option<f64>,
+    /// For grades: how far the target of a grade spreads to its neighbours, a standard deviation in grades.
+    pub grade_spread: f64,
     /// Label smoothing, a share from 0 to below 1.
     pub smoothing: f64,
     /// How classes are weighted in the training loss.
@@ -102,6 +104,14 @@ pub struct TrainConfig {
     pub test_fraction: f64,
     /// Leave out unreadable images instead of stopping.
     pub skip_bad_images: bool,
+    /// Look for images that the splits share before training.
+    pub leak_check: bool,
+    /// Cut the images into this many parts and test on one of them, for cross-validation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folds: Option<usize>,
+    /// Which part is the test, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fold: Option<usize>,
     /// Class that is to be found, of two: it becomes the last, of which sensitivity, threshold and AUROC speak.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub positive_class: Option<String>,
@@ -119,6 +129,8 @@ pub struct TrainConfig {
     pub method: MethodConfig,
     /// Augmentation of the training images.
     pub augment: AugmentConfig,
+    /// Which columns of a table are what, where their names do not say.
+    pub columns: ColumnNames,
 }
 
 impl TrainConfig {
@@ -149,6 +161,7 @@ impl TrainConfig {
             clip_grad: recipe.clip_grad,
             loss: Loss::CrossEntropy,
             focal_gamma: None,
+            grade_spread: 0.0,
             smoothing: 0.0,
             class_weights: ClassWeights::None,
             logit_adjustment: None,
@@ -165,6 +178,9 @@ impl TrainConfig {
             val_fraction: open.val_fraction,
             test_fraction: open.test_fraction,
             skip_bad_images: false,
+            leak_check: true,
+            folds: None,
+            fold: None,
             positive_class: None,
             calibrate: true,
             operating_point: None,
@@ -172,6 +188,7 @@ impl TrainConfig {
             half: false,
             method,
             augment: recipe.augment(),
+            columns: ColumnNames::default(),
         }
     }
 
@@ -242,6 +259,7 @@ impl TrainConfig {
             test_fraction: self.test_fraction,
             shots: self.shots,
             skip_bad_images: self.skip_bad_images,
+            columns: self.columns.clone(),
             ..OpenOptions::default()
         }
     }
@@ -258,26 +276,16 @@ impl TrainConfig {
         if let Some(classes) = &self.classes {
             dataset = dataset.with_class_order(classes)?;
         }
-        match &self.positive_class {
-            Some(positive) => self.with_positive_class(dataset, positive),
-            None => Ok(dataset),
+        if let Some(positive) = &self.positive_class {
+            dataset = with_positive_class(dataset, positive)?;
         }
-    }
-
-    fn with_positive_class(&self, dataset: Dataset, positive: &str) -> Result<Dataset, TrainError> {
-        let classes = &dataset.classes;
-        let order = match classes.as_slice() {
-            [one, other] if one == positive => vec![other.clone(), one.clone()],
-            [_, last] if last == positive => return Ok(dataset),
-            _ => {
-                return Err(TrainError::Setting {
-                    flag: "--positive-class",
-                    value: positive.to_owned(),
-                    allowed: format!("one of two classes; the data set has {}", classes.join(", ")),
-                });
+        match (self.folds, self.fold) {
+            (Some(folds), Some(fold)) => {
+                let mut folds = dataset.folds(folds, self.val_fraction, self.split_seed)?;
+                Ok(folds.swap_remove(fold - 1))
             }
-        };
-        Ok(dataset.with_class_order(&order)?)
+            _ => Ok(dataset),
+        }
     }
 
     /// What is chosen on the validation images after training.
@@ -296,7 +304,9 @@ impl TrainConfig {
 }
 
 /// Optional settings, which `"none"` takes away.
-const OPTIONAL: [&str; 13] = [
+const OPTIONAL: [&str; 15] = [
+    "folds",
+    "fold",
     "positive_class",
     "operating_point",
     "abstain",
@@ -334,6 +344,23 @@ fn name_absent(table: &mut Table) {
             .entry("rand_augment")
             .or_insert_with(|| Value::String("none".into()));
     }
+}
+
+/// Two classes with `positive` as the last.
+fn with_positive_class(dataset: Dataset, positive: &str) -> Result<Dataset, TrainError> {
+    let classes = &dataset.classes;
+    let order = match classes.as_slice() {
+        [one, other] if one == positive => vec![other.clone(), one.clone()],
+        [_, last] if last == positive => return Ok(dataset),
+        _ => {
+            return Err(TrainError::Setting {
+                flag: "--positive-class",
+                value: positive.to_owned(),
+                allowed: format!("one of two classes; the data set has {}", classes.join(", ")),
+            });
+        }
+    };
+    Ok(dataset.with_class_order(&order)?)
 }
 
 fn config_error(error: impl std::fmt::Display) -> TrainError {

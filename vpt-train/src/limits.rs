@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use vpt_data::TaskKind;
 use vpt_eval::metrics::METRICS;
 
 use crate::{ClassWeights, Loss, Sampling, TrainConfig, TrainError};
@@ -23,6 +24,11 @@ impl TrainConfig {
         within("--weight-decay", self.weight_decay, 0.0, 10.0)?;
         within("--warmup-epochs", self.warmup_epochs, 0.0, self.epochs as f64)?;
         positive("--clip-grad", self.clip_grad)?;
+        self.validate_folds()?;
+        within("--grade-spread", self.grade_spread, 0.0, 10.0)?;
+        if self.grade_spread > 0.0 && self.kind != TaskKind::Ordinal {
+            return Err(error("--grade-spread", self.grade_spread, "0 without `--kind ordinal`: give both, or neither"));
+        }
         within("--smoothing", self.smoothing, 0.0, 0.99)?;
         whole("--patience", self.patience.unwrap_or(1), 1, 1_000_000)?;
         whole(
@@ -65,6 +71,22 @@ impl TrainConfig {
             .logit_adjustment
             .map(|tau| ("--logit-adjustment", tau.to_string()));
         [sampling, weights, adjustment].into_iter().flatten().collect()
+    }
+
+    fn validate_folds(&self) -> Result<(), TrainError> {
+        let Some(folds) = self.folds else {
+            return match self.fold {
+                Some(fold) => Err(error("--fold", fold, "a part of `--folds`: give both")),
+                None => Ok(()),
+            };
+        };
+        whole("--folds", folds, 2, 1000)?;
+        whole("--fold", self.fold.unwrap_or(1), 1, folds)?;
+        if let Some(shots) = self.shots {
+            let allowed = "`none` with `--folds`, which tests every image once";
+            return Err(error("--shots", shots, allowed));
+        }
+        Ok(())
     }
 
     fn validate_balance(&self) -> Result<(), TrainError> {

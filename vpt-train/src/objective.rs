@@ -27,6 +27,7 @@ impl Objective {
         Self {
             targets: Targets {
                 smoothing: config.smoothing as f32,
+                grade_spread: config.grade_spread as f32,
                 weights: config.class_weights.weights(counts),
             },
             loss: config.loss,

@@ -9,7 +9,7 @@ use burn::tensor::{Tensor, TensorData};
 use vpt_core::device::SelectedDevice;
 use vpt_core::task_file::{BackboneInfo, Calibration, TaskInfo, TrainingInfo};
 use vpt_core::{Backbone, Classifier, PromptInit, TaskMetadata, preset};
-use vpt_data::{Dataset, Loader, LoaderConfig, Preprocess, Split};
+use vpt_data::{Dataset, LeakOptions, Loader, LoaderConfig, Preprocess, Split};
 use vpt_eval::{Results, metrics};
 
 use crate::checkpoint::Checkpoints;
@@ -57,7 +57,13 @@ impl Trainer {
         run: RunDir,
     ) -> Result<Self, TrainError> {
         let progress = Progress::new(start_date(), dataset.fingerprint()?, backbone.sha256.clone());
+        let leaks = match config.leak_check {
+            true => dataset.leaks(LeakOptions::default()).summary(),
+            false => Vec::new(),
+        };
         let mut trainer = Self::build(config, dataset, backbone, device, run, progress)?;
+        let leak = |line: String| format!("leak between splits: {line}");
+        trainer.notes.extend(leaks.into_iter().map(leak));
         if let Some(path) = trainer.config.init_from.clone() {
             trainer.start_from(&path)?;
         } else if trainer

@@ -291,7 +291,12 @@ impl Trainer {
             &self.device.device,
             &mut |done, total| observer.progress(split, done, total),
         );
-        let predictions = predictions.map(|p| p.decided_by(self.config.kind, Calibration::default()));
+        let as_configured = |predictions: Predictions| {
+            predictions
+                .decided_by(self.config.kind, Calibration::default())
+                .described(&self.dataset.columns, self.dataset.split(split))
+        };
+        let predictions = predictions.map(as_configured);
         predictions.map_err(|error| match error {
             EvalError::NonFinite { value, .. } => self.not_finite(value.into(), self.config.lr),
             error => error.into(),

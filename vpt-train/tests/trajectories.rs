@@ -118,6 +118,7 @@ impl Case {
         let classes = self.class_weights.len();
         let targets = Targets {
             smoothing: 0.0,
+            grade_spread: 0.0,
             weights: weights.unwrap_or(vec![1.0; classes]),
         };
         let rows = targets.rows(&self.labels, None);
