@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 use vpt_core::device::DeviceChoice;
 use vpt_core::{Calibration, TaskMetadata};
+use vpt_data::ColumnNames;
 
 use crate::commands;
 use crate::failure::Failure;
@@ -152,6 +153,39 @@ impl DecisionArgs {
     }
 }
 
+/// Which columns of a table are what, where their names do not say.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Data")]
+pub struct ColumnArgs {
+    /// Column of a table that names the image [default: path, image, file …]
+    #[arg(long, value_name = "NAME")]
+    pub path_column: Option<String>,
+
+    /// Column of a table with the class [default: label, class …]
+    #[arg(long, value_name = "NAME")]
+    pub label_column: Option<String>,
+
+    /// Column of a table with the split [default: split …]
+    #[arg(long, value_name = "NAME")]
+    pub split_column: Option<String>,
+
+    /// Column of a table with what keeps images together, such as the patient [default: group, patient …]
+    #[arg(long, value_name = "NAME")]
+    pub group_column: Option<String>,
+}
+
+impl ColumnArgs {
+    /// As opening a data set takes them.
+    pub fn names(&self) -> ColumnNames {
+        ColumnNames {
+            path: self.path_column.clone(),
+            label: self.label_column.clone(),
+            split: self.split_column.clone(),
+            group: self.group_column.clone(),
+        }
+    }
+}
+
 /// Which images to learn from or to measure on.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Data")]
@@ -168,21 +202,8 @@ pub struct DataArgs {
     #[arg(long)]
     pub skip_bad_images: bool,
 
-    /// Column of a table that names the image [default: path, image, file, … ]
-    #[arg(long, value_name = "NAME")]
-    pub path_column: Option<String>,
-
-    /// Column of a table with the class [default: label, class, …]
-    #[arg(long, value_name = "NAME")]
-    pub label_column: Option<String>,
-
-    /// Column of a table with the split [default: split, …]
-    #[arg(long, value_name = "NAME")]
-    pub split_column: Option<String>,
-
-    /// Column of a table with what keeps images together, such as the patient [default: group, patient, …]
-    #[arg(long, value_name = "NAME")]
-    pub group_column: Option<String>,
+    #[command(flatten)]
+    pub columns: ColumnArgs,
 
     /// Threads that decode images [default: all]
     #[arg(short = 'j', long, value_name = "N", value_parser = values::count)]

@@ -35,13 +35,14 @@ impl Settings {
                 .map(|dir| dir.to_string_lossy().into_owned()),
         );
         flags.switch("skip_bad_images", data.skip_bad_images);
+        let columns = data.columns.names();
         for (column, name) in [
-            ("path", &data.path_column),
-            ("label", &data.label_column),
-            ("split", &data.split_column),
-            ("group", &data.group_column),
+            ("path", columns.path),
+            ("label", columns.label),
+            ("split", columns.split),
+            ("group", columns.group),
         ] {
-            flags.set(&format!("columns.{column}"), name.clone());
+            flags.set(&format!("columns.{column}"), name);
         }
         flags.count("workers", data.workers);
         layers.push(flags.into_table());

@@ -10,11 +10,12 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use vpt_core::device::{self, DeviceSummary};
 use vpt_core::parity::{self, ParityReport};
-use vpt_data::{DataSummary, Dataset, OpenOptions, Preprocess};
+use vpt_data::{DataSummary, Dataset, Leak, LeakOptions, OpenOptions, Preprocess};
 use vpt_eval::report::format;
 
 use self::model::{ModelArgs, pixels};
 use self::task::TaskArgs;
+use crate::cli::ColumnArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::Session;
@@ -52,6 +53,9 @@ pub enum What {
         /// The data set's folder
         #[arg(value_name = "DIR")]
         dir: PathBuf,
+
+        #[command(flatten)]
+        columns: ColumnArgs,
     },
     /// The device that would be used
     Device {
@@ -66,24 +70,45 @@ pub fn run(args: &InspectArgs, session: &Session) -> Result<Exit> {
     match &args.what {
         What::Model(args) => model::run(args, session),
         What::Task(args) => task::run(args, session),
-        What::Data { dir } => inspect_data(dir, session),
+        What::Data { dir, columns } => inspect_data(dir, columns, session),
         What::Device { check } => inspect_device(*check, session),
     }
 }
 
-fn inspect_data(dir: &Path, session: &Session) -> Result<Exit> {
+fn inspect_data(dir: &Path, columns: &ColumnArgs, session: &Session) -> Result<Exit> {
     // What is wrong with the images is what is asked for, so it must not end the command.
     let dataset = Dataset::open(
         dir,
         &OpenOptions {
             check_images: false,
+            columns: columns.names(),
             ..OpenOptions::default()
         },
     )?;
     let summary = DataSummary::of(&dataset)?;
-    session.output.json(&summary)?;
+    // Equal files are in the summary already.
+    let leaks = dataset.leaks(LeakOptions {
+        content: false,
+        ..LeakOptions::default()
+    });
+    session.output.json(&Inspected {
+        summary: &summary,
+        leaks: &leaks.pairs,
+    })?;
     session.output.result(data_text(&summary))?;
+    for line in leaks.summary() {
+        session.output.result(format!("\nleak between splits: {line}"))?;
+    }
     Ok(Exit::Success)
+}
+
+/// What `--json` prints of a data set.
+#[derive(Serialize)]
+struct Inspected<'a> {
+    #[serde(flatten)]
+    summary: &'a DataSummary,
+    /// Groups in several splits, and images that look alike across them.
+    leaks: &'a [Leak],
 }
 
 fn data_text(summary: &DataSummary) -> String {
