@@ -1,17 +1,24 @@
-//! [`PlannedRun`]: one method with one seed, and the run folder that has it or shall have it.
+//! [`PlannedRun`]: one run of several, and the run folder that has it or shall have it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
+use vpt_core::DeviceChoice;
 use vpt_data::atomic;
 use vpt_eval::Results;
+use vpt_eval::report::format;
 use vpt_train::{RunDir, RunState, TrainConfig};
 
-use crate::settings;
+use crate::child::Child;
+use crate::session::Session;
+use crate::{interrupt, progress, settings};
 
-/// A run that a comparison needs.
+/// A run that a comparison or a cross-validation needs.
 pub struct PlannedRun {
+    /// What its folder is called.
+    pub name: String,
     /// All settings, method and seed among them.
     pub config: TrainConfig,
     /// Hash of the backbone.
@@ -30,18 +37,23 @@ pub enum Found {
     Finished(PathBuf),
 }
 
-impl PlannedRun {
-    /// `vpt-deep-seed42`.
-    pub fn name(&self) -> String {
-        format!("{}-seed{}", self.config.method, self.config.seed)
-    }
+/// How a planned run ended.
+pub enum Ended {
+    /// Its results are in this folder.
+    Finished(PathBuf),
+    /// It failed, for this reason.
+    Failed(String),
+    /// It was stopped.
+    Interrupted,
+}
 
+impl PlannedRun {
     /// Looks for this very run in the folders of the comparison `dir`, numbered ones included, and among the finished
     /// runs below `others`.
     pub fn find(&self, dir: &Path, others: &Path) -> Found {
-        let name = self.name();
+        let name = &self.name;
         let numbered = (2..).map(|number| dir.join(format!("{name}-{number}")));
-        for folder in [dir.join(&name)].into_iter().chain(numbered) {
+        for folder in [dir.join(name)].into_iter().chain(numbered) {
             match folder.join(RunDir::ARGS).is_file() {
                 true if self.is_finished_in(&folder) => return Found::Finished(folder),
                 true if self.was_begun_in(&folder) => return Found::Begun(folder),
@@ -63,6 +75,57 @@ impl PlannedRun {
         let text = self.config.to_toml()?;
         atomic::write_bytes(&path, text.as_bytes())
             .with_context(|| format!("cannot write `{}`", path.display()))
+    }
+
+    /// Finds the run, or trains it in a process of its own: its peak memory is then its own, and a crash is no one else's.
+    pub fn complete(
+        &self,
+        dir: &Path,
+        others: &Path,
+        label: &str,
+        device: &str,
+        session: &Session,
+    ) -> Result<Ended> {
+        let output = session.output;
+        let folder = match self.find(dir, others) {
+            Found::Finished(folder) => {
+                output.info(format!("{label}: finished already in {}", folder.display()));
+                return Ok(Ended::Finished(folder));
+            }
+            Found::Begun(folder) => folder,
+            Found::Nothing(folder) => {
+                self.prepare(&folder)?;
+                folder
+            }
+        };
+        let bar = progress::spinner(output, label);
+        let started = Instant::now();
+        let words = [
+            "train",
+            "--resume",
+            &folder.to_string_lossy(),
+            "--json",
+            "--stop-with-stdin",
+            "--device",
+            device,
+        ];
+        let words: Vec<_> = words.map(str::to_owned).into_iter().collect();
+        let child = Child::run(&[words.as_slice(), session.download_flags()].concat(), |line| {
+            bar.set_message(line.trim().to_owned());
+        })?;
+        bar.finish_and_clear();
+        Ok(match child.code {
+            Some(0) => {
+                output.info(format!(
+                    "{label}: {}",
+                    format::duration(started.elapsed().as_secs_f64())
+                ));
+                Ended::Finished(folder)
+            }
+            _ if interrupt::requested() => Ended::Interrupted,
+            Some(130) => Ended::Interrupted,
+            _ => Ended::Failed(child.reason()),
+        })
     }
 
     fn finished_elsewhere(&self, others: &Path) -> Option<PathBuf> {
@@ -111,6 +174,17 @@ fn what_matters(config: TrainConfig) -> TrainConfig {
         model: String::new(),
         workers: 0,
         cache_mb: 0,
+        leak_check: true,
         ..config
     }
+}
+
+/// The device is tried once, here, and not again by each child.
+pub fn device_of_children(session: &Session) -> Result<String> {
+    let choice = if session.device()?.is_cpu {
+        DeviceChoice::Cpu
+    } else {
+        session.choice
+    };
+    Ok(choice.to_string())
 }

@@ -17,6 +17,18 @@ pub fn line(words: impl IntoIterator<Item = impl AsRef<Path>>) -> String {
     words.into_iter().map(quote).collect::<Vec<_>>().join(" ")
 }
 
+/// The command as it was typed, without what only changes how it talks.
+pub fn command() -> String {
+    let silent = |word: &String| {
+        matches!(
+            word.as_str(),
+            "--json" | "-q" | "--quiet" | "-v" | "-vv" | "--verbose"
+        )
+    };
+    let words = std::env::args().skip(1).filter(|word| !silent(word));
+    line(["vpt".to_owned()].into_iter().chain(words))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

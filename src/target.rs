@@ -86,7 +86,7 @@ impl Target {
             ..config.open_options()
         };
         let dir = &config.data_dir;
-        let dataset = Dataset::open(dir, &options);
+        let dataset = config.open_dataset_with(&options);
         let dataset = dataset.with_context(|| format!("cannot open the images in `{}`", dir.display()))?;
         Ok(dataset.with_class_order(&self.task.metadata.task.classes)?)
     }

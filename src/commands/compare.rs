@@ -1,27 +1,24 @@
 //! `vpt compare`: methods × seeds on the same images, with paired statistics.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use vpt_core::device::DeviceChoice;
 use vpt_data::atomic;
-use vpt_eval::report::{comparison_html, comparison_markdown, format};
+use vpt_eval::report::{comparison_html, comparison_markdown};
 use vpt_eval::{Bootstrap, Comparison, RunSummary};
 use vpt_train::TrainConfig;
 
-use crate::child::Child;
 use crate::cli::DataArgs;
 use crate::cli::layer::Layer;
 use crate::cli::training::TrainingArgs;
 use crate::cli::values::{self, Seeds, Setting};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::planned_run::{Found, PlannedRun};
+use crate::planned_run::{self, Ended, PlannedRun};
 use crate::session::Session;
 use crate::settings::Settings;
-use crate::{interrupt, progress, shell, tables};
+use crate::{interrupt, shell, tables};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -96,7 +93,7 @@ pub fn run(args: &CompareArgs, session: &Session) -> Result<Exit> {
     let folders = Folders::new(&args.output, args.experiment.as_deref().unwrap_or(&name));
     interrupt::handle(output, "stopping after this step; Ctrl-C again stops at once")?;
 
-    let device = device_of_children(session)?;
+    let device = planned_run::device_of_children(session)?;
     let mut runs = Vec::new();
     let mut failures = Vec::new();
     for (index, plan) in plans.iter().enumerate() {
@@ -107,7 +104,7 @@ pub fn run(args: &CompareArgs, session: &Session) -> Result<Exit> {
             plan.config.method,
             plan.config.seed
         );
-        match folders.complete(plan, &label, &device, session)? {
+        match plan.complete(&folders.comparison, &folders.trained, &label, &device, session)? {
             Ended::Finished(folder) => runs.push(folders.summary(&folder)?),
             Ended::Failed(reason) => {
                 output.error(format!("{label}: {reason}"));
@@ -131,7 +128,7 @@ pub fn run(args: &CompareArgs, session: &Session) -> Result<Exit> {
         ..Bootstrap::default()
     };
     let mut comparison = Comparison::with_metric(&runs, &baseline, metric, &bootstrap)?;
-    comparison.commands = vec![command()];
+    comparison.commands = vec![shell::command()];
     comparison.notes.extend(failures.iter().cloned());
     folders.write(&comparison)?;
     output.json(&comparison)?;
@@ -186,6 +183,7 @@ impl CompareArgs {
                 }
                 let backbone_sha256 = config.load_backbone()?.sha256;
                 plans.push(PlannedRun {
+                    name: format!("{}-seed{}", config.method, config.seed),
                     config,
                     backbone_sha256,
                     data_fingerprint: data_fingerprint.clone(),
@@ -215,13 +213,6 @@ impl CompareArgs {
     }
 }
 
-/// How one run of the comparison ended.
-enum Ended {
-    Finished(PathBuf),
-    Failed(String),
-    Interrupted,
-}
-
 /// `runs/compare/<name>`, and `runs/train` where a finished run may serve as well.
 struct Folders {
     comparison: PathBuf,
@@ -234,50 +225,6 @@ impl Folders {
             comparison: output.join("compare").join(name),
             trained: output.join("train"),
         }
-    }
-
-    /// Finds a run, or trains it in a process of its own: its peak memory is then its own, and a crash is no one else's.
-    fn complete(&self, plan: &PlannedRun, label: &str, device: &str, session: &Session) -> Result<Ended> {
-        let output = session.output;
-        let folder = match plan.find(&self.comparison, &self.trained) {
-            Found::Finished(folder) => {
-                output.info(format!("{label}: finished already in {}", folder.display()));
-                return Ok(Ended::Finished(folder));
-            }
-            Found::Begun(folder) => folder,
-            Found::Nothing(folder) => {
-                plan.prepare(&folder)?;
-                folder
-            }
-        };
-        let bar = progress::spinner(output, label);
-        let started = Instant::now();
-        let words = [
-            "train",
-            "--resume",
-            &folder.to_string_lossy(),
-            "--json",
-            "--stop-with-stdin",
-            "--device",
-            device,
-        ];
-        let words: Vec<_> = words.map(str::to_owned).into_iter().collect();
-        let child = Child::run(&[words.as_slice(), session.download_flags()].concat(), |line| {
-            bar.set_message(line.trim().to_owned());
-        })?;
-        bar.finish_and_clear();
-        Ok(match child.code {
-            Some(0) => {
-                output.info(format!(
-                    "{label}: {}",
-                    format::duration(started.elapsed().as_secs_f64())
-                ));
-                Ended::Finished(folder)
-            }
-            _ if interrupt::requested() => Ended::Interrupted,
-            Some(130) => Ended::Interrupted,
-            _ => Ended::Failed(child.reason()),
-        })
     }
 
     /// A finished run, with its folder as links in the comparison's folder shall name it.
@@ -314,26 +261,4 @@ impl Folders {
             ("numbers", path("comparison.json")),
         ])
     }
-}
-
-/// The device is tried once, here, and not again by each child.
-fn device_of_children(session: &Session) -> Result<String> {
-    let choice = if session.device()?.is_cpu {
-        DeviceChoice::Cpu
-    } else {
-        session.choice
-    };
-    Ok(choice.to_string())
-}
-
-/// The command as it was typed, without what only changes how it talks.
-fn command() -> String {
-    let silent = |word: &String| {
-        matches!(
-            word.as_str(),
-            "--json" | "-q" | "--quiet" | "-v" | "-vv" | "--verbose"
-        )
-    };
-    let words = std::env::args().skip(1).filter(|word| !silent(word));
-    shell::line(["vpt".to_owned()].into_iter().chain(words))
 }

@@ -127,7 +127,10 @@ fn data_text(summary: &DataSummary) -> String {
                 "data",
                 format!(
                     "{} ({}), {} classes",
-                    summary.root.display(),
+                    match summary.root.as_os_str().is_empty() {
+                        true => summary.name.as_str().into(), // a table in this very folder
+                        false => summary.root.to_string_lossy(),
+                    },
                     summary.format,
                     summary.classes.len()
                 ),

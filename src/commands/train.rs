@@ -1,5 +1,7 @@
 //! `vpt train`: learn prompts and a head for an image folder.
 
+mod folds;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -75,6 +77,14 @@ pub struct RunArgs {
     #[arg(long)]
     pub exist_ok: bool,
 
+    /// Cross-validate: train K models, each tested on another part of the images, into DIR/folds/NAME
+    #[arg(long, value_name = "K", value_parser = values::count)]
+    pub folds: Option<usize>,
+
+    /// Train only this one of the `--folds`
+    #[arg(long, value_name = "I", value_parser = values::count, requires = "folds")]
+    pub fold: Option<usize>,
+
     /// Go on with an interrupted run
     #[arg(long, value_name = "RUN", conflicts_with_all = ["data_dir", "task", "config", "experiment", "exist_ok"])]
     pub resume: Option<PathBuf>,
@@ -99,6 +109,9 @@ pub fn run(args: &TrainArgs, session: &Session) -> Result<Exit> {
     }
     let config = Settings::read(&args.data, args.run.config.as_deref())?.with([args.layer()])?;
     let dataset = config.open_dataset()?;
+    if let (Some(folds), None, false) = (config.folds, config.fold, args.run.dry_run) {
+        return folds::run(&config, folds, &dataset, &args.run, session);
+    }
     let backbone = config.load_backbone()?;
     if args.run.dry_run {
         return dry_run(config, &dataset, backbone, session);
@@ -254,6 +267,8 @@ impl TrainArgs {
         layer.set("method.name", self.method.clone());
         layer.set("seed", self.seed.map(|seed| seed as i64));
         layer.switch("half", self.run.half);
+        layer.count("folds", self.run.folds);
+        layer.count("fold", self.run.fold);
         layer
     }
 }

@@ -8,6 +8,7 @@ mod end_to_end;
 #[path = "../../vpt-hub/tests/hub/fake_hub.rs"]
 #[allow(dead_code, reason = "each test binary uses its part of the server")]
 mod fake_hub;
+mod folds;
 mod help;
 mod hub;
 mod interruption;

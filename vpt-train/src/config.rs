@@ -269,7 +269,15 @@ impl TrainConfig {
     /// # Errors
     /// Whatever opening the data set may find, also other classes than the settings name.
     pub fn open_dataset(&self) -> Result<Dataset, TrainError> {
-        let mut dataset = Dataset::open(&self.data_dir, &self.open_options())?;
+        self.open_dataset_with(&self.open_options())
+    }
+
+    /// [`TrainConfig::open_dataset`] with other options, such as not to check every image.
+    ///
+    /// # Errors
+    /// As [`TrainConfig::open_dataset`].
+    pub fn open_dataset_with(&self, options: &OpenOptions) -> Result<Dataset, TrainError> {
+        let mut dataset = Dataset::open(&self.data_dir, options)?;
         if let Some(task) = &self.task {
             dataset.name.clone_from(task);
         }

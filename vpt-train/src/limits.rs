@@ -27,7 +27,11 @@ impl TrainConfig {
         self.validate_folds()?;
         within("--grade-spread", self.grade_spread, 0.0, 10.0)?;
         if self.grade_spread > 0.0 && self.kind != TaskKind::Ordinal {
-            return Err(error("--grade-spread", self.grade_spread, "0 without `--kind ordinal`: give both, or neither"));
+            return Err(error(
+                "--grade-spread",
+                self.grade_spread,
+                "0 without `--kind ordinal`: give both, or neither",
+            ));
         }
         within("--smoothing", self.smoothing, 0.0, 0.99)?;
         whole("--patience", self.patience.unwrap_or(1), 1, 1_000_000)?;
