@@ -152,7 +152,7 @@ pub struct OptimArgs {
     #[arg(long, value_name = "GAMMA", value_parser = values::non_negative)]
     pub focal_gamma: Option<f64>,
 
-    /// For `--kind ordinal`: how far the target of a grade spreads to its neighbours, in grades
+    /// For `--kind ordinal`: how far the target of a grade spreads to its neighbours, in grades [default there: 0.7]
     #[arg(long, value_name = "F", value_parser = values::non_negative)]
     pub grade_spread: Option<f64>,
 

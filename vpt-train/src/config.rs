@@ -206,6 +206,7 @@ impl TrainConfig {
             merge(&mut merged, spelled_out(layer.clone())?);
         }
         let defaults = Self::defaults_for(method_of(merged.remove("method"))?);
+        let spread_is_given = merged.contains_key("grade_spread");
         let metric_is_given = merged.contains_key("eval_metric");
         let warmup_is_given = merged.contains_key("warmup_epochs");
         let mut table = Table::try_from(&defaults).map_err(config_error)?;
@@ -216,8 +217,13 @@ impl TrainConfig {
             // A shorter training has a shorter warm-up, in proportion.
             config.warmup_epochs *= (config.epochs as f64 / defaults.epochs as f64).min(1.0);
         }
-        if !metric_is_given && config.kind == TaskKind::Ordinal {
-            config.eval_metric = "qwk".into();
+        if config.kind == TaskKind::Ordinal {
+            if !metric_is_given {
+                config.eval_metric = "qwk".into();
+            }
+            if !spread_is_given {
+                config.grade_spread = GRADE_SPREAD;
+            }
         }
         Ok(config)
     }
@@ -310,6 +316,10 @@ impl TrainConfig {
         self.cache_features && self.method.kind == MethodKind::Linear && self.augment.is_none()
     }
 }
+
+/// How far the target of a grade spreads to its neighbours unless settings say otherwise. On drawn fundus photographs it was better
+/// than no spread by every measure of grades, and as good at top-1 (docs/results.md).
+const GRADE_SPREAD: f64 = 0.7;
 
 /// Optional settings, which `"none"` takes away.
 const OPTIONAL: [&str; 15] = [
@@ -536,6 +546,23 @@ mod tests {
         assert_eq!(
             layers(&["method = \"partial-3\""]).expect("reads").method,
             method("partial-3")
+        );
+    }
+
+    #[test]
+    fn a_kind_of_task_brings_its_metric_and_targets() {
+        let grades = layers(&["kind = \"ordinal\""]).expect("reads");
+        assert_eq!(
+            (grades.eval_metric.as_str(), grades.grade_spread),
+            ("qwk", GRADE_SPREAD)
+        );
+        let given =
+            layers(&["kind = \"ordinal\"\ngrade_spread = 0.0\neval_metric = \"mae\""]).expect("reads");
+        assert_eq!((given.eval_metric.as_str(), given.grade_spread), ("mae", 0.0));
+        let classes = layers(&[""]).expect("reads");
+        assert_eq!(
+            (classes.eval_metric.as_str(), classes.grade_spread),
+            ("top1", 0.0)
         );
     }
 
