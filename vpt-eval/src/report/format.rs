@@ -18,14 +18,17 @@ pub struct Unit {
 }
 
 impl Unit {
+    /// Shares of 1, in percent.
+    pub const SHARE: Self = Self {
+        scale: 100.0,
+        digits: 1,
+        difference: " points",
+    };
+
     /// Percent for what is better when larger, the plain number for losses and errors.
     pub fn of(metric: &Metric) -> Self {
         if metric.higher_is_better {
-            Self {
-                scale: 100.0,
-                digits: 1,
-                difference: " points",
-            }
+            Self::SHARE
         } else {
             Self {
                 scale: 1.0,
