@@ -142,7 +142,7 @@ pub fn metrics_table(results: &Results) -> String {
             ("right of these", abstention.accuracy),
         ]
     });
-    let percent = Unit::PERCENT;
+    let percent = Unit::SHARE;
     let abstention = abstention.map(|(name, share)| {
         let number = share
             .value

@@ -4,8 +4,11 @@ mod suite;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
+use vpt_core::TaskMetadata;
+use vpt_data::{LeakOptions, atomic};
+use vpt_eval::report::EvaluationReport;
 use vpt_eval::{Results, metrics};
 
 use crate::cli::values::{self, Bound};
@@ -15,8 +18,8 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::session::Session;
-use crate::tables;
 use crate::target::Target;
+use crate::{shell, tables};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -76,6 +79,10 @@ pub struct EvalArgs {
     #[arg(long, value_name = "FILE.csv")]
     pub save_predictions: Option<PathBuf>,
 
+    /// Write a page with all figures, tables and pictures of errors to an HTML file
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
+
     /// Exit with code 3 if a metric is worse than this; may be given several times
     #[arg(long, value_name = "[METRIC=]VALUE", value_parser = values::bound)]
     pub fail_under: Vec<Bound>,
@@ -107,12 +114,32 @@ fn one(target: &Path, evaluator: &Evaluator, args: &EvalArgs, session: &Session)
     let Evaluation {
         config,
         dataset,
+        model,
         predictions,
         results,
-        ..
     } = evaluator.run(&target, backbone, &args.data, session)?;
     if let Some(path) = &args.save_predictions {
         predictions.save_csv(path)?;
+    }
+    if let Some(path) = &args.report {
+        let metadata = TaskMetadata {
+            calibration: predictions.calibration,
+            ..target.task.metadata.clone()
+        };
+        let leaks = dataset.leaks(LeakOptions::default()).summary();
+        let page = EvaluationReport {
+            results: &results,
+            predictions: &predictions,
+            main_metric: &config.eval_metric,
+            metadata: &metadata,
+            dataset: &dataset,
+            leaks: Some(&leaks),
+            model: &model,
+            device: &session.device()?.device,
+            commands: vec![shell::command()],
+        };
+        atomic::write_bytes(path, page.html().as_bytes())
+            .with_context(|| format!("cannot write `{}`", path.display()))?;
     }
     session.output.json(&results)?;
     session.output.result(format!(

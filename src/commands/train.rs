@@ -188,6 +188,7 @@ fn report(run: &Path, results: &Results, session: &Session) -> Result<Exit> {
     let next = [
         ("run folder", run.display().to_string()),
         ("decisions", results.calibration.to_string()),
+        ("report", run.join(RunDir::REPORT).display().to_string()),
         ("task file", run.join(RunDir::BEST).display().to_string()),
         ("evaluate", format!("vpt eval {place}")),
         ("predict", format!("vpt predict {place} IMAGE")),

@@ -60,14 +60,15 @@ pub enum IntervalMethod {
 
 impl Estimate {
     /// A value without an interval.
-    fn unknown(value: Option<f64>) -> Self {
+    pub(crate) fn unknown(value: Option<f64>) -> Self {
         Self {
             value,
             ..Self::default()
         }
     }
 
-    fn with(value: Option<f64>, interval: Interval, method: IntervalMethod) -> Self {
+    /// A value with an interval.
+    pub(crate) fn with(value: Option<f64>, interval: Interval, method: IntervalMethod) -> Self {
         Self {
             value,
             ci_low: Some(interval.low),

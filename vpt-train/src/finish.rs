@@ -4,8 +4,9 @@ use std::fs;
 
 use burn::module::Module;
 use ndarray::Array2;
-use vpt_core::TaskFile;
+use vpt_core::{Classifier, TaskFile};
 use vpt_data::Split;
+use vpt_eval::report::EvaluationReport;
 use vpt_eval::{Bootstrap, Predictions, Results, peak_memory_bytes, report};
 
 use crate::trainer::{Finished, Outcome};
@@ -58,6 +59,8 @@ impl Trainer {
             predictions.len()
         ));
         self.journal.save(&self.run)?;
+        let page = self.report(&predictions, &results, &model, best_epoch);
+        self.run.write(RunDir::REPORT, page.as_bytes())?;
         results.save(&self.run.file(RunDir::RESULTS))?;
         self.shrink_state()?;
 
@@ -70,6 +73,34 @@ impl Trainer {
             split,
             reason,
         })))
+    }
+
+    fn report(
+        &mut self,
+        predictions: &Predictions,
+        results: &Results,
+        model: &Classifier,
+        best_epoch: usize,
+    ) -> String {
+        self.look_for_leaks();
+        let mut metadata = self.metadata.clone();
+        metadata.training.epoch = best_epoch;
+        let run = self.run.path().display();
+        EvaluationReport {
+            results,
+            predictions,
+            main_metric: self.metric.name,
+            metadata: &metadata,
+            dataset: &self.dataset,
+            leaks: self.leaks.as_deref().filter(|_| self.config.leak_check),
+            model,
+            device: &self.device.device,
+            commands: vec![
+                format!("vpt train -c {run}/{}", RunDir::ARGS),
+                format!("vpt eval {run}"),
+            ],
+        }
+        .html()
     }
 
     fn results(&self, predictions: &Predictions, split: Split, best_epoch: usize) -> Results {

@@ -23,7 +23,7 @@ pub enum Existing {
 ///
 /// The files in it: `args.toml` (every resolved setting), `results.csv` (a row an epoch), `results.json`, `results.svg`
 /// (curves), `best.safetensors` and `last.safetensors` (task files), `state/` (for `--resume`), `predictions.csv`,
-/// `confusion_matrix.svg`, `labels.txt`, `train_batch0.jpg`, `log.txt`. All are written atomically.
+/// `confusion_matrix.svg`, `report.html`, `labels.txt`, `train_batch0.jpg`, `log.txt`. All are written atomically.
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
@@ -36,7 +36,8 @@ pub struct RunDir {
 const LOCK: &str = ".lock";
 
 /// What a run writes, for [`Existing::Replace`].
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
+    RunDir::REPORT,
     RunDir::ARGS,
     RunDir::RESULTS_CSV,
     RunDir::RESULTS,
@@ -70,6 +71,8 @@ impl RunDir {
     pub const PREDICTIONS: &str = "predictions.csv";
     /// Confusion matrix of the same images.
     pub const CONFUSION: &str = "confusion_matrix.svg";
+    /// All of it as a page, with figures and pictures.
+    pub const REPORT: &str = "report.html";
     /// Class names, one a line.
     pub const LABELS: &str = "labels.txt";
     /// Some augmented training images.

@@ -57,13 +57,10 @@ impl Trainer {
         run: RunDir,
     ) -> Result<Self, TrainError> {
         let progress = Progress::new(start_date(), dataset.fingerprint()?, backbone.sha256.clone());
-        let leaks = match config.leak_check {
-            true => dataset.leaks(LeakOptions::default()).summary(),
-            false => Vec::new(),
-        };
         let mut trainer = Self::build(config, dataset, backbone, device, run, progress)?;
-        let leak = |line: String| format!("leak between splits: {line}");
-        trainer.notes.extend(leaks.into_iter().map(leak));
+        let leaks = trainer.look_for_leaks().iter();
+        let leaks: Vec<_> = leaks.map(|line| format!("leak between splits: {line}")).collect();
+        trainer.notes.extend(leaks);
         if let Some(path) = trainer.config.init_from.clone() {
             trainer.start_from(&path)?;
         } else if trainer
@@ -182,6 +179,7 @@ impl Trainer {
             checkpoints: Checkpoints::new(true),
             best_tuned: BTreeMap::new(),
             notes,
+            leaks: None,
             config,
             dataset,
             preprocess,
@@ -190,6 +188,15 @@ impl Trainer {
             model,
             metric,
             progress,
+        })
+    }
+
+    /// What the splits share, in words; nothing if that is not to be looked for.
+    pub(crate) fn look_for_leaks(&mut self) -> &[String] {
+        let (dataset, look) = (&self.dataset, self.config.leak_check);
+        self.leaks.get_or_insert_with(|| match look {
+            true => dataset.leaks(LeakOptions::default()).summary(),
+            false => Vec::new(),
         })
     }
 

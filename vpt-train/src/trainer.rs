@@ -44,6 +44,8 @@ pub struct Trainer {
     pub(crate) metadata: TaskMetadata,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) journal: Journal,
+    /// What the splits share, once somebody looked.
+    pub(crate) leaks: Option<Vec<String>>,
     /// For the observer, once there is one.
     pub(crate) notes: Vec<String>,
 }

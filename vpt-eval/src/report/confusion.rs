@@ -10,6 +10,26 @@ const NAME: usize = 24;
 /// Confusion matrix `[true, predicted]` as an SVG file: each row is shaded by its shares, so that rare classes are as visible
 /// as common ones. The numbers are counts, or percent of the row if `normalized`.
 pub fn confusion_svg(matrix: &Array2<usize>, classes: &[String], normalized: bool) -> String {
+    let numbers = if normalized {
+        Numbers::Percent
+    } else {
+        Numbers::Counts
+    };
+    draw(matrix, classes, numbers).standalone()
+}
+
+/// What stands in a cell.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Numbers {
+    Counts,
+    /// Of the row.
+    Percent,
+    /// The count, and below it the percent of the row, where there is room for two lines.
+    Both,
+}
+
+/// The matrix as a figure for a page or a file.
+pub(super) fn draw(matrix: &Array2<usize>, classes: &[String], numbers: Numbers) -> Svg {
     let count = matrix.nrows();
     let cell = (560.0 / count.max(1) as f64).clamp(5.0, 56.0);
     let names: Vec<String> = classes.iter().map(|name| shorten(name, NAME)).collect();
@@ -41,19 +61,21 @@ pub fn confusion_svg(matrix: &Array2<usize>, classes: &[String], normalized: boo
             let share = n as f64 / total as f64;
             let (x, y) = (left + cell * column as f64, top + cell * row as f64);
             svg.rect("cell", (x, y), (cell, cell), 0.08 + 0.92 * share);
-            let label = if normalized {
+            let label = if numbers == Numbers::Percent {
                 format!("{:.0}", 100.0 * share)
             } else {
                 n.to_string()
             };
             if text_width(&label) <= cell - 2.0 && cell >= 15.0 {
                 let class = if share > 0.55 { "onto" } else { "" };
-                svg.text(
-                    class,
-                    (x + cell / 2.0, y + cell / 2.0 + 4.5),
-                    Anchor::Middle,
-                    &label,
-                );
+                let (centre, middle) = (x + cell / 2.0, y + cell / 2.0 + 4.5);
+                if numbers == Numbers::Both && cell >= 40.0 {
+                    svg.text(class, (centre, middle - 8.0), Anchor::Middle, &label);
+                    let percent = format!("{:.0} %", 100.0 * share);
+                    svg.text(class, (centre, middle + 8.0), Anchor::Middle, &percent);
+                } else {
+                    svg.text(class, (centre, middle), Anchor::Middle, &label);
+                }
             }
         }
     }
@@ -67,7 +89,7 @@ pub fn confusion_svg(matrix: &Array2<usize>, classes: &[String], normalized: boo
             svg.rotated_text("", (left + middle + 3.0, top - 8.0), Anchor::Start, -45.0, name);
         }
     }
-    svg.standalone()
+    svg
 }
 
 #[cfg(test)]

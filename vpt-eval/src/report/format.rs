@@ -18,8 +18,8 @@ pub struct Unit {
 }
 
 impl Unit {
-    /// Shares of 1 as percent.
-    pub const PERCENT: Self = Self {
+    /// Shares of 1, in percent.
+    pub const SHARE: Self = Self {
         scale: 100.0,
         digits: 1,
         difference: " points",
@@ -28,7 +28,7 @@ impl Unit {
     /// Percent for what is better when larger, the plain number for losses and errors.
     pub fn of(metric: &Metric) -> Self {
         if metric.higher_is_better {
-            Self::PERCENT
+            Self::SHARE
         } else {
             Self {
                 scale: 1.0,

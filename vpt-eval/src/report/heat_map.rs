@@ -36,6 +36,14 @@ pub fn heat_maps_png(picture: &RgbImage, maps: &[&Array2<f32>]) -> ImageResult<V
     Ok(png.into_inner())
 }
 
+/// The picture in grey under one map (`[rows, columns]`) on its own scale, from its smallest to its largest value.
+pub(super) fn heat_map(picture: &RgbImage, map: &Array2<f32>) -> RgbImage {
+    let smallest = map.iter().copied().fold(f32::INFINITY, f32::min);
+    let largest = map.iter().copied().fold(smallest, f32::max);
+    let range = (largest - smallest).max(f32::MIN_POSITIVE);
+    overlaid(picture, &map.mapv(|value| (value - smallest) / range))
+}
+
 fn heat_maps(picture: &RgbImage, maps: &[&Array2<f32>]) -> RgbImage {
     let scale = LEAST_HEIGHT.div_ceil(picture.height().max(1)).max(1);
     let (width, height) = (picture.width() * scale, picture.height() * scale);

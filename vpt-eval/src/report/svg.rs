@@ -15,7 +15,7 @@ svg.vpt{font:12px system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-s
 .vpt .curve{fill:none;stroke:currentColor;stroke-width:1.8;stroke-linejoin:round;stroke-linecap:round}\
 .vpt .curve.dashed{stroke-dasharray:5 4}.vpt .dot{fill:currentColor}\
 .vpt .bar{stroke:currentColor;stroke-width:2}.vpt .cell{fill:#0072b2}.vpt .frame{fill:none;stroke:#9aa5b1}\
-.vpt .onto{fill:#fff}.vpt .s0{color:#0072b2}.vpt .s1{color:#d55e00}.vpt .s2{color:#009e73}.vpt .s3{color:#b0508f}\
+.vpt .onto{fill:#fff}.vpt .thin{stroke-width:1}.vpt .column{fill:currentColor}.vpt .ring{fill:none;stroke:currentColor;stroke-width:2}.vpt .s0{color:#0072b2}.vpt .s1{color:#d55e00}.vpt .s2{color:#009e73}.vpt .s3{color:#b0508f}\
 .vpt .s4{color:#a87400}.vpt .s5{color:#2f8fc9}\
 @media screen and (prefers-color-scheme:dark){\
 .vpt .paper{fill:#15191e}.vpt text{fill:#e4e7eb}.vpt .quiet{fill:#9aa5b1}\
@@ -59,6 +59,11 @@ impl Svg {
         }
     }
 
+    /// Width in pixels, at which texts have their size.
+    pub(crate) fn width(&self) -> f64 {
+        self.width
+    }
+
     pub(crate) fn line(&mut self, class: &str, from: (f64, f64), to: (f64, f64)) {
         let [(x1, y1), (x2, y2)] = [from, to].map(|(x, y)| (n(x), n(y)));
         self.push(&format!(
@@ -98,6 +103,15 @@ impl Svg {
     pub(crate) fn dot(&mut self, class: &str, (x, y): (f64, f64), radius: f64) {
         self.push(&format!(
             "<circle class=\"dot {class}\" cx=\"{}\" cy=\"{}\" r=\"{}\"/>",
+            n(x),
+            n(y),
+            n(radius)
+        ));
+    }
+
+    pub(crate) fn ring(&mut self, class: &str, (x, y): (f64, f64), radius: f64) {
+        self.push(&format!(
+            "<circle class=\"ring {class}\" cx=\"{}\" cy=\"{}\" r=\"{}\"/>",
             n(x),
             n(y),
             n(radius)
