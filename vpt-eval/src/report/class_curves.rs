@@ -66,6 +66,9 @@ impl ClassCurves {
             1 => note += " A class without images of its own has no curve.",
             missing => note += &format!(" {missing} classes without images have no curve."),
         }
+        if run.is_scaled() && !run.is_binary() {
+            note += " Classes are ranked by the probabilities after temperature scaling.";
+        }
         let areas = areas(
             run,
             &found

@@ -67,7 +67,8 @@ pub(super) fn draw(matrix: &Array2<usize>, classes: &[String], numbers: Numbers)
                 n.to_string()
             };
             if text_width(&label) <= cell - 2.0 && cell >= 15.0 {
-                let class = if share > 0.55 { "onto" } else { "" };
+                // Where the shade is half way, the dark text is read better in both colour schemes.
+                let class = if share > 0.75 { "onto" } else { "" };
                 let (centre, middle) = (x + cell / 2.0, y + cell / 2.0 + 4.5);
                 if numbers == Numbers::Both && cell >= 40.0 {
                     svg.text(class, (centre, middle - 8.0), Anchor::Middle, &label);

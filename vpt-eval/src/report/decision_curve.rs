@@ -26,7 +26,7 @@ pub(super) fn decision(run: &Evaluated) -> Figure {
         (366.0, 312.0),
         &Axis::percent("threshold probability (%)"),
         &Axis {
-            label: "net benefit (true positives per 100 images)",
+            label: "net benefit per 100 images",
             range: (-15.0 * best, 108.0 * best),
             ticks: 5,
         },
@@ -72,8 +72,8 @@ fn caption(run: &Evaluated, points: &[DecisionPoint]) -> String {
         None => String::new(),
     };
     format!(
-        "What it is worth to act on {} where its probability is at least the threshold: right ones found, less the false \
-         alarms, each weighted by the odds of the threshold. {verdict}{mark}",
+        "What it is worth to act on {} where its probability is at least the threshold: right ones found (true positives), less \
+         the false alarms, each weighted by the odds of the threshold. {verdict}{mark}",
         run.class(1)
     )
 }

@@ -8,7 +8,7 @@ use super::decision_curve::decision;
 use super::evaluated::{Evaluated, images};
 use super::figure::{Figure, Row, Table};
 use super::format::method_title;
-use super::gallery::{Cards, Gallery, cards};
+use super::gallery::{Cards, Example, Gallery, cards};
 use super::metric_tables::{
     SubgroupTable, class_table, headline, metrics_table, subgroup_table, threshold_table,
 };
@@ -170,14 +170,19 @@ fn classes<'a>(run: &Evaluated, page: &EvaluationPage) -> Section<'a> {
 }
 
 fn gallery<'a>(run: &Evaluated, page: &EvaluationPage) -> Section<'a> {
+    // With more than two classes temperature scaling may put the errors into another order.
+    let mut errors: Vec<&Example> = page.gallery.errors.iter().collect();
+    let confidence = run.confidence(&run.probs);
+    let of = |example: &Example| confidence.get(example.index).copied().unwrap_or(0.0);
+    errors.sort_by(|a, b| of(b).total_cmp(&of(a)));
     let lists = [
-        ("The most confident errors", &page.gallery.errors),
-        ("Chosen at random", &page.gallery.random),
+        ("The most confident errors", errors),
+        ("Chosen at random", page.gallery.random.iter().collect()),
     ];
     let mut blocks = Vec::new();
     let mut has_overlays = false;
     for (title, examples) in lists {
-        if let Some(cards) = cards(run, examples) {
+        if let Some(cards) = cards(run, &examples) {
             has_overlays |= cards.has_overlays;
             blocks.extend([Block::Heading(title.to_owned()), Block::Cards(cards)]);
         }

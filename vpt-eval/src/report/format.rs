@@ -167,9 +167,16 @@ pub fn metric_title(name: &str) -> String {
         "auroc" => "AUROC".to_owned(),
         "auprc" => "AUPRC".to_owned(),
         "macro_f1" => "macro F1".to_owned(),
+        "micro_auroc" => "micro AUROC".to_owned(),
+        "micro_auprc" => "micro AUPRC".to_owned(),
+        "ppv" => "PPV".to_owned(),
+        "npv" => "NPV".to_owned(),
         "mcc" => "MCC".to_owned(),
         "qwk" => "quadratic weighted kappa".to_owned(),
+        "brier" => "Brier score".to_owned(),
         "ece" => "calibration error".to_owned(),
+        "adaptive_ece" => "adaptive calibration error".to_owned(),
+        "aurc" => "AURC".to_owned(),
         other => other.replace('_', " "),
     }
 }

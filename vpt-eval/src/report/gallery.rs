@@ -92,7 +92,7 @@ pub(super) struct Cards {
 }
 
 /// The examples that the predictions know; `None` without any.
-pub(super) fn cards(run: &Evaluated, examples: &[Example]) -> Option<Cards> {
+pub(super) fn cards(run: &Evaluated, examples: &[&Example]) -> Option<Cards> {
     let folder = common_folder(&run.predictions.paths);
     let known = examples
         .iter()

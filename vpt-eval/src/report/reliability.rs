@@ -23,7 +23,7 @@ pub(super) fn reliability(run: &Evaluated) -> Figure {
     };
     let mut svg = Svg::new(380.0, 404.0, "Reliability diagram and histogram of confidence");
     let (left, right) = (52.0, 366.0);
-    let percent = Axis::percent("confidence: probability of the predicted class (%)");
+    let percent = Axis::percent("confidence of the prediction (%)");
     let axes = Axes::draw(
         &mut svg,
         (left, 12.0),
