@@ -34,6 +34,7 @@ fn train_eval_predict() {
         "last.safetensors",
         "predictions.csv",
         "confusion_matrix.svg",
+        "report.html",
         "labels.txt",
         "train_batch0.jpg",
         "log.txt",
@@ -73,6 +74,10 @@ fn train_eval_predict() {
         sandbox.run("eval runs/train/pets --split all --json", 0).json()["images"],
         39
     );
+
+    sandbox.run("eval runs/train/pets --report page.html", 0);
+    let page = String::from_utf8(sandbox.read("page.html")).unwrap();
+    assert!(page.contains("vpt eval runs/train/pets --report page.html") && page.contains("data:image/jpeg"));
 
     let fail = sandbox.run("eval runs/train/pets --fail-under 1.01", 3);
     assert!(

@@ -42,6 +42,9 @@ fn a_folder_of_runs_is_a_suite() {
         "{table}"
     );
     sandbox.run("eval --suite runs/train --fail-under 1.01", 3);
+    sandbox.run("eval --suite runs/train --report suite.html", 0);
+    let page = String::from_utf8(sandbox.read("suite.html")).unwrap();
+    assert!(page.contains("2 tasks") && page.contains("scans"));
 }
 
 #[test]

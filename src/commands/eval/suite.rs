@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use vpt_core::Backbone;
+use vpt_data::atomic;
+use vpt_eval::report::suite_html;
 use vpt_eval::{Suite, SuiteTask};
 use vpt_train::RunDir;
 
@@ -75,6 +77,10 @@ pub fn run(path: &Path, evaluator: &Evaluator, args: &EvalArgs, session: &Sessio
     let suite = Suite::new(name, by_backbone.len(), measured.into_values().collect());
     session.output.json(&suite)?;
     session.output.result(tables::suite(&suite))?;
+    if let Some(path) = &args.report {
+        atomic::write_bytes(path, suite_html(&suite).as_bytes())
+            .with_context(|| format!("cannot write `{}`", path.display()))?;
+    }
 
     let mut exit = Exit::Success;
     for task in &suite.tasks {
