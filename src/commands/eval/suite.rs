@@ -156,7 +156,9 @@ fn in_folder(folder: &Path) -> Result<SuiteFile> {
         }
     }
     files.sort();
-    let entry = |file| TaskEntry {
+    // Two runs may be of one task, but no two files have one name.
+    let entry = |file: PathBuf| TaskEntry {
+        name: file.file_stem().map(|name| name.to_string_lossy().into_owned()),
         file,
         ..TaskEntry::default()
     };
