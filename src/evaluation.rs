@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use serde::Deserialize;
 use vpt_core::{Backbone, Classifier};
 use vpt_data::{Dataset, Sample, Split};
-use vpt_eval::{Bootstrap, PredictOptions, Predictions, Results, predict};
+use vpt_eval::{AtPrevalence, Bootstrap, PredictOptions, Predictions, Results, predict};
 use vpt_train::TrainConfig;
 
 use crate::cli::{DataArgs, DecisionArgs};
@@ -28,6 +28,8 @@ pub struct Evaluator {
     pub level: f64,
     /// Images in a batch.
     pub batch_size: usize,
+    /// Share of the last of two classes in the population that predictive values are also wanted for.
+    pub prevalence: Option<f64>,
 }
 
 /// What was measured, and with what.
@@ -70,6 +72,14 @@ impl Evaluator {
         let metadata = &target.task.metadata;
         let config = target.settings()?;
         let calibration = self.decisions.calibration(metadata)?;
+        if self.prevalence.is_some() && metadata.task.classes.len() != 2 {
+            let classes = metadata.task.classes.len();
+            return Err(Failure::usage(format!(
+                "`--prevalence` is that of one of two classes, the task has {classes}"
+            ))
+            .hint("leave it out")
+            .into());
+        }
         let dataset = target.dataset(data)?;
         let samples = self.split.of(&dataset)?;
         let device = session.device()?;
@@ -109,6 +119,9 @@ impl Evaluator {
             best_epoch: Some(metadata.training.epoch),
             backbone_sha256: Some(metadata.backbone.sha256.clone()),
             data_fingerprint: Some(dataset.fingerprint()?),
+            at_prevalence: self
+                .prevalence
+                .and_then(|prevalence| AtPrevalence::of(&predictions, prevalence, &bootstrap)),
             ..Results::from_predictions(&predictions, &bootstrap)
         };
         Ok(Evaluation {

@@ -143,13 +143,17 @@ pub fn metrics_table(results: &Results) -> String {
         ]
     });
     let percent = Unit::SHARE;
-    let abstention = abstention.map(|(name, share)| {
-        let number = share
-            .value
-            .map_or(UNKNOWN.to_owned(), |value| percent.number(value) + " %");
-        vec![name.to_owned(), number, percent.interval(&share)]
+    let abstention = abstention.map(|(name, share)| (name.to_owned(), share));
+    let population = results.at_prevalence.iter().flat_map(|at| {
+        let place = format!("at a prevalence of {}", format::percent(100.0 * at.prevalence));
+        [(format!("ppv {place}"), at.ppv), (format!("npv {place}"), at.npv)]
     });
-    plain(&["metric", "value", &title], rows.chain(abstention))
+    let shares = abstention.chain(population).map(|(name, share)| {
+        let value = |value| percent.number(value) + " %";
+        let number = share.value.map_or(UNKNOWN.to_owned(), value);
+        vec![name, number, percent.interval(&share)]
+    });
+    plain(&["metric", "value", &title], rows.chain(shares))
 }
 
 fn classes_table(results: &Results) -> String {

@@ -71,6 +71,10 @@ pub struct EvalArgs {
     #[arg(long, value_name = "LEVEL", default_value = "0.95", value_parser = values::level)]
     pub ci: f64,
 
+    /// Also predictive values where this share of people has the last of two classes
+    #[arg(long, value_name = "SHARE", value_parser = values::fraction)]
+    pub prevalence: Option<f64>,
+
     /// Images in a batch
     #[arg(short, long, visible_alias = "batch", value_name = "N", default_value = "64", value_parser = values::count)]
     pub batch_size: usize,
@@ -98,6 +102,7 @@ pub fn run(args: &EvalArgs, session: &Session) -> Result<Exit> {
         decisions: args.decisions,
         level: args.ci,
         batch_size: args.batch_size,
+        prevalence: args.prevalence,
     };
     match (&args.target, &args.suite) {
         (Some(target), _) => one(target, &evaluator, args, session),

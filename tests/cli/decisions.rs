@@ -27,6 +27,14 @@ fn a_task_file_carries_how_to_decide() {
     assert_eq!(val["metrics"]["sensitivity"]["value"], 1.0);
     assert_eq!(val["metrics"]["sensitivity"]["ci_method"], "wilson");
 
+    let rare = sandbox
+        .run("eval runs/train/scans --prevalence 0.01 --json", 0)
+        .json();
+    let at = &rare["at_prevalence"];
+    assert_eq!(at["prevalence"], 0.01);
+    let table = sandbox.run("eval runs/train/scans --prevalence 0.01", 0).stdout;
+    assert!(table.contains("ppv at a prevalence of 1.0 %"), "{table}");
+
     let task = sandbox.run("inspect task runs/train/scans", 0).stdout;
     assert!(
         task.contains("threshold") && task.contains("undecided below"),
@@ -116,6 +124,7 @@ fn thresholds_need_two_classes() {
     for command in [
         "calibrate runs/train/pets --operating-point youden",
         "eval runs/train/pets --threshold 0.3",
+        "eval runs/train/pets --prevalence 0.3",
         "predict runs/train/pets pets/test --threshold 0.3",
     ] {
         let refused = sandbox.run(command, 2);

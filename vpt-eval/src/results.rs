@@ -10,7 +10,7 @@ use vpt_data::TaskKind;
 
 use crate::bootstrap::{self, Bootstrap, Estimate, Statistic};
 use crate::metrics::{self, Scores, View, confusion, per_class};
-use crate::{EvalError, Predictions, Subgroup};
+use crate::{AtPrevalence, EvalError, Predictions, Subgroup};
 
 /// One metric of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -101,6 +101,9 @@ pub struct Results {
     /// What remains where the least certain images are left undecided; only for tasks that do so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub abstention: Option<Abstention>,
+    /// Predictive values in another population; only where one was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_prevalence: Option<AtPrevalence>,
     /// The metrics of parts of the images, where the data set knows more of them than their class.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub subgroups: Vec<Subgroup>,
@@ -155,6 +158,7 @@ impl Default for Results {
             per_class: Vec::new(),
             calibration: Calibration::default(),
             abstention: None,
+            at_prevalence: None,
             subgroups: Vec::new(),
             confusion_matrix: Vec::new(),
             bootstrap: Bootstrap::default(),
