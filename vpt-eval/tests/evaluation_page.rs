@@ -3,7 +3,7 @@
 //! `VPT_EXAMPLE_PAGES=folder cargo test --release -p vpt-eval --test evaluation_page` leaves the pages there to look at;
 //! with `VPT_EXAMPLE_IMAGES=folder`, a folder of class folders, those are the pictures of the page with four classes.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -541,7 +541,7 @@ fn look(browser: &Path, html: &str, width: u32) -> Seen {
         .unwrap();
     let start = Instant::now();
     while child.try_wait().unwrap().is_none() {
-        if start.elapsed() > Duration::from_secs(120) {
+        if start.elapsed() > Duration::from_mins(2) {
             child.kill().unwrap();
             child.wait().unwrap();
             panic!("the browser took more than two minutes");
