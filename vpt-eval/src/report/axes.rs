@@ -120,7 +120,7 @@ fn pieces(points: &[(f64, f64)], (low, high): (f64, f64)) -> Vec<Vec<(f64, f64)>
     for pair in points.windows(2) {
         let [(x0, y0), (x1, y1)] = [pair[0], pair[1]];
         let (smallest, largest) = (y0.min(y1), y0.max(y1));
-        if largest < low || smallest > high || !(smallest + largest).is_finite() {
+        if largest < low || smallest > high || !(y0 + y1).is_finite() {
             continue;
         }
         let cut = |y: f64| {
