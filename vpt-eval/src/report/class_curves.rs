@@ -23,8 +23,8 @@ pub(super) struct ClassCurve {
 pub(super) struct ClassCurves {
     /// In the order of the classes.
     pub curves: Vec<ClassCurve>,
-    /// Which classes are left out and why; empty where none is.
-    pub note: String,
+    /// Sentences about what is left out, and why.
+    pub notes: Vec<String>,
 }
 
 impl ClassCurves {
@@ -57,17 +57,19 @@ impl ClassCurves {
         found.truncate(MOST);
         found.sort_by_key(|(class, _, _)| *class);
 
-        let mut note = String::new();
+        let mut notes = Vec::new();
         if defined > MOST {
-            note += &format!(" Of {defined} classes the {MOST} with the most images are drawn.");
+            notes.push(format!(
+                "Of {defined} classes the {MOST} with the most images are drawn."
+            ));
         }
         match wanted.len() - defined {
             0 => {}
-            1 => note += " A class without images of its own has no curve.",
-            missing => note += &format!(" {missing} classes without images have no curve."),
+            1 => notes.push("A class without images of its own has no curve.".to_owned()),
+            missing => notes.push(format!("{missing} classes without images have no curve.")),
         }
         if run.is_scaled() && !run.is_binary() {
-            note += " Classes are ranked by the probabilities after temperature scaling.";
+            notes.push("Classes are ranked by the probabilities after temperature scaling.".to_owned());
         }
         let areas = areas(
             run,
@@ -76,21 +78,17 @@ impl ClassCurves {
                 .map(|(class, _, ranking)| (*class, ranking))
                 .collect::<Vec<_>>(),
         );
-        let curve = |(i, ((class, points, _), [auroc, auprc])): (
-            usize,
-            ((usize, Vec<OperatingPoint>, Ranking), [Estimate; 2]),
-        )| {
-            ClassCurve {
-                name: run.class(class),
-                style: style(if run.is_binary() { 1 } else { i }),
-                points,
-                auroc,
-                auprc,
-            }
-        };
+        let curves = found.into_iter().zip(areas).enumerate();
+        let curves = curves.map(|(i, ((class, points, _), [auroc, auprc]))| ClassCurve {
+            name: run.class(class),
+            style: style(if run.is_binary() { 1 } else { i }),
+            points,
+            auroc,
+            auprc,
+        });
         Ok(Self {
-            curves: found.into_iter().zip(areas).enumerate().map(curve).collect(),
-            note,
+            curves: curves.collect(),
+            notes,
         })
     }
 }

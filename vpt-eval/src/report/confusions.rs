@@ -28,15 +28,14 @@ pub(super) fn confusion_figure(run: &Evaluated) -> Option<Figure> {
     }
     let matrix = matrix(run);
     let svg = draw(&matrix, classes, Numbers::Both);
-    let mut caption =
-        "Rows are true classes, columns what the model says: counts, shaded by their share of the row"
-            .to_owned();
-    caption += if classes.len() <= 14 { " (percent)." } else { "." };
-    caption += " ";
-    caption += &match pairs(&matrix).first() {
+    let percent = if classes.len() <= 14 { " (percent)" } else { "" };
+    let most = match pairs(&matrix).first() {
         Some(most) => format!("Most often {}.", most.sentence(run)),
         None => "No image is taken for a wrong class.".to_owned(),
     };
+    let caption = format!(
+        "Rows are true classes, columns what the model says: counts, shaded by their share of the row{percent}. {most}"
+    );
     Some(Figure {
         title: TITLE.to_owned(),
         drawing: Some(Drawing {

@@ -48,10 +48,10 @@ pub(super) fn decision(run: &Evaluated) -> Figure {
         Entry::new("s2 dashed", "act on every image"),
         Entry::new("zero", "act on none"),
     ];
-    Figure::new(TITLE, svg, legend, caption(run, &points))
+    Figure::new(TITLE, svg, legend, &caption(run, &points))
 }
 
-fn caption(run: &Evaluated, points: &[DecisionPoint]) -> String {
+fn caption(run: &Evaluated, points: &[DecisionPoint]) -> Vec<String> {
     let helps: Vec<f64> = points
         .iter()
         .filter(|point| point.model > point.treat_all.max(point.treat_none) + 1e-9)
@@ -67,13 +67,13 @@ fn caption(run: &Evaluated, points: &[DecisionPoint]) -> String {
             percent_of(*last)
         ),
     };
-    let mark = match run.threshold {
-        Some(threshold) => format!(" The vertical line is the threshold {}.", percent_of(threshold)),
-        None => String::new(),
-    };
-    format!(
+    let what = format!(
         "What it is worth to act on {} where its probability is at least the threshold: right ones found (true positives), less \
-         the false alarms, each weighted by the odds of the threshold. {verdict}{mark}",
+         the false alarms, each weighted by the odds of the threshold.",
         run.class(1)
-    )
+    );
+    let mark = run
+        .threshold
+        .map(|threshold| format!("The vertical line is the threshold {}.", percent_of(threshold)));
+    [what, verdict].into_iter().chain(mark).collect()
 }

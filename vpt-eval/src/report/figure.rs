@@ -32,8 +32,8 @@ pub(super) struct Entry {
 }
 
 impl Figure {
-    /// A figure that shrinks with the screen.
-    pub(super) fn new(title: &str, svg: Svg, legend: Vec<Entry>, caption: String) -> Self {
+    /// A figure that shrinks with the screen; the caption is sentences.
+    pub(super) fn new(title: &str, svg: Svg, legend: Vec<Entry>, caption: &[String]) -> Self {
         Self {
             title: title.to_owned(),
             drawing: Some(Drawing {
@@ -42,7 +42,7 @@ impl Figure {
                 scrolls: false,
             }),
             legend,
-            caption,
+            caption: caption.join(" "),
         }
     }
 

@@ -42,37 +42,39 @@ pub(super) fn precision_recall(run: &Evaluated, curves: &Result<ClassCurves, Not
             )
         })
         .collect();
-    let mut caption = "What share of the images that are taken for a class are of it, for each share of the class that one \
-                       wants to find. The area is the average precision."
-        .to_owned();
+    let mut caption = vec![
+        "What share of the images that are taken for a class are of it, for each share of the class that one wants to find. The \
+         area is the average precision."
+            .to_owned(),
+    ];
     // Chance is a line for each share of images: with classes of different size there is no common one.
     if commonest - rarest < 0.005 {
         axes.help(&mut svg, (0.0, 100.0 * rarest), (100.0, 100.0 * rarest));
         legend.push(Entry::new("zero", format!("chance: area {}", percent_of(rarest))));
     } else {
-        caption += &format!(
-            " By chance it would be the share of the class among the images, {} to {}.",
+        caption.push(format!(
+            "By chance it would be the share of the class among the images, {} to {}.",
             percent_of(rarest),
             percent_of(commonest)
-        );
+        ));
     }
     for curve in &curves.curves {
         axes.curve(&mut svg, &curve.style, &steps(&curve.points));
     }
-    caption += &curves.note;
+    caption.extend(curves.notes.clone());
     if let (Some(counts), Some(threshold)) = (run.decision(), run.threshold)
         && let (Some(sensitivity), Some(precision)) = (counts.sensitivity().value(), counts.ppv().value())
     {
         let at = axes.at((100.0 * sensitivity, 100.0 * precision));
         svg.dot("s1", at, 3.0);
         svg.ring("s1", at, 6.5);
-        caption += &format!(
-            " The ring is the threshold {}: precision {}.",
+        caption.push(format!(
+            "The ring is the threshold {}: precision {}.",
             percent_of(threshold),
             percent(&run.share(counts.ppv()))
-        );
+        ));
     }
-    Figure::new(TITLE, svg, legend, caption)
+    Figure::new(TITLE, svg, legend, &caption)
 }
 
 /// Steps in percent: up to a sensitivity, the precision is that of the threshold which reaches it.

@@ -75,7 +75,7 @@ pub(super) fn reliability(run: &Evaluated) -> Figure {
     for bin in &bins {
         columns.column(&mut svg, "s0", (100.0 * bin.low, 100.0 * bin.high), share(bin));
     }
-    Figure::new(TITLE, svg, legend, caption(run))
+    Figure::new(TITLE, svg, legend, &[caption(run)])
 }
 
 fn caption(run: &Evaluated) -> String {

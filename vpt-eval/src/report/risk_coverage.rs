@@ -42,15 +42,14 @@ pub(super) fn risk_coverage(run: &Evaluated) -> Figure {
             format!("all are answered: {} errors", percent_of(overall)),
         ),
     ];
-    Figure::new(TITLE, svg, legend, caption(&points, overall))
+    Figure::new(TITLE, svg, legend, &caption(&points, overall))
 }
 
-fn caption(points: &[RiskPoint], overall: f64) -> String {
-    let mut caption =
-        "How many errors remain if the model answers only the images that it is surest of. ".to_owned();
+fn caption(points: &[RiskPoint], overall: f64) -> [String; 2] {
+    let what = "How many errors remain if the model answers only the images that it is surest of.";
     // The risk where at most four images of five are answered.
     let most = points.iter().rev().find(|point| point.coverage <= 0.8);
-    caption += &match most {
+    let found = match most {
         Some(point) if overall > 0.0 => format!(
             "On the surest {} it errs in {}, on all images in {}.",
             percent_of(point.coverage),
@@ -59,5 +58,5 @@ fn caption(points: &[RiskPoint], overall: f64) -> String {
         ),
         _ => format!("On all images it errs in {}.", percent_of(overall)),
     };
-    caption
+    [what.to_owned(), found]
 }

@@ -41,7 +41,7 @@ pub(super) fn roc(run: &Evaluated, curves: &Result<ClassCurves, NotDefined>) -> 
         .collect();
     legend.push(Entry::new("zero", "chance: area 50.0\u{a0}%"));
 
-    let mut caption = match &curves.curves[..] {
+    let what = match &curves.curves[..] {
         [only] if run.is_binary() => format!(
             "What share of {} is found, for each share of false alarms that one accepts. A random pair of images, one of \
              each class, is put in the right order in {} of cases.",
@@ -52,19 +52,20 @@ pub(super) fn roc(run: &Evaluated, curves: &Result<ClassCurves, NotDefined>) -> 
               others. The area is the share of pairs of images that are put in the right order."
             .to_owned(),
     };
-    caption += &curves.note;
+    let mut caption = vec![what];
+    caption.extend(curves.notes.clone());
     if let (Some(counts), Some(threshold)) = (run.decision(), run.threshold) {
         let at = axes.at(place(&counts));
         svg.dot("s1", at, 3.0);
         svg.ring("s1", at, 6.5);
-        caption += &format!(
-            " The ring is the threshold {}: sensitivity {}, specificity {}.",
+        caption.push(format!(
+            "The ring is the threshold {}: sensitivity {}, specificity {}.",
             percent_of(threshold),
             percent(&run.share(counts.sensitivity())),
             percent(&run.share(counts.specificity()))
-        );
+        ));
     }
-    Figure::new(TITLE, svg, legend, caption)
+    Figure::new(TITLE, svg, legend, &caption)
 }
 
 /// Percent of false alarms and of what is found.

@@ -61,14 +61,17 @@ pub(super) fn score_histogram(run: &Evaluated) -> Figure {
         let text = format!("{place}: {} that are {}", images(count), run.class(class));
         Entry::new(&series(class), text)
     };
-    let mut caption = format!(
+    let mut caption = vec![format!(
         "How probable the model finds {name}, for the images that are not (above) and those that are (below). The less both \
          overlap, the better it tells them apart."
-    );
+    )];
     if let Some(threshold) = run.threshold {
-        caption += &format!(" From the line at {} on it says {name}.", percent_of(threshold));
+        caption.push(format!(
+            "From the line at {} on it says {name}.",
+            percent_of(threshold)
+        ));
     }
-    Figure::new(TITLE, svg, vec![entry(0), entry(1)], caption)
+    Figure::new(TITLE, svg, vec![entry(0), entry(1)], &caption)
 }
 
 /// Images of a true class in equal bins of the second class's probability.
