@@ -99,6 +99,7 @@ pub fn run(args: &TrainArgs, session: &Session) -> Result<Exit> {
     }
     let config = Settings::read(&args.data, args.run.config.as_deref())?.with([args.layer()])?;
     let dataset = config.open_dataset()?;
+    let config = config.for_data(&dataset)?;
     let backbone = config.load_backbone()?;
     if args.run.dry_run {
         return dry_run(config, &dataset, backbone, session);

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use vpt_data::TaskKind;
 use vpt_eval::metrics::METRICS;
 
 use crate::{ClassWeights, Loss, Sampling, TrainConfig, TrainError};
@@ -53,6 +54,7 @@ impl TrainConfig {
         self.augment.validate()?;
         metric(&self.eval_metric)?;
         self.validate_balance()?;
+        self.validate_multi_label()?;
         self.validate_prompts()
     }
 
@@ -92,6 +94,35 @@ impl TrainConfig {
         };
         let allowed = format!("`none` beside `{flag} {value}`: {why}; leave one of the two out");
         Err(error(other, more, allowed))
+    }
+
+    /// What supposes that an image has one class.
+    fn validate_multi_label(&self) -> Result<(), TrainError> {
+        if self.kind != Some(TaskKind::MultiLabel) {
+            return Ok(());
+        }
+        let one_class = |name: &str| {
+            format!("{name} for a multi-label task: it supposes that an image has one class; leave it out")
+        };
+        if self.sampling == Sampling::Balanced {
+            return Err(error(
+                "--sampling",
+                "balanced",
+                one_class("`shuffle`") + ", or use `--class-weights balanced`",
+            ));
+        }
+        let others = [
+            (
+                "--logit-adjustment",
+                self.logit_adjustment.map(|tau| tau.to_string()),
+            ),
+            ("--abstain", self.abstain.map(|rule| rule.to_string())),
+            ("--positive-class", self.positive_class.clone()),
+        ];
+        match others.into_iter().find_map(|(flag, value)| Some((flag, value?))) {
+            Some((flag, value)) => Err(error(flag, value, one_class("nothing"))),
+            None => Ok(()),
+        }
     }
 
     fn validate_prompts(&self) -> Result<(), TrainError> {

@@ -256,7 +256,7 @@ impl Trainer {
         };
         let logits = table.logits(&model, &self.device.device)?;
         let predictions = Predictions::of(&self.dataset.classes, &self.dataset.val, logits)?;
-        Ok(predictions.decided_by(self.config.kind, Calibration::default()))
+        Ok(predictions.decided_by(self.config.kind(), Calibration::default()))
     }
 
     /// The model for inference as its task file will hold it: with `--half`, tuned tensors are rounded.
@@ -291,7 +291,7 @@ impl Trainer {
             &self.device.device,
             &mut |done, total| observer.progress(split, done, total),
         );
-        let predictions = predictions.map(|p| p.decided_by(self.config.kind, Calibration::default()));
+        let predictions = predictions.map(|p| p.decided_by(self.config.kind(), Calibration::default()));
         predictions.map_err(|error| match error {
             EvalError::NonFinite { value, .. } => self.not_finite(value.into(), self.config.lr),
             error => error.into(),
