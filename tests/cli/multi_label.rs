@@ -127,7 +127,7 @@ fn any_number_of_classes_from_the_table_to_the_prediction() {
         inspected.contains("multi-label") && inspected.contains("thresholds"),
         "{inspected}"
     );
-    sandbox.run("inspect data --data-dir things.csv", 0);
+    sandbox.run("inspect data things.csv", 0);
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn methods_are_compared_and_decisions_chosen_anew() {
         0,
     );
     assert!(again.stderr.contains("finished already"), "{}", again.stderr);
-    let run = "runs/compare/things/linear-seed1";
+    let run = "runs/compare/things/linear-seed0";
     let chosen = sandbox
         .run(&format!("calibrate {run} --operating-point sensitivity=1"), 0)
         .stdout;

@@ -95,10 +95,10 @@ mod tests {
             [1.0, 4.0, 10.0, 0.1]
         );
         assert_eq!(ClassWeights::Balanced.positive_weights(&[1], 100_000), [100.0]);
-        let [rare, frequent] = ClassWeights::Effective.positive_weights(&[10, 50_000], 100_000)[..] else {
+        let [rare, frequent] = ClassWeights::Effective.positive_weights(&[20, 50_000], 100_000)[..] else {
             panic!("two classes")
         };
-        assert!((f64::from(rare) - 1.0 / (1.0 - BETA.powi(10))).abs() < 0.1 && frequent == 1.0);
+        assert!((f64::from(rare) - 1.0 / (1.0 - BETA.powi(20))).abs() < 0.1 && frequent == 1.0);
     }
 
     #[test]
