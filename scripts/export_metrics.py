@@ -187,6 +187,46 @@ def multiclass(logits, probs, labels):
     }
 
 
+def multi_label():
+    """Images of any number of classes; the last class is in none, and logits are rounded so that some are tied."""
+    rng = np.random.default_rng(20264702)
+    truth = rng.random((60, 5)) < np.array([0.5, 0.3, 0.15, 0.4, 0.0])
+    logits = np.round(rng.normal(size=truth.shape) * 1.5 + np.where(truth, 1, -1), 1).astype(np.float32)
+    probs = special.expit(logits.astype(np.float64))
+    found = probs >= 0.5
+    known = truth.any(0)
+    sides = np.stack([np.zeros(logits.size), logits.ravel()], axis=1)
+    confidence = np.where(found, probs, 1 - probs).ravel()
+    correct = (found == truth).ravel()
+    bins = np.clip(np.ceil(confidence * 15).astype(int), 1, 15) - 1
+    gaps = [(correct[bins == b] - confidence[bins == b]).sum() for b in range(15)]
+    each = lambda score: [score(truth[:, c], probs[:, c]) if known[c] else None for c in range(truth.shape[1])]
+    return {
+        "logits": [[round(float(x), 1) for x in row] for row in logits],
+        "labels": [np.flatnonzero(row).tolist() for row in truth],
+        "metrics": {
+            "exact_match": metrics.accuracy_score(truth, found),
+            "hamming_loss": metrics.hamming_loss(truth, found),
+            "micro_f1": metrics.f1_score(truth, found, average="micro"),
+            # The last class is predicted, so it counts with an F1 of 0.
+            "macro_f1": metrics.f1_score(truth, found, average="macro", zero_division=0),
+            "auroc": metrics.roc_auc_score(truth[:, known], probs[:, known], average="macro"),
+            "auprc": metrics.average_precision_score(truth[:, known], probs[:, known], average="macro"),
+            "micro_auroc": metrics.roc_auc_score(truth, probs, average="micro"),
+            "micro_auprc": metrics.average_precision_score(truth, probs, average="micro"),
+            "log_loss": metrics.log_loss(truth.ravel(), probs.ravel()),
+            "brier": metrics.brier_score_loss(truth.ravel(), probs.ravel()),
+            "ece": np.abs(gaps).sum() / correct.size,
+        },
+        "precision": metrics.precision_score(truth, found, average=None, zero_division=0).tolist(),
+        "recall": metrics.recall_score(truth, found, average=None, zero_division=0).tolist(),
+        "f1": metrics.f1_score(truth, found, average=None, zero_division=0).tolist(),
+        "auroc": each(metrics.roc_auc_score),
+        "auprc": each(metrics.average_precision_score),
+        **temperature(sides, truth.ravel().astype(int)),
+    }
+
+
 def bca():
     """SciPy's intervals from one list of resampled values, of one sample (skewed) and of a difference of two."""
     rng = np.random.default_rng(20264701)
@@ -223,7 +263,7 @@ def plain(value):
 
 def main(folder):
     inputs = load_file(folder / "metrics_inputs.safetensors")
-    expected = {"bca": bca()}
+    expected = {"bca": bca(), "multi_label": multi_label()}
     for name in BINARY:
         scores, labels = inputs[f"{name}.scores"], inputs[f"{name}.labels"]
         expected[name] = {

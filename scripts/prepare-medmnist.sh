@@ -14,6 +14,7 @@ sum_of() {
     dermamnist) echo 0744692d530f8e62ec473284d019b0c7 ;;
     octmnist) echo c68d92d5b585d8d81f7112f81e2d0842 ;;
     pneumoniamnist) echo 28209eda62fecd6e6a2d98b1501bb15f ;;
+    chestmnist) echo 02c8a6516a18b556561a56cbdd36c4a8 ;;
     retinamnist) echo bd4c0672f1bba3e3a89f0e4e876791e4 ;;
     breastmnist) echo 750601b1f35ba3300ea97c75c52ff8f6 ;;
     bloodmnist) echo 7053d0359d879ad8a5505303e11de1dc ;;

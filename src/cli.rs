@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 use vpt_core::device::DeviceChoice;
 use vpt_core::{Calibration, TaskMetadata};
-use vpt_data::ColumnNames;
+use vpt_data::{ColumnNames, TaskKind};
 
 use crate::commands;
 use crate::failure::Failure;
@@ -122,7 +122,7 @@ pub enum Command {
 #[derive(Args, Clone, Copy, Debug, Default)]
 #[command(next_help_heading = "Decisions")]
 pub struct DecisionArgs {
-    /// Probability of the last of two classes from which it is predicted [default: that of the task file]
+    /// Probability of the last of two classes from which it is predicted, or of any class in a multi-label task [default: that of the task file]
     #[arg(long, value_name = "P", value_parser = values::fraction)]
     pub threshold: Option<f64>,
 
@@ -135,7 +135,8 @@ impl DecisionArgs {
     /// The calibration of the task, or what the flags put in its place.
     pub fn calibration(self, task: &TaskMetadata) -> anyhow::Result<Calibration> {
         let classes = task.task.classes.len();
-        if self.threshold.is_some() && classes != 2 {
+        let multi_label = task.task.kind == TaskKind::MultiLabel;
+        if self.threshold.is_some() && classes != 2 && !multi_label {
             return Err(
                 Failure::usage(format!("`--threshold` parts two classes, the task has {classes}"))
                     .hint("leave it out: the most likely class is predicted")
@@ -144,10 +145,11 @@ impl DecisionArgs {
         }
         let of_task = match self.no_calibration {
             true => Calibration::default(),
-            false => task.calibration,
+            false => task.calibration.clone(),
         };
         Ok(Calibration {
             threshold: self.threshold.or(of_task.threshold),
+            thresholds: of_task.thresholds.filter(|_| self.threshold.is_none()),
             ..of_task
         })
     }

@@ -92,7 +92,7 @@ fn layer_of(task: &TaskSpec) -> Result<Table> {
         "data_dir",
         Some(absolute(&task.data_dir)?.to_string_lossy().into_owned()),
     );
-    layer.set("kind", Some(task.kind.to_string()));
+    layer.set("kind", task.kind.map(|kind| kind.to_string()));
     layer.set("classes", task.classes.clone());
     layer.set("eval_metric", task.metric.clone());
     let mut layer = layer.into_table();

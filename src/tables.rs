@@ -44,7 +44,7 @@ pub fn pairs(pairs: &[(&str, String)]) -> String {
 /// Metrics with intervals, the classes one by one, the confusion matrix where it fits, and subgroups by their `main` metric.
 pub fn results(results: &Results, main: &Metric) -> String {
     let mut parts = vec![metrics_table(results), classes_table(results)];
-    if results.per_class.len() <= MATRIX_CLASSES {
+    if results.per_class.len() <= MATRIX_CLASSES && !results.confusion_matrix.is_empty() {
         parts.push(confusion_table(results));
     }
     parts.extend(subgroups_table(results, main));

@@ -88,6 +88,16 @@ impl Target {
         let dir = &config.data_dir;
         let dataset = config.open_dataset_with(&options);
         let dataset = dataset.with_context(|| format!("cannot open the images in `{}`", dir.display()))?;
+        let kind = self.task.metadata.task.kind;
+        if !kind.fits(dataset.kind) {
+            return Err(Failure::new(format!(
+                "the task is {kind}, the images in `{}` are labelled for {}",
+                dir.display(),
+                dataset.kind
+            ))
+            .hint("a table has a column `label` for one class an image, `labels` for any number of them")
+            .into());
+        }
         Ok(dataset.with_class_order(&self.task.metadata.task.classes)?)
     }
 }

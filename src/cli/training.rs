@@ -172,7 +172,7 @@ pub struct OptimArgs {
     #[arg(long, value_name = "N", value_parser = values::count)]
     pub patience: Option<usize>,
 
-    /// Validation metric that chooses the best epoch (`vpt list metrics`) [default: top1]
+    /// Validation metric that chooses the best epoch (`vpt list metrics`) [default: top1, qwk or auroc, by the kind]
     #[arg(long, value_name = "METRIC", value_parser = values::metric)]
     pub eval_metric: Option<String>,
 }
@@ -181,15 +181,15 @@ pub struct OptimArgs {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Decisions")]
 pub struct DecisionArgs {
-    /// What is asked: one class for each image, or its grade, where the classes have an order [default: that of the task, else classification]
-    #[arg(long, value_name = "KIND", value_parser = ["classification", "ordinal"])]
+    /// What is asked: one class for each image, its grade, where the classes have an order, or any number of classes [default: that of the task, else as the data is labelled]
+    #[arg(long, value_name = "KIND", value_parser = ["classification", "ordinal", "multi-label"])]
     pub kind: Option<String>,
 
     /// The class to be found, of two: sensitivity, threshold and AUROC are about it [default: the last one]
     #[arg(long, value_name = "CLASS")]
     pub positive_class: Option<String>,
 
-    /// Threshold for two classes: `youden`, `sensitivity=0.95`, `specificity=0.9`, or `cost=5` (false alarms that a miss is worth)
+    /// Threshold for two classes, or for each of any number: `youden`, `sensitivity=0.95`, `specificity=0.9`, or `cost=5` (false alarms that a miss is worth)
     #[arg(long, value_name = "RULE", value_parser = values::rule::<ThresholdRule>)]
     pub operating_point: Option<ThresholdRule>,
 

@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 use vpt_core::Calibration;
+use vpt_data::TaskKind;
 use vpt_eval::report::format::{UNKNOWN, Unit};
 use vpt_eval::{AbstainRule, CalibrationPlan, PredictOptions, Predictions, ThresholdRule, metrics, predict};
 
@@ -46,7 +47,7 @@ pub struct CalibrateArgs {
     #[arg(long, value_name = "MODEL")]
     pub model: Option<String>,
 
-    /// Threshold for two classes: `youden`, `sensitivity=0.95`, `specificity=0.9`, or `cost=5` (false alarms that a miss is worth)
+    /// Threshold for two classes, or for each of any number: `youden`, `sensitivity=0.95`, `specificity=0.9`, or `cost=5` (false alarms that a miss is worth)
     #[arg(long, value_name = "RULE", value_parser = values::rule::<ThresholdRule>)]
     pub operating_point: Option<ThresholdRule>,
 
@@ -73,8 +74,8 @@ struct Calibrated<'a> {
     output: &'a PathBuf,
     split: &'a str,
     images: usize,
-    before: Calibration,
-    after: Calibration,
+    before: &'a Calibration,
+    after: &'a Calibration,
 }
 
 /// Predicts, fits, writes.
@@ -84,7 +85,19 @@ pub fn run(args: &CalibrateArgs, session: &Session) -> Result<Exit> {
     let config = target.settings()?;
     let metadata = &target.task.metadata;
     let classes = &metadata.task.classes;
-    if let Some(rule) = args.operating_point.filter(|_| classes.len() != 2) {
+    let multi_label = metadata.task.kind == TaskKind::MultiLabel;
+    if let Some(rule) = args.abstain.filter(|_| multi_label) {
+        return Err(Failure::usage(format!(
+            "`--abstain {rule}` is for tasks of one class for each image, the task is {}",
+            metadata.task.kind
+        ))
+        .hint("leave it out: a class is found or not, by its own threshold (`--operating-point`)")
+        .into());
+    }
+    if let Some(rule) = args
+        .operating_point
+        .filter(|_| classes.len() != 2 && !multi_label)
+    {
         return Err(Failure::usage(format!(
             "`--operating-point {rule}` is a threshold between two classes, the task has {}",
             classes.len()
@@ -111,7 +124,7 @@ pub fn run(args: &CalibrateArgs, session: &Session) -> Result<Exit> {
         &mut |done, _| bar.set_position(done as u64),
     )?;
     bar.finish_and_clear();
-    let predictions = predicted.decided_by(metadata.task.kind, metadata.calibration);
+    let predictions = predicted.decided_by(metadata.task.kind, metadata.calibration.clone());
 
     let plan = CalibrationPlan {
         temperature: !args.no_calibration,
@@ -120,9 +133,9 @@ pub fn run(args: &CalibrateArgs, session: &Session) -> Result<Exit> {
     };
     let (after, notes) = plan.fit(&predictions);
     notes.iter().for_each(|note| output.warn(note));
-    let before = metadata.calibration;
+    let before = metadata.calibration.clone();
     let mut task = target.task.clone();
-    task.metadata.calibration = after;
+    task.metadata.calibration = after.clone();
     let path = args.output.clone().unwrap_or_else(|| target.path.clone());
     task.save(&path, config.half)?;
 
@@ -130,10 +143,10 @@ pub fn run(args: &CalibrateArgs, session: &Session) -> Result<Exit> {
         output: &path,
         split: args.split.name(),
         images: predictions.len(),
-        before,
-        after,
+        before: &before,
+        after: &after,
     })?;
-    output.result(table(&predictions, before, after))?;
+    output.result(table(&predictions, &before, &after))?;
     output.result(format!(
         "\nchosen on {} {} images, written to {}",
         predictions.len(),
@@ -145,18 +158,18 @@ pub fn run(args: &CalibrateArgs, session: &Session) -> Result<Exit> {
 }
 
 /// What changes on the images that it was chosen on.
-fn table(predictions: &Predictions, before: Calibration, after: Calibration) -> String {
-    let value = |calibration: Calibration, name: &str| {
+fn table(predictions: &Predictions, before: &Calibration, after: &Calibration) -> String {
+    let value = |calibration: &Calibration, name: &str| {
         let with = Predictions {
-            calibration,
+            calibration: calibration.clone(),
             ..predictions.clone()
         };
         let unit = metrics::find(name).map(Unit::of).ok()?;
         Some(unit.number(*metrics::evaluate(&with).get(name)?))
     };
-    let undecided = |calibration: Calibration| {
+    let undecided = |calibration: &Calibration| {
         let with = Predictions {
-            calibration,
+            calibration: calibration.clone(),
             ..predictions.clone()
         };
         let left = with
@@ -170,6 +183,7 @@ fn table(predictions: &Predictions, before: Calibration, after: Calibration) -> 
         "sensitivity",
         "specificity",
         "balanced_accuracy",
+        "exact_match",
         "log_loss",
         "ece",
     ];
@@ -177,18 +191,25 @@ fn table(predictions: &Predictions, before: Calibration, after: Calibration) -> 
         .into_iter()
         .filter_map(|name| Some(vec![name.to_owned(), value(before, name)?, value(after, name)?]));
     let either = |number: Option<f64>| number.map_or(UNKNOWN.to_owned(), |number| format!("{number:.4}"));
-    let chosen = [
-        vec![
-            "temperature".to_owned(),
-            either(Some(before.temperature)),
-            either(Some(after.temperature)),
-        ],
-        vec![
+    let multi_label = predictions.kind == TaskKind::MultiLabel;
+    let mut chosen = vec![vec![
+        "temperature".to_owned(),
+        either(Some(before.temperature)),
+        either(Some(after.temperature)),
+    ]];
+    if multi_label {
+        let thresholds = |(class, name): (usize, &String)| {
+            let of = |calibration: &Calibration| either(Some(calibration.threshold_of(class)));
+            vec![format!("threshold of {name}"), of(before), of(after)]
+        };
+        chosen.extend(predictions.classes.iter().enumerate().map(thresholds));
+    } else {
+        chosen.push(vec![
             "threshold".to_owned(),
             either(before.threshold),
             either(after.threshold),
-        ],
-        vec!["undecided".to_owned(), undecided(before), undecided(after)],
-    ];
+        ]);
+        chosen.push(vec!["undecided".to_owned(), undecided(before), undecided(after)]);
+    }
     tables::plain(&["", "before", "after"], chosen.into_iter().chain(rows))
 }

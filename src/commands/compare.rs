@@ -170,7 +170,7 @@ impl CompareArgs {
         let mut plans = Vec::new();
         for &seed in &self.seeds.0 {
             for method in &self.methods {
-                let config = self.config_of(&settings, method, seed)?;
+                let config = self.config_of(&settings, method, seed)?.for_data(&dataset)?;
                 if config.open_options() != first.open_options()
                     || config.data_dir != first.data_dir
                     || config.classes != first.classes

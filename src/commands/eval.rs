@@ -128,7 +128,7 @@ fn one(target: &Path, evaluator: &Evaluator, args: &EvalArgs, session: &Session)
     }
     if let Some(path) = &args.report {
         let metadata = TaskMetadata {
-            calibration: predictions.calibration,
+            calibration: predictions.calibration.clone(),
             ..target.task.metadata.clone()
         };
         let leaks = dataset.leaks(LeakOptions::default()).summary();

@@ -6,13 +6,14 @@ use anyhow::Result;
 use clap::Args;
 use ndarray::Array2;
 use vpt_core::Backbone;
-use vpt_data::{Dataset, Sample, Split};
+use vpt_data::{Dataset, Sample, Split, TaskKind};
 use vpt_eval::{Bootstrap, FeatureExtractor, Knn, PredictOptions, Predictions, Results, metrics};
 
 use crate::cli::layer::Layer;
 use crate::cli::training::SamplingArgs;
 use crate::cli::{DataArgs, values};
 use crate::exit::Exit;
+use crate::failure::Failure;
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::{progress, tables};
@@ -65,6 +66,14 @@ pub fn run(args: &KnnArgs, session: &Session) -> Result<Exit> {
     args.sampling.add_to(&mut flags);
     let config = Settings::read(&args.data, None)?.with([flags])?;
     let dataset = config.open_dataset()?;
+    if dataset.kind == TaskKind::MultiLabel {
+        return Err(Failure::usage(format!(
+            "`{}` has any number of classes for each image, neighbours vote for one",
+            dataset.name
+        ))
+        .hint("`vpt train --method linear` is the baseline for multi-label tasks")
+        .into());
+    }
     let backbone = Backbone::load(&args.model)?;
     for note in dataset.notes.iter().chain(&backbone.notes) {
         output.info(format!("note: {note}"));
@@ -142,7 +151,7 @@ pub fn run(args: &KnnArgs, session: &Session) -> Result<Exit> {
 }
 
 fn labels(samples: &[Sample]) -> Vec<usize> {
-    samples.iter().map(|sample| sample.label).collect()
+    samples.iter().filter_map(|sample| sample.label.class()).collect()
 }
 
 fn predictions(dataset: &Dataset, split: Split, shares: Array2<f32>) -> Result<Predictions> {
@@ -155,6 +164,6 @@ fn right(predictions: &Predictions) -> usize {
     decided
         .iter()
         .zip(&predictions.labels)
-        .filter(|(class, label)| class == label)
+        .filter(|(class, label)| label.has(**class))
         .count()
 }

@@ -9,7 +9,7 @@ use clap::Args;
 use serde::Serialize;
 use vpt_core::device::SelectedDevice;
 use vpt_core::{Calibration, Classifier, Decision};
-use vpt_data::{DataError, Sample, atomic, decode};
+use vpt_data::{DataError, Sample, TaskKind, atomic, decode};
 use vpt_eval::{EvalError, PredictOptions, Predictions, csv, predict};
 
 use self::attention::AttentionMaps;
@@ -29,7 +29,7 @@ Examples:
   vpt predict runs/train/my_images photo.jpg --attention looks
 
 With `--json`, one object a line: {\"path\", \"label\", \"logits\", \"probs\"}, classes in the order of
-the task file. Probabilities are calibrated and labels decided as it says (`vpt inspect task`); a
+the task file; multi-label tasks add {\"labels\"}, the classes found, which `label` joins by `|`. Probabilities are calibrated and labels decided as it says (`vpt inspect task`); a
 task that may leave images undecided adds {\"abstained\"}.
 With `--attention`, a PNG for each image: the image as the model sees it, then attention rollout of
 the backbone alone and of the task; `--json` adds {\"attention\", \"prompt_share\"}, the file and the
@@ -76,7 +76,10 @@ pub struct PredictArgs {
 #[derive(Serialize)]
 struct Line<'a> {
     path: &'a Path,
-    label: &'a str,
+    label: String,
+    /// The classes found; absent where an image has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<Vec<&'a str>>,
     logits: Vec<f32>,
     probs: Vec<f64>,
     /// Whether the task would rather leave this image to somebody else; absent if it never does.
@@ -114,7 +117,7 @@ pub fn run(args: &PredictArgs, session: &Session) -> Result<Exit> {
     let mut csv = args
         .output
         .as_ref()
-        .map(|_| csv_titles(&model.target.task.metadata.task.classes, &calibration));
+        .map(|_| csv_titles(&model.target.task.metadata.task.classes, &model.calibration));
     let (mut done, mut bad) = (0, 0);
     let bar = progress::bar(output, 0, "{spinner} {pos} images, {per_sec}");
     while paths.peek().is_some() {
@@ -199,7 +202,6 @@ impl Predictor {
             .iter()
             .map(|path| Sample {
                 path: path.clone(),
-                label: 0,
                 ..Sample::default()
             })
             .collect();
@@ -218,21 +220,28 @@ impl Predictor {
             device,
             &mut |_, _| {},
         )?;
-        Ok(predictions.decided_by(metadata.task.kind, self.calibration))
+        Ok(predictions.decided_by(metadata.task.kind, self.calibration.clone()))
     }
 }
 
 /// Prints one line an image; `found` is empty, or has what was found of each.
 fn print(predictions: &Predictions, found: &[attention::Found], top_k: usize, output: Output) -> Result<()> {
-    let (probs, decisions) = (predictions.probs(), predictions.decisions());
+    let (probs, decisions, called) = (predictions.probs(), predictions.decisions(), predictions.called());
     let may_abstain = predictions.calibration.abstain_below.is_some();
+    let multi_label = predictions.kind == TaskKind::MultiLabel;
     for (index, path) in predictions.paths.iter().enumerate() {
         let probs = probs.row(index).to_vec();
         let decision = decisions[index];
-        let label = &predictions.classes[decision.class];
+        let called = &called[index];
+        let label = called.names(&predictions.classes);
+        let names = called
+            .classes()
+            .iter()
+            .map(|&class| predictions.classes[class].as_str());
         output.json_line(&Line {
             path,
-            label,
+            label: label.clone(),
+            labels: multi_label.then(|| names.collect()),
             logits: predictions.logits.row(index).to_vec(),
             probs: probs.clone(),
             abstained: may_abstain.then_some(decision.abstained),
@@ -241,12 +250,22 @@ fn print(predictions: &Predictions, found: &[attention::Found], top_k: usize, ou
         })?;
         let mut order: Vec<usize> = (0..probs.len()).collect();
         order.sort_by(|&a, &b| probs[b].total_cmp(&probs[a]));
+        // All that was found of any number of classes; the likeliest where nothing was.
+        let none_found = called.classes().is_empty();
+        let shown = if multi_label && !none_found {
+            order.retain(|&class| called.has(class));
+            order.len()
+        } else {
+            top_k
+        };
         let shown = order
             .iter()
-            .take(top_k)
+            .take(shown)
             .map(|&class| format!("{} {:.1} %", predictions.classes[class], probs[class] * 100.0));
         let shown = shown.collect::<Vec<_>>().join(", ");
         let said = match decision {
+            _ if multi_label && none_found => format!("none: {shown}"),
+            _ if multi_label => shown,
             Decision { abstained: true, .. } => format!("undecided: {shown}"),
             // Where a threshold decides, the likeliest class need not be the decision.
             _ if predictions.calibration.threshold.is_some() => format!("{label}: {shown}"),
@@ -265,13 +284,13 @@ fn csv_titles(classes: &[String], calibration: &Calibration) -> String {
 }
 
 fn csv_lines(predictions: &Predictions) -> String {
-    let (probs, decisions) = (predictions.probs(), predictions.decisions());
+    let (probs, decisions, called) = (predictions.probs(), predictions.decisions(), predictions.called());
     let may_abstain = predictions.calibration.abstain_below.is_some();
     let line = |(index, path): (usize, &PathBuf)| {
         let decision = decisions[index];
         let names = [
             path.display().to_string(),
-            predictions.classes[decision.class].clone(),
+            called[index].names(&predictions.classes),
         ];
         let probs = probs.row(index).into_iter().map(|prob| format!("{prob:.6}"));
         let abstained = may_abstain.then(|| decision.abstained.to_string());

@@ -109,6 +109,7 @@ pub fn run(args: &TrainArgs, session: &Session) -> Result<Exit> {
     }
     let config = Settings::read(&args.data, args.run.config.as_deref())?.with([args.layer()])?;
     let dataset = config.open_dataset()?;
+    let config = config.for_data(&dataset)?;
     if let (Some(folds), None, false) = (config.folds, config.fold, args.run.dry_run) {
         return folds::run(&config, folds, &dataset, &args.run, session);
     }

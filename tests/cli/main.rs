@@ -13,6 +13,7 @@ mod help;
 mod hub;
 mod interruption;
 mod looking;
+mod multi_label;
 mod sandbox;
 mod suite;
 mod tables;

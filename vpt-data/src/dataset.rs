@@ -3,7 +3,7 @@
 use crate::error::counted;
 use crate::formats::{Found, Images};
 use crate::partition::{few, relative, stratified};
-use crate::{DataError, Format, OpenOptions, Split, decode, hexadecimal};
+use crate::{DataError, Format, Label, OpenOptions, Split, TaskKind, decode, hexadecimal};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 pub struct Sample {
     /// The file.
     pub path: PathBuf,
-    /// Index into [`Dataset::classes`].
-    pub label: usize,
+    /// Its class, or its classes.
+    pub label: Label,
     /// What it must not be parted from, such as its patient; where the data set says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
@@ -42,6 +42,8 @@ pub struct Dataset {
     pub root: PathBuf,
     /// How it lies on disk.
     pub format: Format,
+    /// Multi-label where images have any number of classes; else classification, for grades look like any classes.
+    pub kind: TaskKind,
     /// Class names in natural order (`2` before `10`); labels are indices into this.
     pub classes: Vec<String>,
     /// The names of a table's other columns, such as a scanner or an age, in its order; empty where there are none.
@@ -70,6 +72,7 @@ impl Dataset {
         options.validate()?;
         let format = Format::detect(dir);
         let Found {
+            kind,
             classes,
             columns,
             mut images,
@@ -89,6 +92,7 @@ impl Dataset {
             name: name_of(dir),
             root: format.root(dir),
             format,
+            kind,
             classes,
             columns,
             train: vec![],
@@ -123,11 +127,13 @@ impl Dataset {
         }
     }
 
-    /// How many images of each class a split has, in class order.
+    /// How many images of each class a split has, in class order; an image of several classes counts for each of them.
     pub fn class_counts(&self, split: Split) -> Vec<usize> {
         let mut counts = vec![0; self.classes.len()];
         for sample in self.split(split) {
-            counts[sample.label] += 1;
+            for &class in sample.label.classes() {
+                counts[class] += 1;
+            }
         }
         counts
     }
@@ -157,7 +163,7 @@ impl Dataset {
             for (sample, content) in samples.iter().zip(contents) {
                 text(&mut hash, &relative(&sample.path, &self.root));
                 hash.update(content?);
-                hash.update((sample.label as u64).to_le_bytes());
+                hash.update(sample.label.bytes());
                 if let Some(group) = &sample.group {
                     text(&mut hash, group);
                 }
@@ -181,7 +187,7 @@ impl Dataset {
         };
         for samples in [&mut self.train, &mut self.val, &mut self.test] {
             for sample in samples {
-                sample.label = places[sample.label];
+                sample.label = sample.label.moved(&places);
             }
         }
         self.classes = classes.into();
@@ -207,11 +213,15 @@ impl Dataset {
         (self.train, self.val, self.test) = (parts.train, parts.val, parts.test);
         self.test_is_drawn = true;
         self.notes.push(format!(
-            "{}: each class split {} into train, val and test by seed {seed}{}",
+            "{}: {} split {} into train, val and test by seed {seed}{}",
             match self.format {
                 Format::ImageFolder => "no split folders",
                 Format::Manifest => "no column `split`",
                 Format::Medmnist => "no splits",
+            },
+            match self.kind {
+                TaskKind::MultiLabel => "images, each by the rarest of its classes,",
+                TaskKind::Classification | TaskKind::Ordinal => "each class",
             },
             percent(&[1.0 - val_fraction - test_fraction, val_fraction, test_fraction]),
             self.kept_together(),
@@ -319,13 +329,15 @@ impl Images {
                 match bad {
                     None => good.push(sample),
                     Some(bad) => {
-                        unreadable[sample.label] += 1;
+                        for &class in sample.label.classes() {
+                            unreadable[class] += 1;
+                        }
                         removed.push(bad);
                     }
                 }
             }
             let lost = (0..classes.len())
-                .find(|&label| unreadable[label] > 0 && !good.iter().any(|s| s.label == label));
+                .find(|&label| unreadable[label] > 0 && !good.iter().any(|s| s.label.has(label)));
             if let (0, Some(label)) = (at, lost) {
                 let class = classes[label].clone();
                 return Err(DataError::UnreadableClass {

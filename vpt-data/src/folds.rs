@@ -67,6 +67,7 @@ impl Dataset {
             name: self.name.clone(),
             root: self.root.clone(),
             format: self.format,
+            kind: self.kind,
             classes: self.classes.clone(),
             columns: self.columns.clone(),
             train: vec![],
@@ -96,7 +97,7 @@ impl Dataset {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Format;
+    use crate::{Format, TaskKind};
     use proptest::prelude::*;
     use std::collections::{BTreeMap, BTreeSet};
     use std::path::PathBuf;
@@ -106,7 +107,7 @@ mod tests {
         let of_class = |(label, &count): (usize, &usize)| {
             (0..count).map(move |image| Sample {
                 path: format!("root/{label}/{image}.png").into(),
-                label,
+                label: label.into(),
                 group: (group > 0).then(|| format!("p{label}-{}", image / group.max(1))),
                 ..Sample::default()
             })
@@ -115,6 +116,7 @@ mod tests {
             name: "set".into(),
             root: "root".into(),
             format: Format::ImageFolder,
+            kind: TaskKind::Classification,
             classes: (0..per_class.len()).map(|class| class.to_string()).collect(),
             columns: vec![],
             train: per_class.iter().enumerate().flat_map(of_class).collect(),
@@ -150,9 +152,9 @@ mod tests {
                 prop_assert!(train.is_disjoint(&val) && train.is_disjoint(&test) && val.is_disjoint(&test));
                 prop_assert!((part.test.len() as f64 - all.train.len() as f64 / folds as f64).abs() < 1.0);
                 for (label, &count) in per_class.iter().enumerate() {
-                    let tested = part.test.iter().filter(|sample| sample.label == label).count();
+                    let tested = part.test.iter().filter(|sample| sample.label.has(label)).count();
                     prop_assert!((tested as f64 - count as f64 / folds as f64).abs() < 1.0);
-                    prop_assert!(part.train.iter().any(|sample| sample.label == label));
+                    prop_assert!(part.train.iter().any(|sample| sample.label.has(label)));
                 }
             }
         }

@@ -265,7 +265,7 @@ impl Dataset {
         Located {
             split,
             path: relative(&sample.path, &self.root),
-            class: self.classes[sample.label].clone(),
+            class: sample.label.names(&self.classes),
         }
     }
 

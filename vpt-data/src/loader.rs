@@ -5,7 +5,7 @@ mod order;
 use self::order::occurrences;
 use crate::augment::mix_batch;
 use crate::rng::rng;
-use crate::{AugmentConfig, DataError, Preprocess, Sample, decode};
+use crate::{AugmentConfig, DataError, Label, Preprocess, Sample, decode};
 use image::RgbImage;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -27,9 +27,9 @@ pub struct Batch {
     pub pixels: Vec<f32>,
     /// Height and width in pixels.
     pub size: [usize; 2],
-    /// The class of each picture.
-    pub labels: Vec<usize>,
-    /// `[batch, classes]` after mixup or cutmix, each row summing to 1; otherwise nothing.
+    /// The class, or the classes, of each picture.
+    pub labels: Vec<Label>,
+    /// `[batch, classes]` after mixup or cutmix, each row summing to 1 (of several classes: to their number); otherwise nothing.
     pub soft_targets: Option<Vec<f32>>,
     /// Which samples these are, as positions in what [`Loader::new`] was given.
     pub indices: Vec<usize>,
@@ -179,7 +179,9 @@ impl Loader {
 
     /// What `epoch` is made of, in its order.
     fn draws(&self, epoch: usize) -> Vec<Draw> {
-        let labels: Vec<usize> = self.source.samples.iter().map(|sample| sample.label).collect();
+        // Only what has one class can be drawn class by class.
+        let class = |sample: &Sample| sample.label.class().unwrap_or_default();
+        let labels: Vec<usize> = self.source.samples.iter().map(class).collect();
         let order = self.config.order(&labels, epoch);
         let occurrences = occurrences(&order, labels.len());
         let draws = order.into_iter().zip(occurrences);
@@ -290,7 +292,10 @@ impl Source {
         // Not `collect::<Result<_, _>>`: that gives whichever error comes first in time.
         results.into_iter().collect::<Result<(), _>>()?;
         let indices: Vec<usize> = draws.iter().map(|draw| draw.index).collect();
-        let labels: Vec<usize> = indices.iter().map(|&index| self.samples[index].label).collect();
+        let labels: Vec<Label> = indices
+            .iter()
+            .map(|&index| self.samples[index].label.clone())
+            .collect();
         let soft_targets = self.augment.as_ref().and_then(|augment| {
             let mut rng = rng(self.seed, &[MIX, epoch as u64, number as u64]);
             mix_batch(augment, &mut pixels, size, &labels, self.classes, &mut rng)

@@ -5,9 +5,10 @@
 //! contains the smaller one, and adding images to a folder hardly moves the others.
 //!
 //! Images of one group (a patient) go to one part: the groups are ranked by their names, each in the class that most of its
-//! images have.
+//! images have. Images of any number of classes are split by the rarest of them ([`Strata`]).
 
 use crate::error::counted;
+use crate::strata::Strata;
 use crate::{DataError, Sample, rng::rng};
 use rand::Rng;
 use sha2::{Digest, Sha256};
@@ -43,7 +44,8 @@ pub(crate) fn stratified(
         Val,
         Test,
     }
-    let units = units(&samples, root);
+    let strata = Strata::of(&samples, classes.len());
+    let units = units(&samples, root, &strata);
     let grouped = samples.iter().any(|sample| sample.group.is_some());
     let too_small = |class: usize, members: usize| {
         let held_out = [(val_fraction, "val"), (test_fraction, "test")];
@@ -58,12 +60,16 @@ pub(crate) fn stratified(
         }
     };
     let mut parts = vec![Part::Train; samples.len()];
-    for (class, members) in ranked(&units, classes.len(), seed, SPLIT).into_iter().enumerate() {
+    for (class, members) in ranked(&units, strata.len(), seed, SPLIT).into_iter().enumerate() {
         if members.is_empty() {
             // No group has most of its images in this class: its images go where their groups go.
             continue;
         }
         let Some((val, test)) = held_out(members.len(), val_fraction, test_fraction) else {
+            if strata.overlap() {
+                // Too few to be parted; they are learnt from.
+                continue;
+            }
             return Err(too_small(class, members.len()));
         };
         // From both ends, so that a few more images move others between train and one part only.
@@ -93,9 +99,9 @@ pub(crate) fn stratified(
         }
     }
     // Where groups hold images of several classes, a class can be held out as a whole.
-    let learnt = |class: usize| partition.train.iter().any(|sample| sample.label == class);
+    let learnt = |class: usize| partition.train.iter().any(|sample| sample.label.has(class));
     if let Some(class) = (0..classes.len()).find(|&class| !learnt(class)) {
-        let members = units.iter().filter(|unit| unit.label == class).count();
+        let members = units.iter().filter(|unit| unit.stratum == class).count();
         return Err(too_small(class, members));
     }
     Ok(partition)
@@ -112,10 +118,15 @@ pub(crate) fn assign_folds(
     folds: usize,
     seed: u64,
 ) -> Result<Vec<usize>, DataError> {
-    let units = units(samples, root);
+    let strata = Strata::of(samples, classes.len());
+    let units = units(samples, root, &strata);
     for (label, class) in classes.iter().enumerate() {
         // Also groups that have most of their images in another class.
-        let has = |unit: &&Unit| unit.samples.iter().any(|&sample| samples[sample].label == label);
+        let has = |unit: &&Unit| {
+            unit.samples
+                .iter()
+                .any(|&sample| samples[sample].label.has(label))
+        };
         let members = units.iter().filter(has).count();
         if members < folds {
             let grouped = samples.iter().any(|sample| sample.group.is_some());
@@ -130,7 +141,7 @@ pub(crate) fn assign_folds(
     let mut fold_of = vec![0; samples.len()];
     // Dealt like cards, and on from class to class, so that the folds are equally large too.
     let mut next = 0;
-    for mut members in ranked(&units, classes.len(), seed, FOLDS) {
+    for mut members in ranked(&units, strata.len(), seed, FOLDS) {
         // The largest groups first, so that no fold gets several of them. Stable: equals stay in random order.
         members.sort_by_key(|&member| Reverse(units[member].samples.len()));
         for member in members {
@@ -143,13 +154,14 @@ pub(crate) fn assign_folds(
     Ok(fold_of)
 }
 
-/// Keeps at most `shots` images of each class.
+/// Keeps at most `shots` images of each class; of several classes, the rarest counts.
 pub(crate) fn few(samples: Vec<Sample>, classes: usize, root: &Path, shots: usize, seed: u64) -> Vec<Sample> {
+    let strata = Strata::of(&samples, classes);
     let units: Vec<Unit> = (0..samples.len())
-        .map(|index| Unit::of(&samples, index, root))
+        .map(|index| Unit::of(&samples, index, root, &strata))
         .collect();
     let mut kept = vec![false; samples.len()];
-    for members in ranked(&units, classes, seed, SHOTS) {
+    for members in ranked(&units, strata.len(), seed, SHOTS) {
         for member in members.into_iter().take(shots) {
             kept[member] = true;
         }
@@ -183,59 +195,47 @@ fn held_out(images: usize, val_fraction: f64, test_fraction: f64) -> Option<(usi
 struct Unit {
     /// What its rank is drawn for.
     name: String,
-    label: usize,
+    stratum: usize,
     samples: Vec<usize>,
 }
 
 impl Unit {
     /// One image.
-    fn of(samples: &[Sample], index: usize, root: &Path) -> Self {
+    fn of(samples: &[Sample], index: usize, root: &Path, strata: &Strata) -> Self {
         Self {
             name: relative(&samples[index].path, root),
-            label: samples[index].label,
+            stratum: strata.place([&samples[index]].into_iter()),
             samples: vec![index],
         }
     }
 }
 
 /// The groups, and the images that have none.
-fn units(samples: &[Sample], root: &Path) -> Vec<Unit> {
+fn units(samples: &[Sample], root: &Path, strata: &Strata) -> Vec<Unit> {
     let mut groups: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     let mut units = Vec::new();
     for (index, sample) in samples.iter().enumerate() {
         match &sample.group {
-            None => units.push(Unit::of(samples, index, root)),
+            None => units.push(Unit::of(samples, index, root, strata)),
             Some(group) => groups.entry(group).or_default().push(index),
         }
     }
     units.extend(groups.into_iter().map(|(group, members)| Unit {
         name: group.to_owned(),
-        label: most_frequent(members.iter().map(|&member| samples[member].label)),
+        stratum: strata.place(members.iter().map(|&member| &samples[member])),
         samples: members,
     }));
     units
 }
 
-/// The label that occurs most often; of equals the largest, which is the rarer finding where classes are grades.
-fn most_frequent(labels: impl Iterator<Item = usize>) -> usize {
-    let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
-    for label in labels {
-        *counts.entry(label).or_default() += 1;
-    }
-    counts
-        .into_iter()
-        .max_by_key(|&(_, count)| count)
-        .map_or(0, |(label, _)| label)
-}
-
-/// For each class, indices into `units` in random order.
-fn ranked(units: &[Unit], classes: usize, seed: u64, stream: u64) -> Vec<Vec<usize>> {
-    let mut members = vec![vec![]; classes];
+/// For each stratum, indices into `units` in random order.
+fn ranked(units: &[Unit], strata: usize, seed: u64, stream: u64) -> Vec<Vec<usize>> {
+    let mut members = vec![vec![]; strata];
     for (index, unit) in units.iter().enumerate() {
         let digest: [u8; 32] = Sha256::digest(unit.name.as_bytes()).into();
         let [a, b, c, d, e, f, g, h, ..] = digest;
         let rank = rng(seed, &[stream, u64::from_le_bytes([a, b, c, d, e, f, g, h])]).next_u64();
-        members[unit.label].push((rank, &unit.name, index));
+        members[unit.stratum].push((rank, &unit.name, index));
     }
     for class in &mut members {
         class.sort();
@@ -266,7 +266,7 @@ mod tests {
         let of_class = |(label, &count): (usize, &usize)| {
             (0..count).map(move |i| Sample {
                 path: format!("root/{label}/{i}.png").into(),
-                label,
+                label: label.into(),
                 ..Sample::default()
             })
         };
@@ -303,7 +303,7 @@ mod tests {
             prop_assert_eq!(union.len(), all.len(), "each image in exactly one part");
             prop_assert_eq!(train.len() + validation.len() + held_out.len(), all.len());
             for (label, &count) in per_class.iter().enumerate() {
-                let of = |part: &[Sample]| part.iter().filter(|s| s.label == label).count();
+                let of = |part: &[Sample]| part.iter().filter(|s| s.label.has(label)).count();
                 prop_assert!(of(&train) >= 1);
                 for (part, fraction) in [(&validation, val), (&held_out, test)] {
                     prop_assert_eq!(of(part) > 0, fraction > 0.0);

@@ -17,14 +17,22 @@ pub enum TaskKind {
     Classification,
     /// One of several grades, in their order.
     Ordinal,
+    /// Any number of the classes for each image, perhaps none.
+    MultiLabel,
 }
 
 impl TaskKind {
+    /// Whether such a task can be learnt from what is known as `data` of images ([`Dataset::kind`]).
+    pub fn fits(self, data: Self) -> bool {
+        (self == Self::MultiLabel) == (data == Self::MultiLabel)
+    }
+
     /// As task files and flags name it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Classification => "classification",
             Self::Ordinal => "ordinal",
+            Self::MultiLabel => "multi-label",
         }
     }
 }
@@ -54,8 +62,8 @@ impl fmt::Display for TaskKind {
 pub struct TaskSpec {
     /// The name; the file's, without its ending, if absent.
     pub name: String,
-    /// What is asked of a model; classification if absent.
-    pub kind: TaskKind,
+    /// What is asked of a model; what the data says if absent.
+    pub kind: Option<TaskKind>,
     /// Where the data lies.
     pub data_dir: PathBuf,
     /// The classes in their order, where natural order is not meant; the data must have exactly these.
@@ -93,7 +101,7 @@ impl TaskSpec {
         };
         let spec = Self {
             name: keys.name.unwrap_or_else(stem),
-            kind: keys.kind.unwrap_or_default(),
+            kind: keys.kind,
             data_dir: keys.data_dir.ok_or_else(|| absent("data_dir"))?,
             classes: keys.classes.map(Spanned::into_inner),
             description: keys.description,

@@ -23,7 +23,7 @@ fn samples(folder: &Path, count: usize) -> Vec<Sample> {
             .unwrap();
             Sample {
                 path,
-                label: number % CLASSES,
+                label: (number % CLASSES).into(),
                 ..Sample::default()
             }
         })

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use std::path::{Path, PathBuf};
-use vpt_data::TaskSpec;
+use vpt_data::{TaskKind, TaskSpec};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -22,6 +22,10 @@ fn every_task_file_loads() {
             "{name}"
         );
         // `qwk` is for grades in an order, `auroc` chooses between two classes here.
+        if task.kind == Some(TaskKind::MultiLabel) {
+            assert_eq!(task.metric.as_deref(), Some("auroc"), "{name}");
+            continue;
+        }
         match (task.metric.as_deref(), task.classes.as_ref().map(Vec::len)) {
             (Some("qwk"), Some(classes)) => assert!(classes > 2, "{name}"),
             (Some("auroc"), Some(classes)) => assert_eq!(classes, 2, "{name}"),
@@ -38,7 +42,7 @@ mod scripts {
     use std::path::Path;
     use std::process::{Command, Output};
     use tempfile::TempDir;
-    use vpt_data::{Dataset, OpenOptions};
+    use vpt_data::{Dataset, Label, OpenOptions, TaskKind};
 
     fn run(script: &str, argument: &Path) -> Output {
         Command::new("bash")
@@ -129,6 +133,81 @@ mod scripts {
             opened("prepare-isic2018.sh", &[&files[..1], &files[2..]].concat()).classes,
             ["MEL", "NV"]
         );
+    }
+
+    #[test]
+    fn chest_xray14() {
+        let labels = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y],\r\n\
+            1_000.png,Cardiomegaly|Emphysema,0,1,58,M,PA,2682,2749,0.143,0.143,\r\n\
+            1_001.png,No Finding,1,1,58,M,PA,2894,2729,0.143,0.143,\r\n\
+            2_000.png,Emphysema,0,2,81,M,AP,2500,2048,0.171,0.171,\r\n\
+            3_000.png,Hernia,0,3,81,F,PA,2582,2991,0.143,0.143,\r\n";
+        let files = [
+            ("Data_Entry_2017.csv", labels),
+            ("images_001/images/1_000.png", ""),
+            ("images_001/images/1_001.png", ""),
+            ("images_002/images/2_000.png", ""),
+        ];
+        let (folder, output) = prepare("prepare-chest-xray14.sh", &files);
+        assert_eq!(output.status.code(), Some(1), "without the list of test images");
+        fs::write(folder.path().join("test_list.txt"), "2_000.png\r\n").unwrap();
+        let output = run("prepare-chest-xray14.sh", folder.path());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success() && said.contains("left out 1 images"),
+            "{said}"
+        );
+        let options = OpenOptions {
+            val_fraction: 0.0,
+            ..OpenOptions::default()
+        };
+        let dataset = Dataset::open(&folder.path().join("manifest.csv"), &options).unwrap();
+        assert_eq!(dataset.kind, TaskKind::MultiLabel);
+        assert_eq!(dataset.classes, ["Cardiomegaly", "Emphysema"]);
+        assert_eq!(groups(&dataset), ["1", "1"]);
+        assert_eq!(dataset.train[1].label, Label::many([]));
+        assert_eq!(dataset.test[0].label, Label::many([1]));
+        assert_eq!(dataset.columns, ["age", "sex", "view"]);
+    }
+
+    #[test]
+    fn chexpert() {
+        let header = "Path,Sex,Age,Frontal/Lateral,AP/PA,No Finding,Enlarged Cardiomediastinum,Cardiomegaly,Lung Opacity,Lung Lesion,Edema,Consolidation,Pneumonia,Atelectasis,Pneumothorax,Pleural Effusion,Pleural Other,Fracture,Support Devices\n";
+        let row =
+            |path: &str, labels: &str| format!("CheXpert-v1.0-small/{path},Female,68,Frontal,AP,{labels}\n");
+        let train = header.to_owned()
+            + &row(
+                "train/patient00001/study1/view1_frontal.jpg",
+                "1.0,,,,,,,,,0.0,,,,",
+            )
+            + &row(
+                "train/patient00002/study2/view1_frontal.jpg",
+                ",,-1.0,1.0,,-1.0,,,,,1.0,,,1.0",
+            )
+            + &row("train/patient00002/study1/view1_frontal.jpg", ",,,1.0,,,,,,,,,,");
+        let valid = header.to_owned()
+            + &row(
+                "valid/patient64541/study1/view1_frontal.jpg",
+                "0.0,0.0,0.0,1.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0",
+            );
+        let files = [
+            ("train.csv", train.as_str()),
+            ("valid.csv", &valid),
+            ("train/patient00001/study1/view1_frontal.jpg", ""),
+            ("train/patient00002/study2/view1_frontal.jpg", ""),
+            ("train/patient00002/study1/view1_frontal.jpg", ""),
+            ("valid/patient64541/study1/view1_frontal.jpg", ""),
+        ];
+        let dataset = opened("prepare-chexpert.sh", &files);
+        assert_eq!(dataset.kind, TaskKind::MultiLabel);
+        assert_eq!(
+            dataset.classes,
+            ["Lung Opacity", "Pleural Effusion", "Support Devices"]
+        );
+        assert_eq!(groups(&dataset), ["patient00001", "patient00002", "patient00002"]);
+        assert_eq!(dataset.train[0].label, Label::many([]));
+        assert_eq!(dataset.train[1].label, Label::many([0, 1, 2]));
+        assert_eq!(dataset.test[0].label, Label::many([0]));
     }
 
     #[test]

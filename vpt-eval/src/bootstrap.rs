@@ -138,7 +138,8 @@ impl Statistic<'_> {
         Self {
             compute: Box::new(metric.compute),
             share_of: metric.share_of.map(|images| images(view)),
-            auroc_of: (metric.name == "auroc" && view.num_classes() == 2).then_some(1),
+            auroc_of: (metric.name == "auroc" && view.num_classes() == 2 && view.sets().is_none())
+                .then_some(1),
         }
     }
 }

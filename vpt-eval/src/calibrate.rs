@@ -5,14 +5,16 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use vpt_core::Calibration;
+use vpt_data::{Label, TaskKind};
 
 use crate::metrics::operating_points::{
     OperatingPoint, at_sensitivity, at_specificity, operating_points, youden_point,
 };
-use crate::metrics::temperature::fit_temperature;
+use crate::metrics::temperature::{fit_temperature, fit_temperature_of_sets};
 use crate::{NotDefined, Predictions};
 
-/// Which threshold to take for two classes (`--operating-point`). The last class is the one to be found.
+/// Which threshold to take (`--operating-point`): for two classes, of which the last is the one to be found, or for each
+/// class where an image has any number of them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum ThresholdRule {
@@ -43,7 +45,7 @@ pub struct CalibrationPlan {
     pub temperature: bool,
     /// Which threshold to take; the larger probability decides without.
     pub threshold: Option<ThresholdRule>,
-    /// When to abstain; never without.
+    /// When to abstain; never without, nor where an image has any number of classes.
     pub abstain: Option<AbstainRule>,
 }
 
@@ -56,7 +58,12 @@ impl CalibrationPlan {
             ..validation.clone()
         };
         if self.temperature {
-            let temperature = fit_temperature(&fitted.logits, &fitted.labels);
+            let temperature = match fitted.kind {
+                TaskKind::MultiLabel => fit_temperature_of_sets(&fitted.logits, &fitted.labels),
+                TaskKind::Classification | TaskKind::Ordinal => {
+                    fit_temperature(&fitted.logits, &single(&fitted.labels))
+                }
+            };
             fitted.calibration.temperature = temperature.value;
             if let Some(reason) = temperature.reason {
                 notes.push(format!(
@@ -64,7 +71,9 @@ impl CalibrationPlan {
                 ));
             }
         }
-        if let Some(rule) = self.threshold {
+        if let Some(rule) = self.threshold.filter(|_| fitted.kind == TaskKind::MultiLabel) {
+            fitted.calibration.thresholds = rule.thresholds(&fitted, &mut notes);
+        } else if let Some(rule) = self.threshold {
             match rule.threshold(&fitted) {
                 Ok(threshold) => fitted.calibration.threshold = Some(threshold),
                 Err(reason) => notes.push(format!(
@@ -72,7 +81,7 @@ impl CalibrationPlan {
                 )),
             }
         }
-        if let Some(rule) = self.abstain {
+        if let Some(rule) = self.abstain.filter(|_| fitted.kind != TaskKind::MultiLabel) {
             let least = rule.least_certainty(&fitted);
             fitted.calibration.abstain_below = least;
             if least == Some(1.0) {
@@ -91,8 +100,33 @@ impl ThresholdRule {
         if validation.classes.len() != 2 {
             return Err(NotDefined::NotTwoClasses);
         }
-        let scores = validation.probs().column(1).to_vec();
-        let positive: Vec<bool> = validation.labels.iter().map(|&label| label == 1).collect();
+        self.threshold_of(validation, 1)
+    }
+
+    /// The threshold of each class; 0.5 for those that cannot have one, with a note. `None` if none can.
+    fn thresholds(self, validation: &Predictions, notes: &mut Vec<String>) -> Option<Vec<f64>> {
+        let classes = validation.classes.iter().enumerate();
+        let found: Vec<Option<f64>> = classes
+            .map(|(class, name)| {
+                let threshold = self.threshold_of(validation, class);
+                let said = |reason: &NotDefined| {
+                    notes.push(format!(
+                        "no threshold of `{name}` for `{self}`, 0.5 is taken: on the validation images, {reason}"
+                    ));
+                };
+                threshold.inspect_err(said).ok()
+            })
+            .collect();
+        found
+            .iter()
+            .any(Option::is_some)
+            .then(|| found.iter().map(|threshold| threshold.unwrap_or(0.5)).collect())
+    }
+
+    /// The threshold of one class against the rest.
+    fn threshold_of(self, validation: &Predictions, class: usize) -> Result<f64, NotDefined> {
+        let scores = validation.probs().column(class).to_vec();
+        let positive: Vec<bool> = validation.labels.iter().map(|label| label.has(class)).collect();
         let points = operating_points(&scores, &positive, &vec![1; scores.len()])?;
         let chosen = match self {
             Self::Youden => youden_point(&points)?,
@@ -107,6 +141,11 @@ impl ThresholdRule {
         let lower = lower.map_or(0.0, |point| point.threshold);
         Ok(f64::midpoint(chosen.threshold.min(1.0), lower))
     }
+}
+
+/// The classes of images that have one each.
+fn single(labels: &[Label]) -> Vec<usize> {
+    labels.iter().filter_map(Label::class).collect()
 }
 
 /// The point of least cost; the highest threshold on ties.
@@ -129,7 +168,7 @@ impl AbstainRule {
         let mut surest_first: Vec<(f64, bool)> = decisions
             .iter()
             .zip(&validation.labels)
-            .map(|(decision, label)| (decision.certainty, decision.class == *label))
+            .map(|(decision, label)| (decision.certainty, label.has(decision.class)))
             .collect();
         surest_first.sort_by(|a, b| b.0.total_cmp(&a.0));
         let images = surest_first.len();
@@ -259,7 +298,7 @@ mod tests {
             .ln() as f32
         });
         let paths = (0..images.len()).map(|i| format!("{i}.png").into()).collect();
-        let labels = images.iter().map(|image| usize::from(image.1)).collect();
+        let labels: Vec<usize> = images.iter().map(|image| usize::from(image.1)).collect();
         Predictions::new(vec!["healthy".into(), "ill".into()], paths, labels, logits).unwrap()
     }
 
@@ -305,6 +344,47 @@ mod tests {
         data.calibration.threshold = Some(threshold("sensitivity=0.75"));
         let metrics = crate::metrics::evaluate(&data);
         assert_eq!((metrics["sensitivity"], metrics["specificity"]), (0.75, 0.75));
+    }
+
+    #[test]
+    fn each_class_has_its_own_threshold_where_an_image_has_several() {
+        let paths = (0..4).map(|i| format!("{i}.png").into()).collect();
+        let classes = ["mass", "effusion", "never"].map(str::to_owned).to_vec();
+        let logits = ndarray::array![
+            [2.0, -1.0, 0.0],
+            [1.0, -2.0, 0.1],
+            [0.0, -3.0, 0.2],
+            [-1.0, -4.0, 0.3]
+        ];
+        let labels = vec![
+            Label::many([0, 1]),
+            Label::many([1]),
+            Label::many([]),
+            Label::many([]),
+        ];
+        let data = Predictions::new(classes, paths, labels, logits).unwrap();
+        let plan = CalibrationPlan {
+            temperature: false,
+            threshold: Some(ThresholdRule::Youden),
+            abstain: Some(AbstainRule::Coverage(0.5)),
+        };
+        let (calibration, notes) = plan.fit(&data);
+        assert_eq!((calibration.threshold, calibration.abstain_below), (None, None));
+        let [note] = &notes[..] else { panic!("{notes:?}") };
+        assert!(
+            note.contains("`never`") && note.contains("0.5 is taken"),
+            "{note}"
+        );
+        let decided = Predictions { calibration, ..data };
+        assert_eq!(
+            decided.called(),
+            [
+                Label::many([0, 1, 2]),
+                Label::many([1, 2]),
+                Label::many([2]),
+                Label::many([2])
+            ]
+        );
     }
 
     #[test]

@@ -32,11 +32,11 @@ impl RunSummary {
     /// Reads `results.json`, `predictions.csv` and `results.csv` of a run folder.
     pub fn load(run_dir: &Path) -> Result<Self, EvalError> {
         let results = Results::load(&run_dir.join("results.json"))?;
-        let predictions = Predictions::load_csv(&run_dir.join("predictions.csv"))?;
+        let predictions = Predictions::load_csv(&run_dir.join("predictions.csv"), results.kind)?;
         Ok(Self {
             method: results.method.clone(),
             seed: results.seed.unwrap_or_default(),
-            predictions: predictions.decided_by(results.kind, results.calibration),
+            predictions: predictions.decided_by(results.kind, results.calibration.clone()),
             epochs: EpochRow::load_csv(&run_dir.join("results.csv"))?,
             run_dir: run_dir.to_owned(),
             results,

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array2, Axis, concatenate};
+use ndarray::{Array2, ArrayView1, Axis, concatenate};
 use vpt_core::{Calibration, Decision};
-use vpt_data::{Sample, TaskKind};
+use vpt_data::{Label, Sample, TaskKind};
 
 use crate::metrics::probabilities;
 use crate::statistics::{Draws, Sampling};
@@ -29,8 +29,8 @@ pub struct Predictions {
     pub classes: Vec<String>,
     /// The images.
     pub paths: Vec<PathBuf>,
-    /// True class of each image.
-    pub labels: Vec<usize>,
+    /// True class, or classes, of each image.
+    pub labels: Vec<Label>,
     /// Logits `[images, classes]`, as the model gave them.
     pub logits: Array2<f32>,
     /// How they become probabilities and decisions.
@@ -44,13 +44,14 @@ pub struct Predictions {
 }
 
 impl Predictions {
-    /// Predictions whose parts belong together.
-    pub fn new(
+    /// Predictions whose parts belong together. Multi-label if a label may have several classes, else classification.
+    pub fn new<L: Into<Label>>(
         classes: Vec<String>,
         paths: Vec<PathBuf>,
-        labels: Vec<usize>,
+        labels: Vec<L>,
         logits: Array2<f32>,
     ) -> Result<Self, EvalError> {
+        let labels: Vec<Label> = labels.into_iter().map(Into::into).collect();
         let mismatch = |reason: String| Err(EvalError::Mismatch { reason });
         let (rows, columns) = logits.dim();
         if columns != classes.len() {
@@ -63,15 +64,20 @@ impl Predictions {
                 labels.len()
             ));
         }
-        if let Some(i) = labels.iter().position(|&label| label >= columns) {
-            return mismatch(format!(
-                "`{}` has class {} of {columns}",
-                paths[i].display(),
-                labels[i]
-            ));
+        let beyond = |label: &Label| label.classes().iter().copied().find(|&class| class >= columns);
+        if let Some((path, class)) = paths
+            .iter()
+            .zip(&labels)
+            .find_map(|(path, label)| Some((path, beyond(label)?)))
+        {
+            return mismatch(format!("`{}` has class {class} of {columns}", path.display()));
         }
+        let several = labels.iter().any(|label| label.is_of(TaskKind::MultiLabel));
         Ok(Self {
-            kind: TaskKind::default(),
+            kind: match several {
+                true => TaskKind::MultiLabel,
+                false => TaskKind::default(),
+            },
             classes,
             paths,
             labels,
@@ -86,7 +92,7 @@ impl Predictions {
     /// Predictions about `samples`, of which only the logits `[images, classes]` are new.
     pub fn of(classes: &[String], samples: &[Sample], logits: Array2<f32>) -> Result<Self, EvalError> {
         let paths = samples.iter().map(|sample| sample.path.clone()).collect();
-        let labels = samples.iter().map(|sample| sample.label).collect();
+        let labels: Vec<Label> = samples.iter().map(|sample| sample.label.clone()).collect();
         let grouped = samples.iter().any(|sample| sample.group.is_some());
         let groups = samples.iter().filter(|_| grouped);
         Ok(Self {
@@ -136,12 +142,13 @@ impl Predictions {
             .map(|seconds| self.len() as f64 / seconds)
     }
 
-    /// Probabilities `[images, classes]`: softmax in float64, of logits divided by the temperature.
+    /// Probabilities `[images, classes]` in float64, of logits divided by the temperature: softmax, or the sigmoid of each
+    /// where an image has any number of classes.
     pub fn probs(&self) -> Array2<f64> {
-        probabilities(&self.logits, &self.calibration)
+        probabilities(self.kind, &self.logits, &self.calibration)
     }
 
-    /// What is decided about each image.
+    /// What is decided about each image, where it has one class.
     pub fn decisions(&self) -> Vec<Decision> {
         let rows = self.logits.rows().into_iter();
         rows.map(|row| self.calibration.decide(&row.to_vec())).collect()
@@ -150,6 +157,19 @@ impl Predictions {
     /// Predicted class of each image: the most likely one (the lowest index on ties), or what the threshold says.
     pub fn top1(&self) -> Vec<usize> {
         self.decisions().iter().map(|decision| decision.class).collect()
+    }
+
+    /// The class, or the classes, that each image is said to have.
+    pub fn called(&self) -> Vec<Label> {
+        if self.kind != TaskKind::MultiLabel {
+            return self.top1().into_iter().map(Label::One).collect();
+        }
+        let found = |row: ArrayView1<f32>| {
+            let present = self.calibration.present(&row.to_vec());
+            let classes = present.iter().enumerate().filter(|(_, is_present)| **is_present);
+            Label::many(classes.map(|(class, _)| class))
+        };
+        self.logits.rows().into_iter().map(found).collect()
     }
 
     /// The group of each image as a number, and an own one for each image without; `None` where no image has a group.
@@ -234,9 +254,9 @@ impl Predictions {
             kind: self.kind,
             classes: self.classes.clone(),
             paths: images.iter().map(|&i| self.paths[i].clone()).collect(),
-            labels: images.iter().map(|&i| self.labels[i]).collect(),
+            labels: images.iter().map(|&i| self.labels[i].clone()).collect(),
             logits: self.logits.select(Axis(0), images),
-            calibration: self.calibration,
+            calibration: self.calibration.clone(),
             columns: self
                 .columns
                 .iter()
@@ -268,7 +288,7 @@ impl Predictions {
                 other.paths[i].display()
             )
         } else if let Some(i) = (0..self.len()).find(|&i| self.labels[i] != other.labels[i]) {
-            let class = |p: &Self| p.classes[p.labels[i]].clone();
+            let class = |p: &Self| p.labels[i].names(&p.classes);
             format!(
                 "`{}` is labelled `{}` and `{}`",
                 self.paths[i].display(),
@@ -285,7 +305,7 @@ impl Predictions {
         })
     }
 
-    /// Writes columns `path,label,pred`, a `logit_<class>` and a `prob_<class>` for each class, then `group` and a
+    /// Writes columns `path,label,pred` (names of several classes with `|` between them), a `logit_<class>` and a `prob_<class>` for each class, then `group` and a
     /// `data_<name>` for each column of the data set, where there are any. Logits are written so that they read back bit for bit, probabilities are rounded to six places.
     pub fn save_csv(&self, path: &Path) -> Result<(), EvalError> {
         let io = |source| EvalError::Io {
@@ -304,13 +324,12 @@ impl Predictions {
         let header = fixed.into_iter().chain(columns(LOGIT)).chain(columns("prob_"));
         let header = header.chain(group).chain(data);
         file.write_all(csv::line(header).as_bytes())?;
-        let (preds, probs) = (self.top1(), self.probs());
+        let (preds, probs) = (self.called(), self.probs());
         for (i, path) in self.paths.iter().enumerate() {
-            let class = |index: usize| self.classes[index].clone();
             let fixed = [
                 path.to_string_lossy().into_owned(),
-                class(self.labels[i]),
-                class(preds[i]),
+                self.labels[i].names(&self.classes),
+                preds[i].names(&self.classes),
             ];
             let logits = self.logits.row(i).into_iter().map(f32::to_string);
             let probs = probs.row(i).into_iter().map(|prob| format!("{prob:.6}"));
@@ -327,9 +346,9 @@ impl Predictions {
         Ok(())
     }
 
-    /// Reads what [`Predictions::save_csv`] wrote; only `path`, `label` and the logits are needed. The calibration is not in
-    /// the file: `results.json` beside it has it.
-    pub fn load_csv(path: &Path) -> Result<Self, EvalError> {
+    /// Reads what [`Predictions::save_csv`] wrote about a task of that kind; only `path`, `label` and the logits are needed.
+    /// Neither kind nor calibration is in the file: `results.json` beside it has them.
+    pub fn load_csv(path: &Path, kind: TaskKind) -> Result<Self, EvalError> {
         let error = |line: u64, reason: String| EvalError::Csv {
             path: path.to_owned(),
             line,
@@ -375,13 +394,19 @@ impl Predictions {
                     format!("{} fields, expected {}", fields.len(), header.len()),
                 ));
             }
+            let class = |name: &str| {
+                let class = classes.iter().position(|class| class == name);
+                class.ok_or_else(|| error(line, format!("label `{name}` has no column `{LOGIT}{name}`")))
+            };
             let label = &fields[label_column];
-            let class = classes.iter().position(|class| class == label);
+            labels.push(match kind {
+                TaskKind::Classification | TaskKind::Ordinal => Label::One(class(label)?),
+                TaskKind::MultiLabel => {
+                    let names = label.split(Label::SEPARATOR).filter(|name| !name.is_empty());
+                    Label::many(names.map(class).collect::<Result<Vec<_>, _>>()?)
+                }
+            });
             paths.push(PathBuf::from(&fields[path_column]));
-            labels.push(
-                class
-                    .ok_or_else(|| error(line, format!("label `{label}` has no column `{LOGIT}{label}`")))?,
-            );
             groups.extend(group_column.map(|i| Some(fields[i].clone()).filter(|group| !group.is_empty())));
             for (column, &i) in columns.iter_mut().zip(&data_columns) {
                 column.values.push(fields[i].clone());
@@ -399,6 +424,7 @@ impl Predictions {
             }
         })?;
         Ok(Self {
+            kind,
             columns,
             groups,
             ..Self::new(classes, paths, labels, logits)?
@@ -429,10 +455,35 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("predictions.csv");
         predictions().save_csv(&file).unwrap();
-        let loaded = Predictions::load_csv(&file).unwrap();
+        let loaded = Predictions::load_csv(&file, TaskKind::Classification).unwrap();
         assert_eq!(loaded, predictions());
         let bits = |p: &Predictions| p.logits.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&loaded), bits(&predictions()));
+    }
+
+    #[test]
+    fn several_classes_come_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("predictions.csv");
+        let several = Predictions {
+            kind: TaskKind::MultiLabel,
+            labels: vec![Label::many([]), Label::many([0, 2])],
+            ..predictions()
+        };
+        several.save_csv(&file).unwrap();
+        assert_eq!(
+            Predictions::load_csv(&file, TaskKind::MultiLabel).unwrap(),
+            several
+        );
+        // A logit of -2.5e-38 is a probability of a half like any other.
+        assert_eq!(several.called()[0], Label::many([0, 1, 2]));
+
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains("a/1.png,,"), "{text}");
+        let mut other = several.clone();
+        other.labels[1] = Label::many([0]);
+        let error = several.check_paired(&other, "a", "b").unwrap_err().to_string();
+        assert!(error.contains("labelled `plain|with"), "{error}");
     }
 
     #[test]
@@ -448,7 +499,10 @@ mod tests {
             ..predictions()
         };
         grouped.save_csv(&file).unwrap();
-        assert_eq!(Predictions::load_csv(&file).unwrap(), grouped);
+        assert_eq!(
+            Predictions::load_csv(&file, TaskKind::Classification).unwrap(),
+            grouped
+        );
         let first = grouped.select(&[1]);
         assert_eq!((first.groups.len(), first.columns[0].values.len()), (1, 1));
         assert_eq!(predictions().group_numbers(), None);
@@ -491,7 +545,9 @@ mod tests {
         let file = dir.path().join("predictions.csv");
         let load = |text: &str| {
             std::fs::write(&file, text).unwrap();
-            Predictions::load_csv(&file).unwrap_err().to_string()
+            Predictions::load_csv(&file, TaskKind::Classification)
+                .unwrap_err()
+                .to_string()
         };
         let unknown = load("path,label,pred,logit_a\nx.png,b,a,1.0\n");
         assert!(unknown.contains("line 2") && unknown.contains("`b`"), "{unknown}");
@@ -511,7 +567,7 @@ mod tests {
     #[test]
     fn pairing_names_the_first_difference() {
         let mut other = predictions();
-        other.labels[1] = 0;
+        other.labels[1] = Label::One(0);
         let error = predictions()
             .check_paired(&other, "linear", "full")
             .unwrap_err()

@@ -107,7 +107,7 @@ pub struct Results {
     /// The metrics of parts of the images, where the data set knows more of them than their class.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub subgroups: Vec<Subgroup>,
-    /// Counts `[true class][predicted class]`.
+    /// Counts `[true class][predicted class]`; empty where an image has any number of classes.
     pub confusion_matrix: Vec<Vec<usize>>,
     /// How the intervals were made.
     pub bootstrap: Bootstrap,
@@ -197,7 +197,7 @@ impl Results {
             .map(|metric| Statistic::of(metric, &view))
             .collect();
         statistics.extend((0..classes).flat_map(|class| class_statistics(class, &view)));
-        if predictions.calibration.abstain_below.is_some() {
+        if predictions.calibration.abstain_below.is_some() && view.sets().is_none() {
             statistics.extend(abstention_statistics(&decisions, &view));
         }
         let mut estimates =
@@ -228,11 +228,14 @@ impl Results {
             per_class,
             subgroups: Subgroup::of(predictions, options),
             abstention: abstention.map(|(decided, accuracy)| Abstention { decided, accuracy }),
-            confusion_matrix: confusion::confusion_matrix(&predictions.labels, view.preds(), classes)
-                .outer_iter()
-                .map(|row| row.to_vec())
-                .collect(),
-            calibration: predictions.calibration,
+            confusion_matrix: match view.sets() {
+                Some(_) => Vec::new(),
+                None => confusion::confusion_matrix(view.labels(), view.preds(), classes)
+                    .outer_iter()
+                    .map(|row| row.to_vec())
+                    .collect(),
+            },
+            calibration: predictions.calibration.clone(),
             bootstrap: *options,
             eval_seconds: predictions.seconds,
             images_per_second: predictions.images_per_second(),

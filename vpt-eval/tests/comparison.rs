@@ -267,8 +267,15 @@ fn reports_are_complete_safe_and_repeatable() {
 
     if let Some(dir) = std::env::var_os("VPT_KEEP_REPORTS").map(PathBuf::from) {
         let predictions = &runs()[0].predictions;
-        let matrix =
-            vpt_eval::metrics::confusion::confusion_matrix(&predictions.labels, &predictions.top1(), 3);
+        let matrix = vpt_eval::metrics::confusion::confusion_matrix(
+            &predictions
+                .labels
+                .iter()
+                .filter_map(vpt_data::Label::class)
+                .collect::<Vec<_>>(),
+            &predictions.top1(),
+            3,
+        );
         std::fs::write(dir.join("comparison.html"), html).unwrap();
         std::fs::write(dir.join("comparison.md"), markdown).unwrap();
         std::fs::write(dir.join("curves.svg"), report::curves_svg(&runs()[0].epochs)).unwrap();

@@ -20,6 +20,9 @@ pub enum ClassWeights {
 /// β of [`ClassWeights::Effective`].
 const BETA: f64 = 0.999;
 
+/// Largest of [`ClassWeights::positive_weights`].
+const MOST_WEIGHT: f64 = 100.0;
+
 impl ClassWeights {
     /// One weight per class from the number of training images of each; a class without images is weighted as one of one image.
     pub fn weights(self, counts: &[usize]) -> Vec<f32> {
@@ -47,6 +50,23 @@ impl ClassWeights {
         }
     }
 
+    /// How often an image of a class counts for it where an image has any number of classes, from the number of training
+    /// images of each: images without it / images with it for `balanced`, the same of effective numbers for `effective`, so
+    /// that both sides of each class weigh the same. At most [`MOST_WEIGHT`] and at least its inverse: a class of
+    /// very few images would else move the model by chance.
+    pub fn positive_weights(self, counts: &[usize], images: usize) -> Vec<f32> {
+        let weight = |&with: &usize| {
+            let (with, without) = (with.max(1) as f64, images.saturating_sub(with).max(1) as f64);
+            let weight = match self {
+                Self::None => 1.0,
+                Self::Balanced => without / with,
+                Self::Effective => (1.0 - BETA.powf(without)) / (1.0 - BETA.powf(with)),
+            };
+            weight.clamp(1.0 / MOST_WEIGHT, MOST_WEIGHT) as f32
+        };
+        counts.iter().map(weight).collect()
+    }
+
     /// The value of the flag.
     pub fn name(self) -> &'static str {
         match self {
@@ -65,6 +85,20 @@ mod tests {
     fn balanced_weights_as_scikit_learn() {
         assert_eq!(ClassWeights::Balanced.weights(&[1, 3]), [2.0, 2.0 / 3.0]);
         assert_eq!(ClassWeights::None.weights(&[1, 3]), [1.0, 1.0]);
+    }
+
+    #[test]
+    fn both_sides_of_a_class_weigh_the_same() {
+        assert_eq!(ClassWeights::None.positive_weights(&[1, 3], 10), [1.0, 1.0]);
+        assert_eq!(
+            ClassWeights::Balanced.positive_weights(&[5, 2, 0, 10], 10),
+            [1.0, 4.0, 10.0, 0.1]
+        );
+        assert_eq!(ClassWeights::Balanced.positive_weights(&[1], 100_000), [100.0]);
+        let [rare, frequent] = ClassWeights::Effective.positive_weights(&[20, 50_000], 100_000)[..] else {
+            panic!("two classes")
+        };
+        assert!((f64::from(rare) - 1.0 / (1.0 - BETA.powi(20))).abs() < 0.1 && frequent == 1.0);
     }
 
     #[test]

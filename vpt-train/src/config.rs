@@ -20,8 +20,9 @@ pub struct TrainConfig {
     /// Name of the task; the data set's own name if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
-    /// What is asked of the model.
-    pub kind: TaskKind,
+    /// What is asked of the model; what the data says if absent ([`TrainConfig::for_data`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<TaskKind>,
     /// The classes in their order, where natural order is not meant; the data must have exactly these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<String>>,
@@ -117,7 +118,7 @@ pub struct TrainConfig {
     pub positive_class: Option<String>,
     /// Whether a temperature is fitted on the validation images, so that probabilities can be believed.
     pub calibrate: bool,
-    /// Threshold chosen on the validation images, for two classes.
+    /// Threshold chosen on the validation images, for two classes, or for each of any number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operating_point: Option<ThresholdRule>,
     /// When to leave a decision to somebody else, chosen on the validation images.
@@ -141,7 +142,7 @@ impl TrainConfig {
         Self {
             data_dir: PathBuf::new(),
             task: None,
-            kind: TaskKind::default(),
+            kind: None,
             classes: None,
             model: "demo".into(),
             pretrained: true,
@@ -217,13 +218,11 @@ impl TrainConfig {
             // A shorter training has a shorter warm-up, in proportion.
             config.warmup_epochs *= (config.epochs as f64 / defaults.epochs as f64).min(1.0);
         }
-        if config.kind == TaskKind::Ordinal {
-            if !metric_is_given {
-                config.eval_metric = "qwk".into();
-            }
-            if !spread_is_given {
-                config.grade_spread = GRADE_SPREAD;
-            }
+        if !metric_is_given {
+            config.eval_metric = main_metric(config.kind()).into();
+        }
+        if !spread_is_given && config.kind() == TaskKind::Ordinal {
+            config.grade_spread = GRADE_SPREAD;
         }
         Ok(config)
     }
@@ -302,6 +301,40 @@ impl TrainConfig {
         }
     }
 
+    /// What is asked of the model: classification where nothing says.
+    pub fn kind(&self) -> TaskKind {
+        self.kind.unwrap_or_default()
+    }
+
+    /// These settings for the images of `dataset`, which say what can be asked of them: with the kind of the task, and with the
+    /// metric that goes with it in place of that of the default kind.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`] when the settings ask for another kind, or what that kind cannot have.
+    pub fn for_data(mut self, dataset: &Dataset) -> Result<Self, TrainError> {
+        let kind = self.kind.unwrap_or(dataset.kind);
+        if !kind.fits(dataset.kind) {
+            let labels = match dataset.kind {
+                TaskKind::MultiLabel => "any number of classes",
+                TaskKind::Classification | TaskKind::Ordinal => "one class",
+            };
+            return Err(TrainError::Setting {
+                flag: "--kind",
+                value: kind.to_string(),
+                allowed: format!(
+                    "`{}`: an image of the data set `{}` has {labels}",
+                    dataset.kind, dataset.name
+                ),
+            });
+        }
+        if self.kind.is_none() && self.eval_metric == main_metric(TaskKind::default()) {
+            self.eval_metric = main_metric(kind).into();
+        }
+        self.kind = Some(kind);
+        self.validate()?;
+        Ok(self)
+    }
+
     /// What is chosen on the validation images after training.
     pub fn calibration_plan(&self) -> CalibrationPlan {
         CalibrationPlan {
@@ -321,8 +354,18 @@ impl TrainConfig {
 /// than no spread by every measure of grades, and as good at top-1 (docs/results.md).
 const GRADE_SPREAD: f64 = 0.7;
 
+/// The metric that chooses the epoch unless the settings name another.
+fn main_metric(kind: TaskKind) -> &'static str {
+    match kind {
+        TaskKind::Classification => "top1",
+        TaskKind::Ordinal => "qwk",
+        TaskKind::MultiLabel => "auroc",
+    }
+}
+
 /// Optional settings, which `"none"` takes away.
-const OPTIONAL: [&str; 15] = [
+const OPTIONAL: [&str; 16] = [
+    "kind",
     "folds",
     "fold",
     "positive_class",
@@ -581,6 +624,58 @@ mod tests {
     }
 
     #[test]
+    fn the_kind_follows_from_the_data() {
+        let dataset = |kind| Dataset {
+            name: "chest".into(),
+            root: "chest".into(),
+            format: vpt_data::Format::Manifest,
+            kind,
+            classes: vec!["a".into(), "b".into()],
+            columns: vec![],
+            train: vec![],
+            val: vec![],
+            test: vec![],
+            test_is_drawn: false,
+            skipped: vec![],
+            notes: vec![],
+        };
+        let resolved = |text: &str, kind| {
+            let config = layers(&["data_dir = \"a\"", text]).expect("reads");
+            config.for_data(&dataset(kind))
+        };
+        let several = resolved("", TaskKind::MultiLabel).expect("goes");
+        assert_eq!(
+            (several.kind(), &*several.eval_metric),
+            (TaskKind::MultiLabel, "auroc")
+        );
+        let text = several.to_toml().expect("is TOML");
+        assert!(
+            text.contains("kind = \"multi-label\"") && text.contains("eval_metric = \"auroc\""),
+            "{text}"
+        );
+        assert_eq!(TrainConfig::from_toml(&text).expect("reads"), several);
+        let chosen = resolved("eval_metric = \"macro_f1\"", TaskKind::MultiLabel).expect("goes");
+        assert_eq!(chosen.eval_metric, "macro_f1");
+        let grades = resolved("kind = \"ordinal\"", TaskKind::Classification).expect("goes");
+        assert_eq!((grades.kind(), &*grades.eval_metric), (TaskKind::Ordinal, "qwk"));
+        for (said, data) in [
+            (TaskKind::Classification, TaskKind::MultiLabel),
+            (TaskKind::Ordinal, TaskKind::MultiLabel),
+            (TaskKind::MultiLabel, TaskKind::Classification),
+        ] {
+            let error = resolved(&format!("kind = \"{said}\""), data)
+                .expect_err("contradicts")
+                .to_string();
+            assert!(
+                error.contains(&format!("`{said}`"))
+                    && error.contains(&format!("`{data}`"))
+                    && error.contains("`chest`"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
     fn unknown_keys_and_wrong_types_are_named() {
         for (text, word) in [
             ("epohcs = 3", "epohcs"),
@@ -611,6 +706,16 @@ mod tests {
             ("loss = \"focal\"\nfocal_gamma = -1.0", "--focal-gamma"),
             ("focal_gamma = 2.0", "`--loss focal`"),
             ("logit_adjustment = 0.0", "--logit-adjustment"),
+            ("kind = \"multi-label\"\nsampling = \"balanced\"", "--sampling"),
+            (
+                "kind = \"multi-label\"\nlogit_adjustment = 1.0",
+                "--logit-adjustment",
+            ),
+            ("kind = \"multi-label\"\nabstain = \"coverage=0.9\"", "--abstain"),
+            (
+                "kind = \"multi-label\"\npositive_class = \"a\"",
+                "--positive-class",
+            ),
             ("sampling = \"balanced\"\nshuffle = false", "`--no-shuffle`"),
             (
                 "sampling = \"balanced\"\nlogit_adjustment = 1.0",

@@ -34,7 +34,7 @@ impl Trainer {
         let validation = self.predict(&model, Split::Val, observer)?;
         let (calibration, notes) = self.config.calibration_plan().fit(&validation);
         notes.iter().for_each(|note| observer.note(note));
-        self.metadata.calibration = calibration;
+        self.metadata.calibration = calibration.clone();
         self.save_best()?;
 
         let mut predictions = match split {
@@ -45,9 +45,11 @@ impl Trainer {
         let results = self.results(&predictions, split, best_epoch);
 
         predictions.save_csv(&self.run.file(RunDir::PREDICTIONS))?;
-        let confusion = matrix(&results.confusion_matrix);
-        let svg = report::confusion_svg(&confusion, &self.dataset.classes, false);
-        self.run.write(RunDir::CONFUSION, svg.as_bytes())?;
+        if !results.confusion_matrix.is_empty() {
+            let confusion = matrix(&results.confusion_matrix);
+            let svg = report::confusion_svg(&confusion, &self.dataset.classes, false);
+            self.run.write(RunDir::CONFUSION, svg.as_bytes())?;
+        }
         self.run.write(
             RunDir::CURVES,
             report::curves_svg(&self.progress.history).as_bytes(),

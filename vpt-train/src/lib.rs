@@ -5,6 +5,7 @@
 
 pub mod bench;
 mod best;
+mod binary_loss;
 mod checkpoint;
 mod class_weights;
 mod clip;
@@ -32,6 +33,7 @@ mod state;
 mod targets;
 mod trainer;
 
+pub use binary_loss::{BinaryObjective, binary_focal};
 pub use class_weights::ClassWeights;
 pub use clip::clip_global_norm;
 pub use config::TrainConfig;

@@ -26,7 +26,7 @@ impl TrainConfig {
         positive("--clip-grad", self.clip_grad)?;
         self.validate_folds()?;
         within("--grade-spread", self.grade_spread, 0.0, 10.0)?;
-        if self.grade_spread > 0.0 && self.kind != TaskKind::Ordinal {
+        if self.grade_spread > 0.0 && self.kind() != TaskKind::Ordinal {
             return Err(error(
                 "--grade-spread",
                 self.grade_spread,
@@ -63,6 +63,7 @@ impl TrainConfig {
         self.augment.validate()?;
         metric(&self.eval_metric)?;
         self.validate_balance()?;
+        self.validate_multi_label()?;
         self.validate_prompts()
     }
 
@@ -118,6 +119,35 @@ impl TrainConfig {
         };
         let allowed = format!("`none` beside `{flag} {value}`: {why}; leave one of the two out");
         Err(error(other, more, allowed))
+    }
+
+    /// What supposes that an image has one class.
+    fn validate_multi_label(&self) -> Result<(), TrainError> {
+        if self.kind != Some(TaskKind::MultiLabel) {
+            return Ok(());
+        }
+        let one_class = |name: &str| {
+            format!("{name} for a multi-label task: it supposes that an image has one class; leave it out")
+        };
+        if self.sampling == Sampling::Balanced {
+            return Err(error(
+                "--sampling",
+                "balanced",
+                one_class("`shuffle`") + ", or use `--class-weights balanced`",
+            ));
+        }
+        let others = [
+            (
+                "--logit-adjustment",
+                self.logit_adjustment.map(|tau| tau.to_string()),
+            ),
+            ("--abstain", self.abstain.map(|rule| rule.to_string())),
+            ("--positive-class", self.positive_class.clone()),
+        ];
+        match others.into_iter().find_map(|(flag, value)| Some((flag, value?))) {
+            Some((flag, value)) => Err(error(flag, value, one_class("nothing"))),
+            None => Ok(()),
+        }
     }
 
     fn validate_prompts(&self) -> Result<(), TrainError> {

@@ -1,8 +1,9 @@
 //! [`Objective`]: from the logits of a batch to the number that training makes small.
 
 use burn::tensor::{Tensor, TensorData};
+use vpt_data::{Label, TaskKind};
 
-use crate::{Loss, Targets, TrainConfig};
+use crate::{BinaryObjective, Loss, Targets, TrainConfig};
 
 /// Loss, targets and logit adjustment of a run. Only training knows them: validation, test and inference see the logits as
 /// they are.
@@ -16,31 +17,45 @@ pub struct Objective {
     pub focal_gamma: f64,
     /// What is added to the logits of each class while training; nothing without `--logit-adjustment`.
     pub adjustment: Option<Vec<f32>>,
+    /// Where an image has any number of classes, this alone.
+    pub binary: Option<BinaryObjective>,
 }
 
 /// γ of the focal loss unless `--focal-gamma` says otherwise: that of Lin et al.
 const FOCAL_GAMMA: f64 = 2.0;
 
 impl Objective {
-    /// What `config` asks for with so many training images of each class.
-    pub fn new(config: &TrainConfig, counts: &[usize]) -> Self {
+    /// What `config` asks for with so many training images of each class, and in all.
+    pub fn new(config: &TrainConfig, counts: &[usize], images: usize) -> Self {
+        let focal_gamma = config.focal_gamma.unwrap_or(FOCAL_GAMMA);
+        let binary = || BinaryObjective {
+            loss: config.loss,
+            focal_gamma,
+            smoothing: config.smoothing as f32,
+            positive_weights: config.class_weights.positive_weights(counts, images),
+        };
         Self {
+            binary: (config.kind() == TaskKind::MultiLabel).then(binary),
             targets: Targets {
                 smoothing: config.smoothing as f32,
                 grade_spread: config.grade_spread as f32,
                 weights: config.class_weights.weights(counts),
             },
             loss: config.loss,
-            focal_gamma: config.focal_gamma.unwrap_or(FOCAL_GAMMA),
+            focal_gamma,
             adjustment: config.logit_adjustment.map(|tau| log_priors(counts, tau)),
         }
     }
 
     /// The loss, summed over the images; `logits` and, where images are mixed, `soft` are `[batch, classes]`.
-    pub fn loss(&self, logits: Tensor<2>, labels: &[usize], soft: Option<&[f32]>) -> Tensor<1> {
+    pub fn loss(&self, logits: Tensor<2>, labels: &[Label], soft: Option<&[f32]>) -> Tensor<1> {
+        if let Some(binary) = &self.binary {
+            return binary.loss(logits, labels, soft);
+        }
+        let labels: Vec<usize> = labels.iter().filter_map(Label::class).collect();
         let device = logits.device();
         let classes = self.targets.weights.len();
-        let rows = TensorData::new(self.targets.rows(labels, soft), [labels.len(), classes]);
+        let rows = TensorData::new(self.targets.rows(&labels, soft), [labels.len(), classes]);
         let logits = match &self.adjustment {
             Some(terms) => logits + Tensor::from_data(TensorData::new(terms.clone(), [1, classes]), &device),
             None => logits,
@@ -78,7 +93,7 @@ mod tests {
 
     fn loss(config: &TrainConfig, logits: &[f32; 3], label: usize) -> f64 {
         let logits = Tensor::from_data(TensorData::new(logits.to_vec(), [1, 3]), &Device::flex());
-        let loss = Objective::new(config, &COUNTS).loss(logits, &[label], None);
+        let loss = Objective::new(config, &COUNTS, 100).loss(logits, &[label.into()], None);
         f64::from(loss.into_scalar::<f32>())
     }
 

@@ -60,7 +60,7 @@ mod tests {
         let batch = Batch {
             pixels: image.repeat(5),
             size: [16, 8],
-            labels: vec![0; 5],
+            labels: vec![vpt_data::Label::One(0); 5],
             soft_targets: None,
             indices: (0..5).collect(),
         };

@@ -9,7 +9,7 @@ use burn::tensor::{Tensor, TensorData};
 use vpt_core::device::SelectedDevice;
 use vpt_core::task_file::{BackboneInfo, Calibration, TaskInfo, TrainingInfo};
 use vpt_core::{Backbone, Classifier, PromptInit, TaskMetadata, preset};
-use vpt_data::{Dataset, LeakOptions, Loader, LoaderConfig, Preprocess, Split};
+use vpt_data::{Dataset, LeakOptions, Loader, LoaderConfig, Preprocess, Split, TaskKind};
 use vpt_eval::{Results, metrics};
 
 use crate::checkpoint::Checkpoints;
@@ -133,6 +133,7 @@ impl Trainer {
         run: RunDir,
         progress: Progress,
     ) -> Result<Self, TrainError> {
+        let config = config.for_data(&dataset)?;
         config.validate()?;
         for split in [Split::Train, Split::Val] {
             if dataset.split(split).is_empty() {
@@ -144,10 +145,10 @@ impl Trainer {
         }
         let metric = metrics::find(&config.eval_metric)?;
         let classes = dataset.classes.len();
-        if !metric.applies_to(config.kind, classes) {
+        if !metric.applies_to(config.kind(), classes) {
             let allowed = format!(
                 "a metric that is defined for {} of {classes} classes",
-                config.kind
+                config.kind()
             );
             return Err(TrainError::Setting {
                 flag: "--eval-metric",
@@ -155,7 +156,8 @@ impl Trainer {
                 allowed,
             });
         }
-        if let Some(rule) = config.operating_point.filter(|_| classes != 2) {
+        let two_classes = classes == 2 || config.kind() == TaskKind::MultiLabel;
+        if let Some(rule) = config.operating_point.filter(|_| !two_classes) {
             return Err(TrainError::Setting {
                 flag: "--operating-point",
                 value: rule.to_string(),
@@ -173,7 +175,7 @@ impl Trainer {
         let model = Classifier::new(backbone, &config.method, classes, input_size, config.seed, &on)?;
         Ok(Self {
             optimizer: GroupOptimizer::new(optimizer_config(&config, &model)),
-            objective: Objective::new(&config, &dataset.class_counts(Split::Train)),
+            objective: Objective::new(&config, &dataset.class_counts(Split::Train), dataset.train.len()),
             metadata,
             journal: Journal::open(&run),
             checkpoints: Checkpoints::new(true),
@@ -410,7 +412,7 @@ fn metadata(
         vpt_version: env!("CARGO_PKG_VERSION").into(),
         task: TaskInfo {
             name: dataset.name.clone(),
-            kind: config.kind,
+            kind: config.kind(),
             classes: dataset.classes.clone(),
         },
         method: config.method.clone(),

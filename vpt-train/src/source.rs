@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::Array2;
 use rand_pcg::Pcg64;
 use vpt_core::{Classifier, HostTensor};
-use vpt_data::{Batch, DataError, Loader, LoaderConfig};
+use vpt_data::{Batch, DataError, Label, Loader, LoaderConfig};
 
 use crate::TrainError;
 
@@ -20,9 +20,9 @@ pub enum Source {
 pub struct TrainBatch {
     /// What goes into the model.
     pub input: Input,
-    /// Class of each image.
-    pub labels: Vec<usize>,
-    /// Class shares `[batch, classes]` after mixup or cutmix.
+    /// Class, or classes, of each image.
+    pub labels: Vec<Label>,
+    /// Shares of the classes `[batch, classes]` after mixup or cutmix.
     pub soft_targets: Option<Vec<f32>>,
 }
 
@@ -91,7 +91,7 @@ pub struct FeatureTable {
     /// Row-major `[images, dim]`.
     values: Vec<f32>,
     dim: usize,
-    labels: Vec<usize>,
+    labels: Vec<Label>,
     /// Their size and order; what it says about images does not matter here.
     batches: LoaderConfig,
 }
@@ -145,7 +145,10 @@ impl FeatureTable {
 
     /// The batches of `epoch` (from 0), without the first `first` of them.
     pub(crate) fn epoch(&self, epoch: usize, first: usize) -> impl Iterator<Item = TrainBatch> {
-        let order = self.batches.order(&self.labels, epoch);
+        // Only what has one class can be drawn class by class.
+        let class = |label: &Label| label.class().unwrap_or_default();
+        let labels: Vec<usize> = self.labels.iter().map(class).collect();
+        let order = self.batches.order(&labels, epoch);
         (first..self.batches_per_epoch()).map(move |batch| {
             let start = batch * self.batches.batch_size;
             let end = (start + self.batches.batch_size).min(order.len());
@@ -157,7 +160,7 @@ impl FeatureTable {
         let row = |&row: &usize| self.values[row * self.dim..(row + 1) * self.dim].iter().copied();
         TrainBatch {
             input: Input::Features(rows.iter().flat_map(row).collect(), [rows.len(), self.dim]),
-            labels: rows.iter().map(|&row| self.labels[row]).collect(),
+            labels: rows.iter().map(|&row| self.labels[row].clone()).collect(),
             soft_targets: None,
         }
     }

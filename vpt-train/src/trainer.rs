@@ -258,7 +258,7 @@ impl Trainer {
         };
         let logits = table.logits(&model, &self.device.device)?;
         let predictions = Predictions::of(&self.dataset.classes, &self.dataset.val, logits)?;
-        Ok(predictions.decided_by(self.config.kind, Calibration::default()))
+        Ok(predictions.decided_by(self.config.kind(), Calibration::default()))
     }
 
     /// The model for inference as its task file will hold it: with `--half`, tuned tensors are rounded.
@@ -295,7 +295,7 @@ impl Trainer {
         );
         let as_configured = |predictions: Predictions| {
             predictions
-                .decided_by(self.config.kind, Calibration::default())
+                .decided_by(self.config.kind(), Calibration::default())
                 .described(&self.dataset.columns, self.dataset.split(split))
         };
         let predictions = predictions.map(as_configured);

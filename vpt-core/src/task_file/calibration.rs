@@ -3,16 +3,23 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use vpt_data::TaskKind;
+
+use super::TaskInfo;
 
 /// How logits become probabilities and decisions. Chosen on the validation images and stored in the task file.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
-    /// Logits are divided by it before the softmax; above 0. Above 1, the model was too sure (Guo et al. 2017,
+    /// Logits are divided by it before the softmax (or the sigmoid); above 0. Above 1, the model was too sure (Guo et al. 2017,
     /// arXiv 1706.04599).
     pub temperature: f64,
-    /// Probability of the last class from which it is predicted, for two classes; none for the larger logit.
+    /// Probability of the last class from which it is predicted, for two classes; none for the larger logit. Where an image
+    /// has any number of classes: probability from which a class is found, 0.5 if none.
     #[serde(default)]
     pub threshold: Option<f64>,
+    /// The same for each class, instead of one for all, where an image has any number of classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thresholds: Option<Vec<f64>>,
     /// Decisions less certain than this ([`Decision::certainty`]) are left to somebody else; none decides always.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub abstain_below: Option<f64>,
@@ -23,6 +30,7 @@ impl Default for Calibration {
         Self {
             temperature: 1.0,
             threshold: None,
+            thresholds: None,
             abstain_below: None,
         }
     }
@@ -52,6 +60,37 @@ impl Calibration {
         probs
     }
 
+    /// Probabilities of the classes from one image's logits `[classes]` as a task of that kind understands them: they sum to
+    /// 1 where an image has one class; else each is for itself, the sigmoid of logit / temperature.
+    pub fn probs_for(&self, kind: TaskKind, logits: &[f32]) -> Vec<f64> {
+        match kind {
+            TaskKind::Classification | TaskKind::Ordinal => self.probs(logits),
+            TaskKind::MultiLabel => logits
+                .iter()
+                .map(|&logit| sigmoid(f64::from(logit) / self.temperature))
+                .collect(),
+        }
+    }
+
+    /// Which classes are found in one image's logits `[classes]`, where it has any number of them: those whose probability
+    /// is at least their threshold. NaN never is.
+    pub fn present(&self, logits: &[f32]) -> Vec<bool> {
+        let probs = self.probs_for(TaskKind::MultiLabel, logits);
+        let probs = probs.into_iter().enumerate();
+        probs
+            .map(|(class, prob)| prob >= self.threshold_of(class))
+            .collect()
+    }
+
+    /// The probability from which a class is found.
+    pub fn threshold_of(&self, class: usize) -> f64 {
+        let own = self
+            .thresholds
+            .as_ref()
+            .and_then(|thresholds| thresholds.get(class));
+        own.copied().or(self.threshold).unwrap_or(0.5)
+    }
+
     /// The decision from one image's logits `[classes]`. On ties the lowest index wins; NaN never does (0 if all are NaN).
     pub fn decide(&self, logits: &[f32]) -> Decision {
         self.decide_between(argmax(logits), &self.probs(logits))
@@ -79,16 +118,31 @@ impl Calibration {
     }
 
     /// What is wrong with these values: the key and what it has to be.
-    pub(super) fn check(&self) -> Result<(), (&'static str, &'static str, f64)> {
+    pub(super) fn check(&self, task: &TaskInfo) -> Result<(), (&'static str, String, String)> {
+        let wrong = |key, expected: &str, found: f64| Err((key, expected.to_owned(), found.to_string()));
         let share = |value: Option<f64>| value.filter(|value| !(0.0..=1.0).contains(value));
         if !(self.temperature > 0.0 && self.temperature.is_finite()) {
-            return Err(("calibration.temperature", "a positive number", self.temperature));
+            return wrong("calibration.temperature", "a positive number", self.temperature);
         }
         if let Some(threshold) = share(self.threshold) {
-            return Err(("calibration.threshold", "a probability", threshold));
+            return wrong("calibration.threshold", "a probability", threshold);
+        }
+        if let Some(thresholds) = &self.thresholds {
+            let classes = task.classes.len();
+            if task.kind != TaskKind::MultiLabel || thresholds.len() != classes {
+                let expected = match task.kind {
+                    TaskKind::MultiLabel => format!("a probability for each of the {classes} classes"),
+                    one => format!("nothing for a task of {one}"),
+                };
+                let found = format!("{} probabilities", thresholds.len());
+                return Err(("calibration.thresholds", expected, found));
+            }
+            if let Some(threshold) = thresholds.iter().find_map(|&threshold| share(Some(threshold))) {
+                return wrong("calibration.thresholds", "probabilities", threshold);
+            }
         }
         match share(self.abstain_below) {
-            Some(least) => Err(("calibration.abstain_below", "a share of 1", least)),
+            Some(least) => wrong("calibration.abstain_below", "a share of 1", least),
             None => Ok(()),
         }
     }
@@ -100,11 +154,24 @@ impl fmt::Display for Calibration {
         if let Some(threshold) = self.threshold {
             write!(f, ", threshold {threshold:.4}")?;
         }
+        if let Some(thresholds) = &self.thresholds {
+            let shown: Vec<String> = thresholds
+                .iter()
+                .map(|threshold| format!("{threshold:.4}"))
+                .collect();
+            write!(f, ", thresholds {}", shown.join(" "))?;
+        }
         if let Some(least) = self.abstain_below {
             write!(f, ", undecided below a certainty of {least:.4}")?;
         }
         Ok(())
     }
+}
+
+/// 1 / (1 + e^-x), without overflow on either side.
+pub fn sigmoid(x: f64) -> f64 {
+    let e = (-x.abs()).exp();
+    if x < 0.0 { e / (1.0 + e) } else { 1.0 / (1.0 + e) }
 }
 
 /// Index of the largest value; the lowest index on ties; NaN is skipped.
@@ -146,7 +213,7 @@ mod tests {
         let plain = Calibration::default();
         let warm = Calibration {
             temperature: 2.0,
-            ..plain
+            ..Calibration::default()
         };
         let (sharp, flat) = (plain.probs(&[3.0, 0.0, 1.0]), warm.probs(&[3.0, 0.0, 1.0]));
         assert!((sharp.iter().sum::<f64>() - 1.0).abs() < 1e-15);
@@ -184,6 +251,56 @@ mod tests {
             );
             assert_eq!(plain.class, half.class);
             assert!((plain.certainty - half.certainty).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn any_number_of_classes_each_for_itself() {
+        let kind = TaskKind::MultiLabel;
+        let plain = Calibration::default();
+        let probs = plain.probs_for(kind, &[0.0, 3.0f32.ln(), -800.0, 800.0]);
+        assert!((probs[1] - 0.75).abs() < 1e-7, "{probs:?}");
+        assert_eq!([probs[0], probs[2], probs[3]], [0.5, 0.0, 1.0]);
+        assert_eq!(
+            plain.present(&[0.0, -0.1, 2.0, f32::NAN]),
+            [true, false, true, false]
+        );
+        let warm = Calibration {
+            temperature: 2.0,
+            ..Calibration::default()
+        };
+        assert_eq!(warm.probs_for(kind, &[3.0]), plain.probs_for(kind, &[1.5]));
+        assert_eq!(with_threshold(0.2).present(&[-1.0, -2.0]), [true, false]);
+        let own = Calibration {
+            thresholds: Some(vec![0.9, 0.1]),
+            ..with_threshold(0.2)
+        };
+        assert_eq!(own.present(&[1.0, -2.0]), [false, true]);
+        assert!(own.to_string().ends_with("thresholds 0.9000 0.1000"));
+    }
+
+    #[test]
+    fn as_many_thresholds_as_classes() {
+        let check = |thresholds: &[f64], kind| {
+            let task = TaskInfo {
+                name: String::new(),
+                kind,
+                classes: vec!["a".into(), "b".into()],
+            };
+            let calibration = Calibration {
+                thresholds: Some(thresholds.to_vec()),
+                ..Calibration::default()
+            };
+            calibration.check(&task)
+        };
+        assert!(check(&[0.0, 1.0], TaskKind::MultiLabel).is_ok());
+        for (thresholds, kind) in [
+            (&[0.5][..], TaskKind::MultiLabel),
+            (&[0.5, 1.5], TaskKind::MultiLabel),
+            (&[0.5, f64::NAN], TaskKind::MultiLabel),
+            (&[0.5, 0.5], TaskKind::Classification),
+        ] {
+            assert_eq!(check(thresholds, kind).unwrap_err().0, "calibration.thresholds");
         }
     }
 

@@ -180,8 +180,8 @@ impl TaskMetadata {
                 error.to_string(),
             );
         }
-        match self.calibration.check() {
-            Err((key, expected, found)) => wrong(key, expected, found.to_string()),
+        match self.calibration.check(&self.task) {
+            Err((key, expected, found)) => wrong(key, &expected, found),
             Ok(()) => Ok(()),
         }
     }

@@ -8,7 +8,7 @@ mod calibration;
 mod merge;
 mod metadata;
 
-pub use calibration::{Calibration, Decision, argmax};
+pub use calibration::{Calibration, Decision, argmax, sigmoid};
 pub use metadata::{BackboneInfo, TaskInfo, TaskMetadata, TrainingInfo};
 
 use std::borrow::Cow;

@@ -1,6 +1,7 @@
 //! Mixup (Zhang et al. 2018, arXiv 1710.09412) and cutmix (Yun et al. 2019, arXiv 1905.04899) over a batch.
 
 use super::{AugmentConfig, chance};
+use crate::Label;
 use rand::RngExt;
 use rand_distr::{Beta, Distribution};
 use rand_pcg::Pcg64;
@@ -8,13 +9,13 @@ use std::ops::Range;
 
 /// Mixes each picture of the batch with the one at the mirrored position (timm's `Mixup` in batch mode).
 ///
-/// `pixels` is `[batch, 3, height, width]`. Returns the targets `[batch, classes]`, each row summing to 1, or nothing
+/// `pixels` is `[batch, 3, height, width]`. Returns the targets `[batch, classes]`, each row summing to 1 (of several classes: to their number), or nothing
 /// when the configuration asks for neither mixup nor cutmix.
 pub(crate) fn mix_batch(
     config: &AugmentConfig,
     pixels: &mut [f32],
     size: [usize; 2],
-    labels: &[usize],
+    labels: &[Label],
     classes: usize,
     rng: &mut Pcg64,
 ) -> Option<Vec<f32>> {
@@ -77,15 +78,17 @@ fn for_pairs(pixels: &mut [f32], picture: usize, mut mix: impl FnMut(&mut [f32],
 }
 
 /// `[batch, classes]`: `share` for the own label, the rest for the partner's.
-fn soft_targets(labels: &[usize], classes: usize, share: f32) -> Vec<f32> {
+fn soft_targets(labels: &[Label], classes: usize, share: f32) -> Vec<f32> {
     let mut targets = vec![0.0; labels.len() * classes];
     for (row, (own, partner)) in targets
         .chunks_exact_mut(classes.max(1))
         .zip(labels.iter().zip(labels.iter().rev()))
     {
         for (label, part) in [(own, share), (partner, 1.0 - share)] {
-            if let Some(target) = row.get_mut(*label) {
-                *target += part;
+            for &class in label.classes() {
+                if let Some(target) = row.get_mut(class) {
+                    *target += part;
+                }
             }
         }
     }
@@ -101,10 +104,10 @@ mod tests {
     const PICTURE: usize = 3 * 6 * 8;
 
     /// Five pictures, picture i filled with i; labels 0..5.
-    fn batch() -> (Vec<f32>, Vec<usize>) {
+    fn batch() -> (Vec<f32>, Vec<Label>) {
         (
             (0..5).flat_map(|i| vec![i as f32; PICTURE]).collect(),
-            (0..5).collect(),
+            (0..5).map(Label::One).collect(),
         )
     }
 
@@ -171,5 +174,14 @@ mod tests {
             .is_none()
         );
         assert_eq!(pixels, batch().0);
+    }
+
+    #[test]
+    fn several_classes_are_mixed_one_by_one() {
+        let labels = [Label::many([0, 2]), Label::many([]), Label::many([0, 1])];
+        assert_eq!(
+            soft_targets(&labels, 3, 0.75),
+            [1.0, 0.25, 0.75, 0.0, 0.0, 0.0, 1.0, 0.75, 0.25]
+        );
     }
 }

@@ -53,7 +53,7 @@ impl DataError {
                 "expected an archive of MedMNIST: `train_images`, `train_labels` and the same of `val` and `test`".into()
             }
             Self::Manifest { .. } => {
-                "each line needs a `path` and a `label`; `split` and `patient` are optional (docs/own-data.md)".into()
+                "each line needs a `path` and a `label` (or `labels`, as in `a|b`); `split` and `patient` are optional (docs/own-data.md)".into()
             }
             Self::TaskSpec { .. } => "the files in `datasets/` are examples".into(),
             Self::UnknownTask { known, .. } if known.is_empty() => "give the path of a .toml file instead".into(),

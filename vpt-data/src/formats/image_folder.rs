@@ -8,7 +8,7 @@
 
 use super::{Found, Images, is_image};
 use crate::error::counted;
-use crate::{DataError, Sample, Split};
+use crate::{DataError, Sample, Split, TaskKind};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fs;
@@ -42,6 +42,7 @@ fn read_unsplit(root: &Path, listing: Listing) -> Result<Found, DataError> {
         .flat_map(|(label, folder)| folder.samples(label))
         .collect();
     Ok(Found {
+        kind: TaskKind::Classification,
         classes,
         columns: vec![],
         images: Images::Unsplit(samples),
@@ -98,6 +99,7 @@ fn read_split(root: &Path, listing: Listing) -> Result<Found, DataError> {
     };
     let (val, test) = (rest(Split::Val)?, rest(Split::Test)?);
     Ok(Found {
+        kind: TaskKind::Classification,
         classes,
         columns: vec![],
         images: Images::Split { train, val, test },
@@ -146,7 +148,7 @@ fn read_held_out(
         missing.retain(|name| *name != class.name);
         samples.extend(class.samples(label));
     }
-    samples.sort_by_key(|sample: &Sample| sample.label); // stable: file order stays
+    samples.sort_by_key(|sample: &Sample| sample.label.class()); // stable: file order stays
     if !missing.is_empty() {
         notes.push(format!("`{}` has no images of {}", folder.name, quoted(&missing)));
     }
@@ -249,7 +251,7 @@ impl ClassFolder {
     fn samples(self, label: usize) -> impl Iterator<Item = Sample> {
         self.images.into_iter().map(move |path| Sample {
             path,
-            label,
+            label: label.into(),
             ..Sample::default()
         })
     }

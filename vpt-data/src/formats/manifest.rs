@@ -6,13 +6,16 @@
 //! scans/2.png,ill,test,p2
 //! ```
 //!
+//! A column `labels` instead of `label` has any number of classes for each image, separated by `|`: `Effusion|Mass`, or
+//! nothing for none.
+//!
 //! Columns are found by their names, in any order and any case, or as [`ColumnNames`] says; others are kept as they are. Values are separated by commas,
 //! semicolons or tabs. Paths are relative to the table's folder.
 
 use super::{Found, Images};
 use crate::error::counted;
 use crate::leaks::parted_groups;
-use crate::{ColumnNames, DataError, Sample, Split};
+use crate::{ColumnNames, DataError, Label, Sample, Split, TaskKind};
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -43,6 +46,9 @@ const LABEL: [&str; 7] = [
     "label_name",
     "class_name",
 ];
+
+/// Name of the column with any number of classes.
+const LABELS: &str = "labels";
 
 /// Names of the column with the split.
 const SPLIT: [&str; 4] = ["split", "subset", "set", "partition"];
@@ -116,27 +122,40 @@ pub(super) fn read(path: &Path, names: &ColumnNames) -> Result<Found, DataError>
         ));
     }
     let others = columns.others.iter().map(|&column| header.values[column].clone());
-    found(rows, others.collect(), columns.split.is_some(), notes, table)
+    found(rows, others.collect(), &columns, notes, table)
 }
 
 /// Labels, classes and splits of the rows.
 fn found(
     rows: Vec<Row>,
-    columns: Vec<String>,
-    split: bool,
+    others: Vec<String>,
+    columns: &Columns,
     mut notes: Vec<String>,
     table: Table<'_>,
 ) -> Result<Found, DataError> {
+    let split = columns.split.is_some();
     let to_learn_from = |row: &&Row| !split || row.split == Some(Split::Train);
     let mut classes: Vec<String> = rows
         .iter()
         .filter(to_learn_from)
-        .map(|row| row.label.clone())
+        .flat_map(|row| row.labels.iter().cloned())
         .collect();
     classes.sort_by(|a, b| natord::compare(a, b).then_with(|| a.cmp(b)));
     classes.dedup();
     match classes.as_slice() {
-        [] => return Err(table.wrong(None, "no line has the split `train`".into())),
+        [] if !rows.iter().any(|row| to_learn_from(&row)) => {
+            return Err(table.wrong(None, "no line has the split `train`".into()));
+        }
+        [] => return Err(table.wrong(None, "no training image has any class".into())),
+        [only] if columns.several => {
+            return Err(table.wrong(
+                None,
+                format!(
+                    "`{only}` is the only class of the training images, expected two or more; \
+                     a single finding is a column `label` with one name for with it and one for without"
+                ),
+            ));
+        }
         [only] => {
             let line = rows.iter().find(to_learn_from).map(|row| row.line);
             return Err(table.wrong(
@@ -163,14 +182,22 @@ fn found(
     }
     let mut samples: BTreeMap<Split, Vec<Sample>> = BTreeMap::new();
     for row in rows {
-        let Ok(label) = classes.binary_search_by(|class| {
-            natord::compare(class, &row.label).then_with(|| class.as_str().cmp(&row.label))
-        }) else {
-            let split = row.split.unwrap_or(Split::Test);
-            return Err(table.wrong(
-                Some(row.line),
-                format!("the label `{}` is in `{split}` but not in `train`", row.label),
-            ));
+        let place = |name: &String| {
+            let place = classes.binary_search_by(|class| {
+                natord::compare(class, name).then_with(|| class.as_str().cmp(name))
+            });
+            place.map_err(|_| {
+                let split = row.split.unwrap_or(Split::Test);
+                table.wrong(
+                    Some(row.line),
+                    format!("the label `{name}` is in `{split}` but not in `train`"),
+                )
+            })
+        };
+        let places: Vec<usize> = row.labels.iter().map(place).collect::<Result<_, _>>()?;
+        let label = match (columns.several, places.as_slice()) {
+            (false, &[class]) => Label::One(class),
+            _ => Label::many(places),
         };
         samples
             .entry(row.split.unwrap_or(Split::Train))
@@ -193,8 +220,12 @@ fn found(
         },
     };
     Ok(Found {
+        kind: match columns.several {
+            true => TaskKind::MultiLabel,
+            false => TaskKind::Classification,
+        },
         classes,
-        columns,
+        columns: others,
         images,
         notes,
     })
@@ -219,7 +250,8 @@ fn leaks(rows: &[Row]) -> Option<String> {
 struct Row {
     line: u64,
     path: PathBuf,
-    label: String,
+    /// One, or where there may be several any number, in order.
+    labels: Vec<String>,
     split: Option<Split>,
     group: Option<String>,
     columns: Vec<String>,
@@ -227,7 +259,7 @@ struct Row {
 
 impl Row {
     fn says_the_same(&self, other: &Self) -> bool {
-        (&self.label, self.split, &self.group) == (&other.label, other.split, &other.group)
+        (&self.labels, self.split, &self.group) == (&other.labels, other.split, &other.group)
     }
 }
 
@@ -235,6 +267,8 @@ impl Row {
 struct Columns {
     path: usize,
     label: usize,
+    /// Whether the column of the label has any number of classes.
+    several: bool,
     split: Option<usize>,
     group: Option<usize>,
     /// All others that have a name.
@@ -270,8 +304,10 @@ impl Columns {
                 table.wrong(Some(1), message)
             })
         };
+        // Last, so that a table with both has one class for each image.
+        let label_names = [&LABEL[..], &[LABELS]].concat();
         let path = needed(asked.path.as_ref(), "image's file", &PATH)?;
-        let label = needed(asked.label.as_ref(), "label", &LABEL)?;
+        let label = needed(asked.label.as_ref(), "label", &label_names)?;
         let split = place(asked.split.as_ref(), &SPLIT)?;
         let group = place(asked.group.as_ref(), &GROUP)?;
         let others = (0..names.len()).filter(|&column| {
@@ -281,6 +317,7 @@ impl Columns {
         Ok(Self {
             path,
             label,
+            several: names[label] == LABELS,
             split,
             group,
             others: others.collect(),
@@ -315,7 +352,16 @@ impl Columns {
         Ok(Row {
             line,
             path: table.folder().join(needed(self.path, "image's file")?),
-            label: needed(self.label, "label")?.to_owned(),
+            labels: match self.several {
+                false => vec![needed(self.label, "label")?.to_owned()],
+                true => separated(&record.values[self.label]).ok_or_else(|| {
+                    let value = &record.values[self.label];
+                    let message = format!(
+                        "the labels `{value}` have an empty name, expected names with `|` between them"
+                    );
+                    table.wrong(Some(line), message)
+                })?,
+            },
             split,
             group,
             columns: self
@@ -325,6 +371,18 @@ impl Columns {
                 .collect(),
         })
     }
+}
+
+/// The names between the separators, sorted and each once; `None` if one of several is empty.
+fn separated(value: &str) -> Option<Vec<String>> {
+    if value.trim().is_empty() {
+        return Some(vec![]);
+    }
+    let names = value.split(Label::SEPARATOR).map(|name| name.trim().to_owned());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names.dedup();
+    names.iter().all(|name| !name.is_empty()).then_some(names)
 }
 
 /// The table's file, for messages and as the place that paths are relative to.

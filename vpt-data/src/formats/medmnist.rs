@@ -1,12 +1,12 @@
 //! An archive of MedMNIST v2 (Yang et al. 2023, medmnist.com): `pneumoniamnist.npz`, in any of its image sizes.
 //!
 //! It holds `train_images`, `train_labels` and so on for `val` and `test`: bytes of `[n, height, width]` or `[n, height, width,
-//! 3]`, and one label an image. Its images have no files: the one with index 17 in `test` is called `pneumoniamnist.npz/test/17`, here
+//! 3]`, and one label an image, or a 0 or 1 for each of several. Its images have no files: the one with index 17 in `test` is called `pneumoniamnist.npz/test/17`, here
 //! and wherever an image is named.
 
 use super::{Found, Images};
 use crate::npy::NpyArray;
-use crate::{DataError, Sample, Split};
+use crate::{DataError, Label, Sample, Split, TaskKind};
 use image::ExtendedColorType;
 use image::codecs::bmp::BmpEncoder;
 use std::fs::File;
@@ -20,7 +20,7 @@ use zip::ZipArchive;
 const MOST_COMPRESSION: u64 = 256;
 
 /// Names of the classes, which the archives do not hold, in the order of their labels (MedMNIST's `info.py`).
-const CLASSES: [(&str, &[&str]); 11] = [
+const CLASSES: [(&str, &[&str]); 12] = [
     (
         "pathmnist",
         &[
@@ -57,6 +57,25 @@ const CLASSES: [(&str, &[&str]); 11] = [
         ],
     ),
     ("pneumoniamnist", &["normal", "pneumonia"]),
+    (
+        "chestmnist",
+        &[
+            "atelectasis",
+            "cardiomegaly",
+            "effusion",
+            "infiltration",
+            "mass",
+            "nodule",
+            "pneumonia",
+            "pneumothorax",
+            "consolidation",
+            "edema",
+            "emphysema",
+            "fibrosis",
+            "pleural",
+            "hernia",
+        ],
+    ),
     ("breastmnist", &["malignant", "normal, benign"]),
     (
         "bloodmnist",
@@ -113,18 +132,32 @@ pub(super) fn is_archive(path: &Path) -> bool {
 
 pub(super) fn read(path: &Path) -> Result<Found, DataError> {
     let archive = Archive::open(path)?;
-    let labels_of = |split: Split| archive.part(split).map(|part| part.labels.as_slice());
+    let labels_of = |split: Split| archive.part(split).map(|part| &part.labels);
     let bad = |reason: String| broken(path, reason);
     let Some(train) = labels_of(Split::Train) else {
         return Err(bad("it has no `train_images`".into()));
     };
-    let count = Split::ALL
+    let parts = Split::ALL
         .into_iter()
-        .filter_map(labels_of)
-        .flatten()
-        .max()
-        .map_or(0, |&largest| largest + 1);
-    if let Some(absent) = (0..count).find(|label| !train.contains(label)) {
+        .filter_map(|split| Some((split, labels_of(split)?)));
+    for (split, labels) in parts.clone() {
+        if labels.columns != train.columns {
+            return Err(bad(format!(
+                "`{split}_labels` has {} labels for each image, `train_labels` has {}",
+                labels.columns, train.columns
+            )));
+        }
+    }
+    let count = match train.columns {
+        1 => parts
+            .flat_map(|(_, labels)| &labels.of_images)
+            .filter_map(Label::class)
+            .max()
+            .map_or(0, |largest| largest + 1),
+        several => several,
+    };
+    let occurs = |class: usize| train.of_images.iter().any(|label| label.has(class));
+    if let Some(absent) = (0..count).find(|&class| !occurs(class)) {
         return Err(bad(format!(
             "there are labels up to {}, but none of the training images has the label {absent}",
             count - 1
@@ -136,15 +169,19 @@ pub(super) fn read(path: &Path) -> Result<Found, DataError> {
         ));
     }
     let samples = |split: Split| -> Option<Vec<Sample>> {
-        let labels = labels_of(split)?.iter().enumerate();
-        let sample = |(index, &label): (usize, &usize)| Sample {
+        let labels = labels_of(split)?.of_images.iter().enumerate();
+        let sample = |(index, label): (usize, &Label)| Sample {
             path: path.join(split.name()).join(index.to_string()),
-            label,
+            label: label.clone(),
             ..Sample::default()
         };
         Some(labels.map(sample).collect())
     };
     Ok(Found {
+        kind: match train.columns {
+            1 => TaskKind::Classification,
+            _ => TaskKind::MultiLabel,
+        },
         classes: class_names(path, count),
         columns: vec![],
         images: Images::Split {
@@ -199,7 +236,14 @@ struct Part {
     width: u32,
     height: u32,
     channels: usize,
-    labels: Vec<usize>,
+    labels: Labels,
+}
+
+/// The labels of one split.
+struct Labels {
+    /// Numbers for each image: 1, its class, or a 0 or 1 for each of several classes.
+    columns: usize,
+    of_images: Vec<Label>,
 }
 
 impl Part {
@@ -332,9 +376,12 @@ impl Part {
                 "images` are {height} x {width}, expected 1 to 32768 pixels"
             ));
         };
-        let labels = whole_numbers(&labels).map_err(|reason| format!("labels` {reason}"))?;
-        if labels.len() != count {
-            return Err(format!("labels` has {} labels for {count} images", labels.len()));
+        let labels = Labels::of(&labels).map_err(|reason| format!("labels` {reason}"))?;
+        if labels.of_images.len() != count {
+            return Err(format!(
+                "labels` has {} labels for {count} images",
+                labels.of_images.len()
+            ));
         }
         Ok(Self {
             split,
@@ -347,15 +394,36 @@ impl Part {
     }
 }
 
-/// Labels `[n]` or `[n, 1]` of any type of whole numbers.
-fn whole_numbers(labels: &NpyArray<'_>) -> Result<Vec<usize>, String> {
-    match *labels.shape.as_slice() {
-        [_] | [_, 1] => {}
-        [_, many] => {
-            return Err(format!("has {many} labels for each image; only one is supported"));
+impl Labels {
+    /// Classes `[n]` or `[n, 1]`, or a 0 or 1 for each of several classes, `[n, classes]`.
+    fn of(labels: &NpyArray<'_>) -> Result<Self, String> {
+        let columns = match *labels.shape.as_slice() {
+            [_] => 1,
+            [_, columns] if columns > 0 => columns,
+            ref other => return Err(format!("has shape {other:?}, expected [n, 1]")),
+        };
+        let numbers = whole_numbers(labels)?;
+        if columns == 1 {
+            return Ok(Self {
+                columns,
+                of_images: numbers.into_iter().map(Label::One).collect(),
+            });
         }
-        ref other => return Err(format!("has shape {other:?}, expected [n, 1]")),
+        if let Some(other) = numbers.iter().find(|&&number| number > 1) {
+            return Err(format!(
+                "has {columns} labels for each image, one of them {other}; expected 0 or 1"
+            ));
+        }
+        let row = |row: &[usize]| Label::many((0..columns).filter(|&class| row[class] == 1));
+        Ok(Self {
+            columns,
+            of_images: numbers.chunks_exact(columns).map(row).collect(),
+        })
     }
+}
+
+/// All labels, of any type of whole numbers.
+fn whole_numbers(labels: &NpyArray<'_>) -> Result<Vec<usize>, String> {
     let width = match labels.kind.as_bytes() {
         [b'<' | b'|', b'u' | b'i', width @ (b'1' | b'2' | b'4' | b'8')] => usize::from(width - b'0'),
         _ => return Err(format!("has type `{}`, expected whole numbers", labels.kind)),

@@ -4,7 +4,7 @@ mod image_folder;
 mod manifest;
 pub(crate) mod medmnist;
 
-use crate::{ColumnNames, DataError, Sample};
+use crate::{ColumnNames, DataError, Sample, TaskKind};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -43,8 +43,10 @@ impl Format {
     pub fn about(self) -> &'static str {
         match self {
             Self::ImageFolder => "a folder of images per class, perhaps below train/, val/ and test/",
-            Self::Manifest => "a table (.csv, .tsv) with columns path and label, perhaps split and patient",
-            Self::Medmnist => "an archive of MedMNIST (.npz) with one label for each image",
+            Self::Manifest => {
+                "a table (.csv, .tsv) with columns path and label (or labels, a|b), perhaps split and patient"
+            }
+            Self::Medmnist => "an archive of MedMNIST (.npz) with one or several labels for each image",
         }
     }
 
@@ -98,6 +100,8 @@ pub fn is_in_archive(path: &Path) -> bool {
 
 /// What a format found on disk: at least two classes, at least one image of each in `train`.
 pub(crate) struct Found {
+    /// What the labels can be learnt as.
+    pub kind: TaskKind,
     /// Class names; labels are indices into this.
     pub classes: Vec<String>,
     /// Names of what else is known of each image.

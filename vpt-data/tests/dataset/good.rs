@@ -35,7 +35,7 @@ fn split_folders_in_any_spelling() {
             dataset
                 .train
                 .iter()
-                .map(|sample| sample.label)
+                .map(|sample| sample.label.class().unwrap())
                 .collect::<Vec<_>>(),
             [0, 1, 1]
         );
@@ -258,7 +258,10 @@ fn classes_can_be_put_in_order() {
     let ordered = natural.clone().with_class_order(&order).unwrap();
     assert_eq!(ordered.classes, order);
     for (before, after) in natural.train.iter().zip(&ordered.train) {
-        assert_eq!(natural.classes[before.label], ordered.classes[after.label]);
+        assert_eq!(
+            before.label.names(&natural.classes),
+            after.label.names(&ordered.classes)
+        );
     }
     let error = natural.with_class_order(&order[..2]).unwrap_err();
     let (message, hint) = folder.explain(&error);

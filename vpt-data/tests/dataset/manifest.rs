@@ -3,7 +3,7 @@
 use crate::folder::Folder;
 use std::collections::BTreeSet;
 use std::fs;
-use vpt_data::{ColumnNames, DataError, Dataset, Format, OpenOptions, Sample, Split};
+use vpt_data::{ColumnNames, DataError, Dataset, Format, Label, OpenOptions, Sample, Split, TaskKind};
 
 /// A folder of images and a table `name` of this text.
 struct Table {
@@ -45,7 +45,12 @@ fn names(dataset: &Dataset, split: Split) -> Vec<(String, &str)> {
     };
     let samples = dataset.split(split).iter();
     samples
-        .map(|sample| (name(sample), dataset.classes[sample.label].as_str()))
+        .map(|sample| {
+            (
+                name(sample),
+                dataset.classes[sample.label.class().unwrap()].as_str(),
+            )
+        })
         .collect()
 }
 
@@ -128,7 +133,7 @@ fn mistakes_are_named_with_their_line() {
         (
             "path,text\na/1.png,x\n",
             "ROOT/t.csv:1: no column with the label: expected one of label, class, target, diagnosis, category, label_name, \
-             class_name, found `path`, `text`",
+             class_name, labels, found `path`, `text`",
         ),
         (
             "path,label\na/1.png,x\n\na/2.png\n",
@@ -323,5 +328,107 @@ fn columns_of_any_name() {
     assert!(
         message.ends_with("bilder.csv:1: no column `befund`, found `Bild`, `Befund`, `label`, `Fall`"),
         "{message}"
+    );
+}
+
+/// Two findings, alone, together and not at all; quoted, with a byte-order mark and Windows line ends.
+const SEVERAL: &str = "\u{feff}path,labels,split\r\n\
+a/1.png,Mass|Effusion,train\r\na/2.png,,train\r\nb/3.png,\"Effusion\",train\r\nb/4.png, Mass ,val\r\n5.png,,test\r\n\
+6.png, Effusion | Mass ,test\r\n";
+
+#[test]
+fn any_number_of_classes_an_image() {
+    let table = Table::new("chest.csv", SEVERAL);
+    let dataset = table.open().unwrap();
+    assert_eq!(dataset.kind, TaskKind::MultiLabel);
+    assert_eq!(dataset.classes, ["Effusion", "Mass"]);
+    let labels = |split| -> Vec<Label> {
+        let samples = dataset.split(split).iter();
+        samples.map(|sample| sample.label.clone()).collect()
+    };
+    assert_eq!(
+        labels(Split::Train),
+        [Label::many([0, 1]), Label::many([]), Label::many([0])]
+    );
+    assert_eq!(labels(Split::Val), [Label::many([1])]);
+    assert_eq!(labels(Split::Test), [Label::many([]), Label::many([0, 1])]);
+    assert_eq!(dataset.class_counts(Split::Train), [2, 1]);
+    let turned = dataset
+        .clone()
+        .with_class_order(&["Mass".into(), "Effusion".into()])
+        .unwrap();
+    assert_eq!(turned.train[2].label, Label::many([1]));
+    assert_ne!(turned.fingerprint().unwrap(), dataset.fingerprint().unwrap());
+    for (text, expected) in [
+        (
+            "path,labels\na/1.png,x||y\n",
+            "ROOT/t.csv:2: the labels `x||y` have an empty name, expected names with `|` between them",
+        ),
+        (
+            "path,labels\na/1.png,\na/2.png,\n",
+            "ROOT/t.csv: no training image has any class",
+        ),
+        (
+            "path,labels\na/1.png,x\na/2.png,\n",
+            "ROOT/t.csv: `x` is the only class of the training images, expected two or more; a single finding is a column \
+             `label` with one name for with it and one for without",
+        ),
+        (
+            "path,labels,split\na/1.png,x|y,train\na/2.png,x|z,test\n",
+            "ROOT/t.csv:3: the label `z` is in `test` but not in `train`",
+        ),
+        (
+            "path,labels\na/1.png,x|y\na/1.png,x\n",
+            "ROOT/t.csv:3: `a/1.png` stands in line 2 with another label, split or group",
+        ),
+    ] {
+        assert_eq!(Table::new("t.csv", text).error(), expected);
+    }
+    let repeated = Table::new(
+        "t.csv",
+        "path,labels,split\na/1.png,x|y,train\na/1.png,y|x,train\na/2.png,x,val\n",
+    );
+    assert_eq!(repeated.open().unwrap().train.len(), 1);
+}
+
+#[test]
+fn images_of_several_classes_are_split_by_the_rarest() {
+    let mut text = String::from("path,labels\n");
+    let names: Vec<String> = (0..120).map(|image| format!("m/{image}.png")).collect();
+    for (image, name) in names.iter().enumerate() {
+        let mut labels = vec![];
+        if image % 2 == 0 {
+            labels.push("common");
+        }
+        if image % 12 == 0 {
+            labels.push("rare");
+        }
+        text += &format!("{name},{}\n", labels.join("|"));
+    }
+    let folder = Folder::with(&names);
+    std::fs::write(folder.path().join("t.csv"), text).unwrap();
+    let dataset = Dataset::open(&folder.path().join("t.csv"), &OpenOptions::default()).unwrap();
+    let counts = Split::ALL.map(|split| dataset.class_counts(split));
+    // 10 images with both, 50 with the common one, 60 with none: each split 70/15/15.
+    assert_eq!(counts, [vec![40, 6], vec![10, 2], vec![10, 2]]);
+    assert_eq!(Split::ALL.map(|split| dataset.split(split).len()), [82, 19, 19]);
+    assert!(
+        dataset.notes[0].contains("each by the rarest of its classes"),
+        "{:?}",
+        dataset.notes
+    );
+    let folds = dataset.folds(5, 0.15, 1).unwrap();
+    for fold in &folds {
+        assert_eq!(fold.class_counts(Split::Test)[1], 2);
+    }
+    let few = OpenOptions {
+        shots: Some(3),
+        ..OpenOptions::default()
+    };
+    let few = Dataset::open(&folder.path().join("t.csv"), &few).unwrap();
+    assert_eq!(
+        few.train.len(),
+        9,
+        "three with the rare one, three with the common one alone, three with none"
     );
 }

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
-use vpt_data::{DataError, Dataset, Format, OpenOptions, Split, decode};
+use vpt_data::{DataError, Dataset, Format, Label, OpenOptions, Split, TaskKind, decode};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
@@ -87,7 +87,7 @@ fn images_and_labels_are_those_of_the_arrays() {
         dataset
             .split(split)
             .iter()
-            .map(|sample| sample.label)
+            .map(|sample| sample.label.class().unwrap())
             .collect::<Vec<_>>()
     };
     assert_eq!(Split::ALL.map(of), [vec![0, 1, 0], vec![1, 0], vec![1]]);
@@ -169,8 +169,12 @@ fn what_is_wrong_is_said() {
             "there are labels up to 2, but none of the training images has the label 1",
         ),
         (
+            train(images(2), npy("|u1", &[2, 3], &[1, 0, 2, 0, 1, 0])),
+            "`train_labels` has 3 labels for each image, one of them 2; expected 0 or 1",
+        ),
+        (
             train(images(2), npy("|u1", &[2, 14], &[0; 28])),
-            "`train_labels` has 14 labels for each image; only one is supported",
+            "there are labels up to 13, but none of the training images has the label 0",
         ),
         (
             train(images(1), npy("<f4", &[1], &[0; 4])),
@@ -231,4 +235,47 @@ fn pneumonia_is_counted_as_published() {
     let counts = Split::ALL.map(|split| dataset.class_counts(split));
     assert_eq!(counts, [[388, 3494], [135, 389], [234, 390]]);
     assert_eq!(decode(&dataset.test[0].path).unwrap().dimensions(), (28, 28));
+}
+
+#[test]
+fn several_labels_an_image() {
+    let several = |rows: &[[u8; 14]]| npy("|u1", &[rows.len(), 14], &rows.concat());
+    let (mut mass, mut none) = ([1; 14], [0; 14]);
+    mass[..4].fill(0);
+    let archive = Archive::new(
+        "chestmnist.npz",
+        &[
+            ("train_images", images(3)),
+            ("train_labels", several(&[[1; 14], none, mass])),
+            ("test_images", images(1)),
+            ("test_labels", several(&[mass])),
+        ],
+    );
+    let options = OpenOptions {
+        val_fraction: 0.0,
+        ..OpenOptions::default()
+    };
+    let dataset = Dataset::open(&archive.path, &options).unwrap();
+    assert_eq!(dataset.kind, TaskKind::MultiLabel);
+    assert_eq!((dataset.classes.len(), &*dataset.classes[2]), (14, "effusion"));
+    let found: Vec<&Label> = dataset.train.iter().map(|sample| &sample.label).collect();
+    assert_eq!(
+        found,
+        [&Label::many(0..14), &Label::many([]), &Label::many(4..14)]
+    );
+    none[0] = 1;
+    let mixed = Archive::new(
+        "set.npz",
+        &[
+            ("train_images", images(1)),
+            ("train_labels", several(&[none])),
+            ("test_images", images(1)),
+            ("test_labels", labels(&[0])),
+        ],
+    );
+    let error = mixed.error();
+    assert!(
+        error.contains("`test_labels` has 1 labels for each image, `train_labels` has 14"),
+        "{error}"
+    );
 }

@@ -175,7 +175,6 @@ impl FeatureExtractor {
             .skip(part.rows())
             .map(|path| Sample {
                 path: path.clone(),
-                label: 0,
                 ..Sample::default()
             })
             .collect();

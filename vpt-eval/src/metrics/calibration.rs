@@ -2,19 +2,23 @@
 
 use ndarray::{Array2, ArrayView1};
 
+use super::label_sets::LabelSets;
+
 /// Number of equal bins of the expected calibration error.
 pub const ECE_BINS: usize = 15;
 
 /// What each image adds to the calibration metrics, computed once.
 #[derive(Debug, Clone)]
 pub struct Calibration {
-    /// −log p(true class), from the logits, so it stays finite where the probability is rounded to 0.
+    /// −log p(true class), from the logits, so it stays finite where the probability is rounded to 0. Where an image has any
+    /// number of classes: the mean over all classes of −log of the probability of what is true of the class.
     pub log_loss: Vec<f64>,
-    /// Σ over classes of (p − [is true class])².
+    /// Σ over classes of (p − [is true class])²; their mean where an image has any number of classes.
     pub brier: Vec<f64>,
-    /// Probability of the predicted class.
+    /// Probability of the predicted class; where an image has any number of them, the probability of what is said of each
+    /// class, all classes of an image in a row.
     pub confidence: Vec<f64>,
-    /// Whether the prediction is right.
+    /// Whether the prediction is right, or what is said of each class.
     pub correct: Vec<bool>,
 }
 
@@ -47,6 +51,46 @@ impl Calibration {
                 .collect(),
         }
     }
+}
+
+impl Calibration {
+    /// Where images have any number of classes: from `logits`, divided by `temperature`, and their sigmoid `probs`, both
+    /// `[images, classes]`.
+    pub fn of_sets(logits: &Array2<f32>, temperature: f64, probs: &Array2<f64>, sets: &LabelSets) -> Self {
+        let mean_of = |row: ArrayView1<bool>, term: &dyn Fn(usize, bool) -> f64| {
+            let sum: f64 = row.iter().enumerate().map(|(class, &is)| term(class, is)).sum();
+            sum / row.len() as f64
+        };
+        let per_image = |term: &dyn Fn(usize, usize, bool) -> f64| -> Vec<f64> {
+            let rows = sets.truth.rows().into_iter().enumerate();
+            rows.map(|(image, row)| mean_of(row, &|class, is| term(image, class, is)))
+                .collect()
+        };
+        let said = || sets.found.iter().zip(probs.iter());
+        Self {
+            log_loss: per_image(&|image, class, is| {
+                binary_log_loss(f64::from(logits[[image, class]]) / temperature, is)
+            }),
+            brier: per_image(&|image, class, is| (probs[[image, class]] - f64::from(u8::from(is))).powi(2)),
+            confidence: said()
+                .map(|(&found, &prob)| if found { prob } else { 1.0 - prob })
+                .collect(),
+            correct: sets
+                .found
+                .iter()
+                .zip(&sets.truth)
+                .map(|(found, truth)| found == truth)
+                .collect(),
+        }
+    }
+}
+
+/// −log of the probability of what is true of a class, from its logit: log(1 + e^-x) where the image has it, else
+/// log(1 + e^x).
+pub fn binary_log_loss(logit: f64, is: bool) -> f64 {
+    let margin = if is { logit } else { -logit };
+    // Nothing is lost on either side: the exponent is never above 0.
+    (-margin).max(0.0) + (-margin.abs()).exp().ln_1p()
 }
 
 /// Negative log likelihood of `label` under the softmax of one row of logits divided by `temperature`.
@@ -82,10 +126,15 @@ pub fn mean(values: &[f64], weights: &[u32]) -> Option<f64> {
 }
 
 /// Expected calibration error in 15 equal bins `(lo, hi]` of the confidence (Guo et al. 2017, arXiv 1706.04599):
-/// Σ over bins of |right predictions − summed confidence| / images.
+/// Σ over bins of |right predictions − summed confidence| / images. Where an image has any number of classes, of all pairs
+/// of an image and a class.
 pub fn ece(calibration: &Calibration, weights: &[u32]) -> Option<f64> {
     let mut gaps = [0.0; ECE_BINS];
     let mut total = 0_u64;
+    let each = calibration.confidence.len() / weights.len().max(1);
+    let weights = weights
+        .iter()
+        .flat_map(|weight| std::iter::repeat_n(weight, each));
     let images = calibration
         .confidence
         .iter()
@@ -116,6 +165,14 @@ mod tests {
     fn log_loss_stays_finite() {
         let loss = log_loss(&array![0.0, 2000.0].view(), 1.0, 0);
         assert_eq!(loss, 2000.0);
+    }
+
+    #[test]
+    fn binary_log_loss_stays_finite() {
+        assert_eq!(binary_log_loss(2000.0, false), 2000.0);
+        assert_eq!(binary_log_loss(2000.0, true), 0.0);
+        assert!((binary_log_loss(0.0, true) - 2.0f64.ln()).abs() < 1e-15);
+        assert!(binary_log_loss(f64::NAN, true).is_nan());
     }
 
     #[test]

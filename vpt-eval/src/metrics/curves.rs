@@ -71,12 +71,18 @@ impl Ranking {
     /// the image's: what "micro" averages are computed from. `probs` is `[images, classes]`; without order if it has 2³²
     /// entries or more.
     pub fn micro(probs: &Array2<f64>, labels: &[usize]) -> Self {
-        let (images, classes) = probs.dim();
+        let images = probs.nrows();
         assert_eq!(images, labels.len(), "{images} rows, {} labels", labels.len());
+        Self::of_pairs(probs, |image, class| labels[image] == class)
+    }
+
+    /// [`Ranking::micro`] where `positive` says whether an image has a class.
+    pub fn of_pairs(probs: &Array2<f64>, positive: impl Fn(usize, usize) -> bool) -> Self {
+        let (images, classes) = probs.dim();
         assert!(images < 1 << 30, "{images} images are too many to rank");
         let flat = probs.as_standard_layout();
         Self::sorted(flat.as_slice().unwrap_or_default(), |i| {
-            (i / classes, labels[i / classes] == i % classes)
+            (i / classes, positive(i / classes, i % classes))
         })
     }
 
@@ -143,17 +149,8 @@ impl Ranking {
     }
 }
 
-/// Mean AUROC of the classes that have one; with two classes that of the second, which is the positive one.
-pub fn macro_auroc(areas: &[Areas]) -> Option<f64> {
-    macro_mean(areas, |area| area.auroc)
-}
-
-/// Mean average precision of the classes that have one; with two classes that of the second.
-pub fn macro_auprc(areas: &[Areas]) -> Option<f64> {
-    macro_mean(areas, |area| area.auprc)
-}
-
-fn macro_mean(areas: &[Areas], pick: fn(&Areas) -> Option<f64>) -> Option<f64> {
+/// Mean of an area over the classes that have it; with two classes that of the second, which is the positive one.
+pub(super) fn macro_mean(areas: &[Areas], pick: fn(&Areas) -> Option<f64>) -> Option<f64> {
     match areas {
         [_, positive] => pick(positive),
         _ => super::mean_of_defined(areas.iter().map(pick)),

@@ -16,6 +16,7 @@
 //! | a class never predicted | precision 0, F1 0 (scikit-learn's `zero_division=0`) |
 //! | a class neither labelled nor predicted | left out of macro F1 (scikit-learn's default labels) |
 //! | one class only, in labels and predictions | accuracy as usual, MCC 0 (scikit-learn), kappa and AUROC `None` |
+//! | multi-label: a class without an image, or with every image | left out of macro AUROC (and AUPRC, without one); its own are `None` |
 //! | NaN logits | skipped by `argmax` (index 0 if all are); any metric that reads probabilities is `None` |
 //! | a call never made (nothing called positive, or negative) | PPV, or NPV, `None` |
 //! | images of equal confidence | AURC and adaptive ECE spread their errors evenly among them |
@@ -36,6 +37,7 @@ pub mod calibration;
 pub mod confusion;
 pub mod curves;
 pub mod decision_curve;
+pub mod label_sets;
 pub mod operating_points;
 pub mod per_class;
 pub mod reliability;
@@ -48,6 +50,7 @@ use std::ops::RangeInclusive;
 
 use vpt_data::TaskKind;
 
+pub use label_sets::LabelSets;
 pub use scores::{Scores, View, probabilities, softmax};
 
 use crate::{EvalError, Predictions};
@@ -80,6 +83,9 @@ impl Metric {
 /// Each image has one class.
 const ONE: &[TaskKind] = &[TaskKind::Classification, TaskKind::Ordinal];
 const GRADES: &[TaskKind] = &[TaskKind::Ordinal];
+/// Each image has any number of classes.
+const SETS: &[TaskKind] = &[TaskKind::MultiLabel];
+const ALL: &[TaskKind] = &[TaskKind::Classification, TaskKind::Ordinal, TaskKind::MultiLabel];
 
 const ANY: RangeInclusive<usize> = 1..=usize::MAX;
 const TWO: RangeInclusive<usize> = 2..=2;
@@ -106,15 +112,18 @@ const fn metric(
 
 /// All metrics, in the order tables show them. Values are fractions of 1, never percent.
 #[rustfmt::skip]
-pub static METRICS: [Metric; 22] = [
+pub static METRICS: [Metric; 25] = [
     metric("top1", true, Some(|v| v.counts().total), ONE, ANY, |v| accuracy::accuracy(v.labels(), v.preds(), v.weights), "share of images whose most likely class is right"),
     metric("top5", true, Some(|v| v.counts().total), ONE, 6..=usize::MAX, |v| accuracy::top_k(&v.scores.truth_ranks, v.weights, 5), "share of images whose class is among the five most likely"),
+    metric("exact_match", true, Some(|v| v.counts().total), SETS, ANY, |v| v.sets()?.exact_match(v.weights), "multi-label: share of images of which exactly the right classes are found"),
+    metric("hamming_loss", false, None, SETS, ANY, |v| v.sets()?.hamming_loss(v.weights), "multi-label: share of pairs of an image and a class about which the wrong thing is said"),
     metric("balanced_accuracy", true, None, ONE, ANY, |v| accuracy::balanced_accuracy(v.counts()), "mean recall over the classes"),
-    metric("macro_f1", true, None, ONE, ANY, |v| per_class::macro_f1(v.counts()), "mean F1 over the classes"),
-    metric("auroc", true, None, ONE, 2..=usize::MAX, |v| curves::macro_auroc(v.areas()), "area under the ROC curve, one class against the rest, mean over the classes (two classes: of the second)"),
-    metric("auprc", true, None, ONE, 2..=usize::MAX, |v| curves::macro_auprc(v.areas()), "average precision, one class against the rest, mean over the classes (two classes: of the second)"),
-    metric("micro_auroc", true, None, ONE, 3..=usize::MAX, |v| v.micro().auroc, "area under the ROC curve of all pairs of an image and a class in one ranking"),
-    metric("micro_auprc", true, None, ONE, 3..=usize::MAX, |v| v.micro().auprc, "average precision of all pairs of an image and a class in one ranking"),
+    metric("macro_f1", true, None, ALL, ANY, |v| per_class::macro_f1(v.counts()), "mean F1 over the classes"),
+    metric("micro_f1", true, None, SETS, ANY, |v| label_sets::micro_f1(v.counts()), "multi-label: F1 of all pairs of an image and a class together"),
+    metric("auroc", true, None, ALL, 2..=usize::MAX, |v| v.mean_area(|area| area.auroc), "area under the ROC curve, one class against the rest, mean over the classes (two that exclude each other: of the second)"),
+    metric("auprc", true, None, ALL, 2..=usize::MAX, |v| v.mean_area(|area| area.auprc), "average precision, one class against the rest, mean over the classes (two that exclude each other: of the second)"),
+    metric("micro_auroc", true, None, ALL, 3..=usize::MAX, |v| v.micro().auroc, "area under the ROC curve of all pairs of an image and a class in one ranking"),
+    metric("micro_auprc", true, None, ALL, 3..=usize::MAX, |v| v.micro().auprc, "average precision of all pairs of an image and a class in one ranking"),
     metric("sensitivity", true, Some(|v| v.counts().actual[1]), ONE, TWO, |v| per_class::sensitivity(v.counts(), 1), "two classes: share of the second that is found"),
     metric("specificity", true, Some(|v| v.counts().actual[0]), ONE, TWO, |v| per_class::specificity(v.counts(), 1), "two classes: share of the first that is left alone"),
     metric("ppv", true, Some(|v| v.counts().predicted[1]), ONE, TWO, |v| per_class::ppv(v.counts(), 1), "two classes: share of right ones among those taken for the second"),
@@ -124,9 +133,9 @@ pub static METRICS: [Metric; 22] = [
     metric("qwk", true, None, ONE, 3..=usize::MAX, |v| agreement::quadratic_kappa(v.labels(), v.preds(), v.weights, v.counts()), "quadratic weighted kappa, for classes in an order (grades)"),
     metric("mae", false, None, GRADES, 3..=usize::MAX, |v| agreement::mean_distance(v.labels(), v.preds(), v.weights), "grades: how many grades predictions are off, on average"),
     metric("within_one", true, Some(|v| v.counts().total), GRADES, 3..=usize::MAX, |v| agreement::within_one(v.labels(), v.preds(), v.weights), "grades: share of images that are off by one grade at most"),
-    metric("log_loss", false, None, ONE, ANY, |v| calibration::mean(&v.scores.calibration.log_loss, v.weights), "mean negative log likelihood of the true class"),
-    metric("brier", false, None, ONE, ANY, |v| calibration::mean(&v.scores.calibration.brier, v.weights), "mean squared error of the probabilities, summed over the classes (0 to 2)"),
-    metric("ece", false, None, ONE, ANY, |v| calibration::ece(&v.scores.calibration, v.weights), "expected calibration error in 15 bins: how far confidence is from accuracy"),
+    metric("log_loss", false, None, ALL, ANY, |v| calibration::mean(&v.scores.calibration.log_loss, v.weights), "mean negative log likelihood of the true class (multi-label: binary, of all pairs of an image and a class)"),
+    metric("brier", false, None, ALL, ANY, |v| calibration::mean(&v.scores.calibration.brier, v.weights), "mean squared error of the probabilities, summed over the classes (0 to 2; multi-label: their mean, 0 to 1)"),
+    metric("ece", false, None, ALL, ANY, |v| calibration::ece(&v.scores.calibration, v.weights), "expected calibration error in 15 bins: how far confidence is from accuracy"),
     metric("adaptive_ece", false, None, ONE, ANY, |v| reliability::adaptive_ece(&v.scores.calibration, v.scores.by_confidence(), v.weights), "expected calibration error in 15 bins of equally many images"),
     metric("aurc", false, None, ONE, ANY, |v| risk_coverage::aurc(v.scores.by_confidence(), v.weights), "area under the risk-coverage curve: error rate on the surest images, mean over all coverages"),
 ];

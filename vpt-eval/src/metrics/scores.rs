@@ -7,15 +7,21 @@ use ndarray::Array2;
 
 use vpt_core::Calibration as Decisions;
 
+use vpt_data::{Label, TaskKind};
+
 use super::accuracy;
 use super::calibration::Calibration;
 use super::confusion::ClassCounts;
-use super::curves::{Areas, Ranking};
+use super::curves::{self, Areas, Ranking};
+use super::label_sets::LabelSets;
 use crate::statistics::{Delong, delong};
 use crate::{NotDefined, Predictions};
 
 /// Predictions, prepared once for many resamples: what does not depend on the weights is computed here.
 pub struct Scores {
+    images: usize,
+    /// Where an image has any number of classes; what speaks of its one class is empty then.
+    sets: Option<LabelSets>,
     labels: Vec<usize>,
     preds: Vec<usize>,
     probs: Array2<f64>,
@@ -29,7 +35,48 @@ pub struct Scores {
 impl Scores {
     /// Prepares predictions.
     pub fn of(predictions: &Predictions) -> Self {
-        Self::decided(&predictions.logits, &predictions.labels, &predictions.calibration)
+        let Predictions {
+            kind,
+            logits,
+            labels,
+            calibration,
+            ..
+        } = predictions;
+        if *kind == TaskKind::MultiLabel {
+            return Self::multi_label(logits, labels, calibration);
+        }
+        let labels: Vec<usize> = labels.iter().filter_map(Label::class).collect();
+        Self::decided(logits, &labels, calibration)
+    }
+
+    /// Prepares `logits` `[images, classes]` and the true classes of each image, any number of them.
+    pub fn multi_label(logits: &Array2<f32>, labels: &[Label], calibration: &Decisions) -> Self {
+        let (images, classes) = logits.dim();
+        assert_eq!(
+            images,
+            labels.len(),
+            "{images} rows of logits, {} labels",
+            labels.len()
+        );
+        let probs = probabilities(TaskKind::MultiLabel, logits, calibration);
+        let rows = logits.rows().into_iter();
+        let found: Vec<Vec<bool>> = rows.map(|row| calibration.present(&row.to_vec())).collect();
+        let sets = LabelSets {
+            truth: Array2::from_shape_fn((images, classes), |(image, class)| labels[image].has(class)),
+            found: Array2::from_shape_fn((images, classes), |(image, class)| found[image][class]),
+        };
+        Self {
+            images,
+            calibration: Calibration::of_sets(logits, calibration.temperature, &probs, &sets),
+            sets: Some(sets),
+            truth_ranks: Vec::new(),
+            labels: Vec::new(),
+            preds: Vec::new(),
+            probs,
+            rankings: OnceLock::new(),
+            micro: OnceLock::new(),
+            by_confidence: OnceLock::new(),
+        }
     }
 
     /// Prepares `logits` `[images, classes]` and the true class of each image; the largest logit decides.
@@ -46,13 +93,15 @@ impl Scores {
             "{images} rows of logits, {} labels",
             labels.len()
         );
-        let probs = probabilities(logits, calibration);
+        let probs = probabilities(TaskKind::Classification, logits, calibration);
         let rows = logits.rows().into_iter();
         let preds: Vec<usize> = rows.map(|row| calibration.decide(&row.to_vec()).class).collect();
         if let Some(label) = labels.iter().find(|&&label| label >= classes) {
             panic!("label {label} of {classes} classes");
         }
         Self {
+            images,
+            sets: None,
             truth_ranks: accuracy::truth_ranks(logits, labels),
             calibration: Calibration::new(logits, calibration.temperature, &probs, &preds, labels),
             labels: labels.to_vec(),
@@ -66,12 +115,12 @@ impl Scores {
 
     /// Number of images.
     pub fn len(&self) -> usize {
-        self.labels.len()
+        self.images
     }
 
     /// Whether there is no image.
     pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
+        self.images == 0
     }
 
     /// Number of classes, seen or not.
@@ -79,10 +128,22 @@ impl Scores {
         self.probs.ncols()
     }
 
+    /// The classes of the images and those that were found, where an image has any number of them.
+    pub fn sets(&self) -> Option<&LabelSets> {
+        self.sets.as_ref()
+    }
+
+    /// Whether each image has the class.
+    fn positive(&self, class: usize) -> Vec<bool> {
+        match &self.sets {
+            Some(sets) => sets.truth.column(class).to_vec(),
+            None => self.labels.iter().map(|&label| label == class).collect(),
+        }
+    }
+
     /// AUROC of a class against the rest, with DeLong's variance.
     pub(crate) fn delong(&self, class: usize) -> Result<Delong, NotDefined> {
-        let positive: Vec<bool> = self.labels.iter().map(|&label| label == class).collect();
-        delong(&self.probs.column(class).to_vec(), &positive)
+        delong(&self.probs.column(class).to_vec(), &self.positive(class))
     }
 
     /// Weights that count each image once.
@@ -111,10 +172,7 @@ impl Scores {
     /// One ranking per class, each class against the rest; sorted on first use, then shared by all resamples.
     fn rankings(&self) -> &[Ranking] {
         self.rankings.get_or_init(|| {
-            let rank = |class| {
-                let positive: Vec<bool> = self.labels.iter().map(|&label| label == class).collect();
-                Ranking::new(&self.probs.column(class).to_vec(), &positive)
-            };
+            let rank = |class| Ranking::new(&self.probs.column(class).to_vec(), &self.positive(class));
             (0..self.num_classes()).map(rank).collect()
         })
     }
@@ -140,14 +198,19 @@ pub struct View<'a> {
 }
 
 impl View<'_> {
-    /// True class of each image.
+    /// True class of each image; empty where it has any number of classes.
     pub fn labels(&self) -> &[usize] {
         &self.scores.labels
     }
 
-    /// Most likely class of each image.
+    /// Predicted class of each image; empty where it has any number of classes.
     pub fn preds(&self) -> &[usize] {
         &self.scores.preds
+    }
+
+    /// The classes of the images and those that were found, where an image has any number of them.
+    pub fn sets(&self) -> Option<&LabelSets> {
+        self.scores.sets()
     }
 
     /// Number of classes, seen or not.
@@ -157,13 +220,14 @@ impl View<'_> {
 
     /// Hits, labels and predictions of each class.
     pub fn counts(&self) -> &ClassCounts {
-        self.counts.get_or_init(|| {
-            ClassCounts::new(
+        self.counts.get_or_init(|| match self.sets() {
+            Some(sets) => sets.counts(self.weights),
+            None => ClassCounts::new(
                 self.labels(),
                 self.preds(),
                 self.weights,
                 self.scores.num_classes(),
-            )
+            ),
         })
     }
 
@@ -178,9 +242,21 @@ impl View<'_> {
         })
     }
 
+    /// Mean of an area over the classes that have it; of two classes that exclude each other that of the second.
+    pub(super) fn mean_area(&self, pick: fn(&Areas) -> Option<f64>) -> Option<f64> {
+        match self.sets() {
+            Some(_) => super::mean_of_defined(self.areas().iter().map(pick)),
+            None => curves::macro_mean(self.areas(), pick),
+        }
+    }
+
     /// Areas under the curves of all pairs of an image and a class.
     pub(super) fn micro(&self) -> Areas {
-        let ranking = || Ranking::micro(&self.scores.probs, &self.scores.labels);
+        let scores = self.scores;
+        let ranking = || match &scores.sets {
+            Some(sets) => Ranking::of_pairs(&scores.probs, |image, class| sets.truth[[image, class]]),
+            None => Ranking::micro(&scores.probs, &scores.labels),
+        };
         *self
             .micro
             .get_or_init(|| self.scores.micro.get_or_init(ranking).areas(self.weights))
@@ -189,14 +265,16 @@ impl View<'_> {
 
 /// Softmax of each row, in float64. Rows with NaN or +inf become NaN.
 pub fn softmax(logits: &Array2<f32>) -> Array2<f64> {
-    probabilities(logits, &Decisions::default())
+    probabilities(TaskKind::Classification, logits, &Decisions::default())
 }
 
-/// What a calibration makes of `logits` `[images, classes]`.
-pub fn probabilities(logits: &Array2<f32>, calibration: &Decisions) -> Array2<f64> {
+/// What a calibration makes of `logits` `[images, classes]` in a task of that kind.
+pub fn probabilities(kind: TaskKind, logits: &Array2<f32>, calibration: &Decisions) -> Array2<f64> {
     let mut probs = Array2::zeros(logits.dim());
     for (mut probs, logits) in probs.rows_mut().into_iter().zip(logits.rows()) {
-        probs.assign(&ndarray::Array1::from(calibration.probs(&logits.to_vec())));
+        probs.assign(&ndarray::Array1::from(
+            calibration.probs_for(kind, &logits.to_vec()),
+        ));
     }
     probs
 }

@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 
 use ndarray::{Array2, ArrayView1};
 
+use vpt_data::Label;
+
 use crate::NotDefined;
 
 /// Temperatures that [`fit_temperature`] considers.
@@ -44,6 +46,25 @@ pub fn fit_temperature(logits: &Array2<f32>, labels: &[usize]) -> Temperature {
             reason: Some(reason),
         },
     }
+}
+
+/// [`fit_temperature`] where images have any number of classes: the temperature with the least mean binary cross-entropy of
+/// all pairs of an image and a class. To the likelihood a pair is an image of two classes, with logits 0 and that of the class.
+pub fn fit_temperature_of_sets(logits: &Array2<f32>, labels: &[Label]) -> Temperature {
+    let (images, classes) = logits.dim();
+    assert_eq!(
+        images,
+        labels.len(),
+        "{images} rows of logits, {} labels",
+        labels.len()
+    );
+    let pairs: Vec<(usize, usize)> = (0..images)
+        .flat_map(|image| (0..classes).map(move |class| (image, class)))
+        .collect();
+    let side = |(pair, side): (usize, usize)| if side == 0 { 0.0 } else { logits[pairs[pair]] };
+    let sides = Array2::from_shape_fn((pairs.len(), 2), side);
+    let has = |&(image, class): &(usize, usize)| usize::from(labels[image].has(class));
+    fit_temperature(&sides, &pairs.iter().map(has).collect::<Vec<_>>())
 }
 
 fn best_inverse(logits: &Array2<f32>, labels: &[usize]) -> Result<f64, NotDefined> {
@@ -142,6 +163,17 @@ mod tests {
         assert!((fitted.value - 3.0 / 3.0_f64.ln()).abs() < 1e-12);
         let again = fit_temperature(&fitted.scale(&logits), &[0, 1, 0, 1]);
         assert!((again.value - 1.0).abs() < 1e-6, "scaled logits need no scaling");
+    }
+
+    #[test]
+    fn sets_have_a_closed_form_too() {
+        // Always the same logit of 2 for or against, right three times of four: 2 / T = ln 3.
+        let logits = array![[2.0, -2.0], [-2.0, 2.0]];
+        let labels = [Label::many([0]), Label::many([])];
+        let fitted = fit_temperature_of_sets(&logits, &labels);
+        assert!((fitted.value - 2.0 / 3.0_f64.ln()).abs() < 1e-12, "{fitted:?}");
+        let none = fit_temperature_of_sets(&logits, &[Label::many([]), Label::many([])]);
+        assert_eq!((none.value, none.reason), (1.0, Some(NotDefined::OneClass)));
     }
 
     proptest! {

@@ -1,5 +1,6 @@
 //! What is taken for what: the confusion matrix, or for many classes its largest entries.
 
+use vpt_data::Label;
 use ndarray::Array2;
 
 use super::confusion::{Numbers, draw};
@@ -122,5 +123,7 @@ fn pairs(matrix: &Array2<usize>) -> Vec<Pair> {
 }
 
 fn matrix(run: &Evaluated) -> Array2<usize> {
-    confusion_matrix(&run.predictions.labels, &run.preds, run.predictions.classes.len())
+    let one_each = |labels: &[Label]| labels.iter().filter_map(Label::class).collect::<Vec<_>>();
+    let (labels, said) = (one_each(&run.predictions.labels), one_each(&run.called));
+    confusion_matrix(&labels, &said, run.predictions.classes.len())
 }

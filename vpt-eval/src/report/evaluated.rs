@@ -2,6 +2,7 @@
 
 use ndarray::Array2;
 use vpt_core::Calibration;
+use vpt_data::{Label, TaskKind};
 
 use super::format::{UNKNOWN, Unit};
 use crate::metrics::operating_points::BinaryCounts;
@@ -22,10 +23,26 @@ pub(super) struct Evaluated<'a> {
     pub threshold: Option<f64>,
     /// Probabilities after scaling, `[images, classes]`.
     pub probs: Array2<f64>,
-    /// Predicted class of each image.
-    pub preds: Vec<usize>,
+    /// What is said of each image.
+    pub called: Vec<Label>,
     /// Weights that count each image once.
     pub ones: Vec<u32>,
+    is_binary: bool,
+}
+
+/// Decisions, one for each image, or for each image and class where an image may have several.
+pub(super) struct Decided {
+    /// Probability of what was decided.
+    pub confidence: Vec<f64>,
+    /// Whether it is so.
+    pub correct: Vec<bool>,
+}
+
+impl Decided {
+    /// Weights that count each once.
+    pub(super) fn ones(&self) -> Vec<u32> {
+        vec![1; self.correct.len()]
+    }
 }
 
 impl<'a> Evaluated<'a> {
@@ -35,20 +52,27 @@ impl<'a> Evaluated<'a> {
             threshold,
             ..
         } = predictions.calibration;
+        let is_binary = predictions.kind != TaskKind::MultiLabel && predictions.classes.len() == 2;
         Self {
             predictions,
             results,
             temperature,
-            threshold: threshold.filter(|_| predictions.classes.len() == 2),
+            threshold: threshold.filter(|_| is_binary),
             probs: predictions.probs(),
-            preds: predictions.top1(),
+            called: predictions.called(),
+            is_binary,
             ones: vec![1; predictions.len()],
         }
     }
 
     /// Whether one class is "positive": the second of two.
     pub(super) fn is_binary(&self) -> bool {
-        self.predictions.classes.len() == 2
+        self.is_binary
+    }
+
+    /// Whether an image may have several classes, or none.
+    pub(super) fn is_multi_label(&self) -> bool {
+        self.predictions.kind == TaskKind::MultiLabel
     }
 
     pub(super) fn is_scaled(&self) -> bool {
@@ -70,35 +94,38 @@ impl<'a> Evaluated<'a> {
         self.predictions
             .labels
             .iter()
-            .map(|&label| label == class)
+            .map(|label| label.has(class))
             .collect()
     }
 
-    /// Probability of the predicted class under `probs`, for each image.
-    pub(super) fn confidence(&self, probs: &Array2<f64>) -> Vec<f64> {
-        self.preds
-            .iter()
-            .enumerate()
-            .map(|(i, &pred)| probs[[i, pred]])
-            .collect()
-    }
-
-    /// Whether each image is predicted rightly.
-    pub(super) fn correct(&self) -> Vec<bool> {
-        self.preds
-            .iter()
-            .zip(&self.predictions.labels)
-            .map(|(pred, label)| pred == label)
-            .collect()
+    /// The decisions, with their probabilities from `probs`.
+    pub(super) fn decided(&self, probs: &Array2<f64>) -> Decided {
+        let labels = &self.predictions.labels;
+        let (confidence, correct) = if self.is_multi_label() {
+            let pairs = probs.indexed_iter().map(|((image, class), &prob)| {
+                let found = self.called[image].has(class);
+                let confidence = if found { prob } else { 1.0 - prob };
+                (confidence, found == labels[image].has(class))
+            });
+            pairs.unzip()
+        } else {
+            let images = self.called.iter().zip(labels).enumerate();
+            let images = images.filter_map(|(i, (called, label))| {
+                let class = called.class()?;
+                Some((probs[[i, class]], called == label))
+            });
+            images.unzip()
+        };
+        Decided { confidence, correct }
     }
 
     /// A metric of the probabilities, after scaling or as the model gives them.
     pub(super) fn metric(&self, name: &str, scaled: bool) -> Option<f64> {
-        let mut calibration = self.predictions.calibration;
+        let mut predictions = self.predictions.clone();
         if !scaled {
-            calibration.temperature = 1.0;
+            predictions.calibration.temperature = 1.0;
         }
-        let scores = Scores::decided(&self.predictions.logits, &self.predictions.labels, &calibration);
+        let scores = Scores::of(&predictions);
         (metrics::find(name).ok()?.compute)(&scores.view(&self.ones))
     }
 

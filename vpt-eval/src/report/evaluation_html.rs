@@ -8,7 +8,7 @@ use super::decision_curve::decision;
 use super::evaluated::{Evaluated, images};
 use super::figure::{Figure, Row, Table};
 use super::format::method_title;
-use super::gallery::{Cards, Example, Gallery, cards};
+use super::gallery::{Cards, Gallery, cards};
 use super::metric_tables::{
     SubgroupTable, class_table, headline, metrics_table, subgroup_table, threshold_table,
 };
@@ -138,7 +138,10 @@ fn ranking<'a>(run: &Evaluated) -> Section<'a> {
 }
 
 fn calibration<'a>(run: &Evaluated) -> Section<'a> {
-    let mut figures = vec![reliability(run), risk_coverage(run)];
+    let mut figures = vec![reliability(run)];
+    if !run.is_multi_label() {
+        figures.push(risk_coverage(run));
+    }
     if run.is_binary() {
         figures.extend([decision(run), score_histogram(run)]);
     }
@@ -150,8 +153,11 @@ fn calibration<'a>(run: &Evaluated) -> Section<'a> {
 }
 
 fn confusions<'a>(run: &Evaluated) -> Section<'a> {
-    let figure = confusion_figure(run).map(|figure| Block::Figures(vec![figure]));
-    let table = confusion_table(run).map(Block::Table);
+    // An image of several classes is not taken for another one.
+    let one_class = !run.is_multi_label();
+    let figure = confusion_figure(run).filter(|_| one_class);
+    let figure = figure.map(|figure| Block::Figures(vec![figure]));
+    let table = confusion_table(run).filter(|_| one_class).map(Block::Table);
     Section {
         id: "confusions",
         title: "What it takes for what",
@@ -170,13 +176,8 @@ fn classes<'a>(run: &Evaluated, page: &EvaluationPage) -> Section<'a> {
 }
 
 fn gallery<'a>(run: &Evaluated, page: &EvaluationPage) -> Section<'a> {
-    // With more than two classes temperature scaling may put the errors into another order.
-    let mut errors: Vec<&Example> = page.gallery.errors.iter().collect();
-    let confidence = run.confidence(&run.probs);
-    let of = |example: &Example| confidence.get(example.index).copied().unwrap_or(0.0);
-    errors.sort_by(|a, b| of(b).total_cmp(&of(a)));
     let lists = [
-        ("The most confident errors", errors),
+        ("The most confident errors", page.gallery.errors.iter().collect::<Vec<_>>()),
         ("Chosen at random", page.gallery.random.iter().collect()),
     ];
     let mut blocks = Vec::new();

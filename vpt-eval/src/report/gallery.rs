@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use ndarray::ArrayView1;
 use rand::seq::index;
+use vpt_data::Label;
 use vpt_data::rng::rng;
 
 use super::base64::base64;
@@ -53,14 +55,29 @@ impl Example {
 
 /// Up to `n` images that are predicted wrongly, those with the most probable wrong class first.
 pub fn most_confident_errors(predictions: &Predictions, n: usize) -> Vec<usize> {
-    let (preds, probs) = (predictions.top1(), predictions.probs());
-    let mut wrong: Vec<usize> = (0..predictions.len())
-        .filter(|&i| preds[i] != predictions.labels[i])
+    let (called, probs) = (predictions.called(), predictions.probs());
+    let mut wrong: Vec<(f64, usize)> = (0..predictions.len())
+        .filter_map(|i| Some((worst(&called[i], &predictions.labels[i], &probs.row(i))?, i)))
         .collect();
-    let confidence = |i: usize| probs[[i, preds[i]]];
-    wrong.sort_by(|&a, &b| confidence(b).total_cmp(&confidence(a)));
+    wrong.sort_by(|a, b| b.0.total_cmp(&a.0));
     wrong.truncate(n);
-    wrong
+    wrong.into_iter().map(|(_, image)| image).collect()
+}
+
+/// How sure the model is of the surest of its mistakes about an image; `None` without one.
+fn worst(called: &Label, label: &Label, probs: &ArrayView1<f64>) -> Option<f64> {
+    if called == label {
+        return None;
+    }
+    let mistakes = probs.iter().enumerate().filter_map(|(class, &prob)| {
+        match (called.has(class), label.has(class), called) {
+            (true, false, _) => Some(prob),
+            // Of one class, not to see it is the same mistake as to see another.
+            (false, true, Label::Many(_)) => Some(1.0 - prob),
+            _ => None,
+        }
+    });
+    mistakes.max_by(f64::total_cmp)
 }
 
 /// Up to `n` different images at random, in their order; the same ones for the same seed.
@@ -104,14 +121,28 @@ pub(super) fn cards(run: &Evaluated, examples: &[&Example]) -> Option<Cards> {
 
 fn card(run: &Evaluated, example: &Example, folder: &Path) -> Card {
     let (i, classes) = (example.index, &run.predictions.classes);
-    let (label, pred) = (run.predictions.labels[i], run.preds[i]);
+    let (label, called) = (&run.predictions.labels[i], &run.called[i]);
     let path = &run.predictions.paths[i];
     let file = path
         .strip_prefix(folder)
         .unwrap_or(path)
         .to_string_lossy()
         .replace('\\', "/");
-    let (truth, said) = (classes[label].clone(), classes[pred].clone());
+    let named = |label: &Label| match label.classes() {
+        [] => "none of the classes".to_owned(),
+        found => {
+            let names: Vec<&str> = found.iter().map(|&class| classes[class].as_str()).collect();
+            names.join(", ")
+        }
+    };
+    let (truth, said) = (named(label), named(called));
+    let probabilities: Vec<String> = match called.classes() {
+        [] => {
+            let highest = run.probs.row(i).iter().copied().fold(0.0, f64::max);
+            vec![format!("at most {}", percent_of(highest))]
+        }
+        found => found.iter().map(|&class| percent_of(run.probs[[i, class]])).collect(),
+    };
     Card {
         alt: format!("Image of class {truth}, predicted as {said}"),
         file: end_of(&file),
@@ -123,8 +154,8 @@ fn card(run: &Evaluated, example: &Example, folder: &Path) -> Card {
         overlay: example.overlay.as_ref().map(|file| base64(file)),
         truth,
         said,
-        probability: percent_of(run.probs[[i, pred]]),
-        is_right: label == pred,
+        probability: probabilities.join(", "),
+        is_right: label == called,
     }
 }
 

@@ -1,16 +1,17 @@
 //! The reliability diagram: is the model as often right as it is sure?
 
 use ndarray::Array2;
+use vpt_core::Calibration;
 
 use super::axes::{Axes, Axis};
-use super::evaluated::{Evaluated, percent_of};
+use super::evaluated::{Decided, Evaluated, percent_of};
 use super::figure::{Entry, Figure};
 use super::format::{UNKNOWN, Unit};
 use super::svg::Svg;
-use crate::NotDefined;
+use crate::{NotDefined, Predictions};
 use crate::metrics::calibration::ECE_BINS;
 use crate::metrics::reliability::{ReliabilityBin, reliability_curve};
-use crate::metrics::softmax;
+use crate::metrics::probabilities;
 
 const TITLE: &str = "Reliability";
 
@@ -34,7 +35,7 @@ pub(super) fn reliability(run: &Evaluated) -> Figure {
     axes.help(&mut svg, (0.0, 0.0), (100.0, 100.0));
     let mut legend = vec![Entry::new("zero", "as often right as sure")];
     if run.is_scaled()
-        && let Ok(before) = self::bins(run, &softmax(&run.predictions.logits))
+        && let Ok(before) = self::bins(run, &unscaled(run))
     {
         axes.curve(&mut svg, "s1 dashed", &points(&before));
         legend.push(Entry::new(
@@ -79,8 +80,7 @@ pub(super) fn reliability(run: &Evaluated) -> Figure {
 }
 
 fn caption(run: &Evaluated) -> String {
-    let correct = run.correct();
-    let confidence = run.confidence(&run.probs);
+    let Decided { confidence, correct } = run.decided(&run.probs);
     let (n, right) = (
         confidence.len() as f64,
         correct.iter().filter(|right| **right).count() as f64,
@@ -101,8 +101,15 @@ fn caption(run: &Evaluated) -> String {
     )
 }
 
+/// Probabilities without temperature scaling.
+fn unscaled(run: &Evaluated) -> Array2<f64> {
+    let Predictions { kind, logits, .. } = run.predictions;
+    probabilities(*kind, logits, &Calibration::default())
+}
+
 fn bins(run: &Evaluated, probs: &Array2<f64>) -> Result<Vec<ReliabilityBin>, NotDefined> {
-    reliability_curve(&run.confidence(probs), &run.correct(), &run.ones, ECE_BINS)
+    let decided = run.decided(probs);
+    reliability_curve(&decided.confidence, &decided.correct, &decided.ones(), ECE_BINS)
 }
 
 /// Of the bins that are not empty, in percent.

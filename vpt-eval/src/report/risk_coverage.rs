@@ -11,7 +11,8 @@ const TITLE: &str = "Risk and coverage";
 
 /// Share of errors among the surest images, against the share of images that the model answers.
 pub(super) fn risk_coverage(run: &Evaluated) -> Figure {
-    let points = match risk_coverage_curve(&run.confidence(&run.probs), &run.correct(), &run.ones) {
+    let decided = run.decided(&run.probs);
+    let points = match risk_coverage_curve(&decided.confidence, &decided.correct, &decided.ones()) {
         Ok(points) => points,
         Err(reason) => return Figure::missing(TITLE, &reason),
     };

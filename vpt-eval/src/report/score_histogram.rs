@@ -55,7 +55,7 @@ pub(super) fn score_histogram(run: &Evaluated) -> Figure {
             .predictions
             .labels
             .iter()
-            .filter(|label| **label == class)
+            .filter(|label| label.has(class))
             .count();
         let place = ["above", "below"][class];
         let text = format!("{place}: {} that are {}", images(count), run.class(class));

@@ -49,7 +49,10 @@ fn the_run_folder_is_complete_and_the_task_file_reproduces_its_metrics() {
         );
         assert_eq!(
             TrainConfig::from_toml(&fs::read_to_string(run.join("args.toml")).unwrap()).unwrap(),
-            config
+            TrainConfig {
+                kind: Some(vpt_data::TaskKind::Classification),
+                ..config.clone()
+            }
         );
 
         let results = Results::load(&run.join("results.json")).unwrap();
