@@ -42,11 +42,14 @@ impl BinaryObjective {
         let mut rows = soft.map_or_else(|| vec![0.0; labels.len() * classes], <[f32]>::to_vec);
         if soft.is_none() {
             for (row, label) in rows.chunks_exact_mut(classes).zip(labels) {
-                label.classes().iter().for_each(|&class| row[class] = 1.0);
+                for &class in label.classes() {
+                    row[class] = 1.0;
+                }
             }
         }
-        rows.iter_mut()
-            .for_each(|target| *target = (1.0 - self.smoothing) * *target + self.smoothing / 2.0);
+        for target in &mut rows {
+            *target = (1.0 - self.smoothing) * *target + self.smoothing / 2.0;
+        }
         rows
     }
 }

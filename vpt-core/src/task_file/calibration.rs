@@ -56,7 +56,9 @@ impl Calibration {
         let max = scaled().fold(f64::NEG_INFINITY, f64::max);
         let mut probs: Vec<f64> = scaled().map(|x| (x - max).exp()).collect();
         let sum: f64 = probs.iter().sum();
-        probs.iter_mut().for_each(|prob| *prob /= sum);
+        for prob in &mut probs {
+            *prob /= sum;
+        }
         probs
     }
 
