@@ -533,7 +533,7 @@ mod tests {
         assert_eq!((pooled.len(), pooled.calibration.temperature), (4, 1.0));
         assert_eq!(pooled.groups, [None, None, Some("p".into()), None]);
         assert_eq!(pooled.logits[[2, 0]], sharp.logits[[0, 0]] / 2.0);
-        assert_eq!(pooled.labels, [1, 2, 1, 2]);
+        assert_eq!(pooled.labels, [1, 2, 1, 2].map(Label::One));
         warm.classes[0] = "other".into();
         assert!(Predictions::pooled(&[sharp, warm]).is_err());
         assert!(Predictions::pooled(&[]).is_err());

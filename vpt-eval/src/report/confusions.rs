@@ -1,7 +1,7 @@
 //! What is taken for what: the confusion matrix, or for many classes its largest entries.
 
-use vpt_data::Label;
 use ndarray::Array2;
+use vpt_data::Label;
 
 use super::confusion::{Numbers, draw};
 use super::evaluated::{Evaluated, images, percent_of};

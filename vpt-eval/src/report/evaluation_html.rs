@@ -177,7 +177,10 @@ fn classes<'a>(run: &Evaluated, page: &EvaluationPage) -> Section<'a> {
 
 fn gallery<'a>(run: &Evaluated, page: &EvaluationPage) -> Section<'a> {
     let lists = [
-        ("The most confident errors", page.gallery.errors.iter().collect::<Vec<_>>()),
+        (
+            "The most confident errors",
+            page.gallery.errors.iter().collect::<Vec<_>>(),
+        ),
         ("Chosen at random", page.gallery.random.iter().collect()),
     ];
     let mut blocks = Vec::new();

@@ -141,7 +141,10 @@ fn card(run: &Evaluated, example: &Example, folder: &Path) -> Card {
             let highest = run.probs.row(i).iter().copied().fold(0.0, f64::max);
             vec![format!("at most {}", percent_of(highest))]
         }
-        found => found.iter().map(|&class| percent_of(run.probs[[i, class]])).collect(),
+        found => found
+            .iter()
+            .map(|&class| percent_of(run.probs[[i, class]]))
+            .collect(),
     };
     Card {
         alt: format!("Image of class {truth}, predicted as {said}"),

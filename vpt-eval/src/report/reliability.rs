@@ -8,10 +8,10 @@ use super::evaluated::{Decided, Evaluated, percent_of};
 use super::figure::{Entry, Figure};
 use super::format::{UNKNOWN, Unit};
 use super::svg::Svg;
-use crate::{NotDefined, Predictions};
 use crate::metrics::calibration::ECE_BINS;
-use crate::metrics::reliability::{ReliabilityBin, reliability_curve};
 use crate::metrics::probabilities;
+use crate::metrics::reliability::{ReliabilityBin, reliability_curve};
+use crate::{NotDefined, Predictions};
 
 const TITLE: &str = "Reliability";
 

@@ -141,7 +141,7 @@ fn the_numbers_are_those_of_the_metrics() {
     let error = Unit::of(metrics::find("ece").unwrap()).number(value("ece"));
     assert!(text.contains(&format!("bins, is {error}.")), "{error}");
     let probs = predictions.probs().column(1).to_vec();
-    let positive: Vec<bool> = predictions.labels.iter().map(|label| *label == 1).collect();
+    let positive: Vec<bool> = predictions.labels.iter().map(|label| label.has(1)).collect();
     let counts = BinaryCounts::at(&probs, &positive, &ones, 0.3);
     let sensitivity = counts.sensitivity();
     let interval = sensitivity.wilson(0.95).unwrap();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ndarray::Array2;
 use rand::RngExt;
 use vpt_core::{Backbone, Calibration, Classifier, MethodConfig, VitConfig};
-use vpt_data::TaskKind;
+use vpt_data::{Label, TaskKind};
 use vpt_eval::metrics::temperature::fit_temperature;
 use vpt_eval::report::{
     CardSection, EvaluationPage, Example, Gallery, SubgroupRow, SubgroupTable, attention_thumbnail,
@@ -76,8 +76,9 @@ pub fn plain_page(predictions: &Predictions) -> String {
 
 /// A page with everything on it. Pictures are drawn ones, or real ones where an environment variable names a folder.
 pub fn full_page(predictions: &Predictions, threshold: Option<f64>) -> String {
+    let labels: Vec<usize> = predictions.labels.iter().filter_map(Label::class).collect();
     let calibration = Calibration {
-        temperature: fit_temperature(&predictions.logits, &predictions.labels).value,
+        temperature: fit_temperature(&predictions.logits, &labels).value,
         threshold,
         ..Calibration::default()
     };
