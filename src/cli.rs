@@ -160,30 +160,30 @@ impl DecisionArgs {
 #[command(next_help_heading = "Data")]
 pub struct ColumnArgs {
     /// Column of a table that names the image [default: path, image, file …]
-    #[arg(long, value_name = "NAME")]
-    pub path_column: Option<String>,
+    #[arg(id = "path_column", long = "path-column", value_name = "NAME")]
+    pub path: Option<String>,
 
     /// Column of a table with the class [default: label, class …]
-    #[arg(long, value_name = "NAME")]
-    pub label_column: Option<String>,
+    #[arg(id = "label_column", long = "label-column", value_name = "NAME")]
+    pub label: Option<String>,
 
     /// Column of a table with the split [default: split …]
-    #[arg(long, value_name = "NAME")]
-    pub split_column: Option<String>,
+    #[arg(id = "split_column", long = "split-column", value_name = "NAME")]
+    pub split: Option<String>,
 
     /// Column of a table with what keeps images together, such as the patient [default: group, patient …]
-    #[arg(long, value_name = "NAME")]
-    pub group_column: Option<String>,
+    #[arg(id = "group_column", long = "group-column", value_name = "NAME")]
+    pub group: Option<String>,
 }
 
 impl ColumnArgs {
     /// As opening a data set takes them.
     pub fn names(&self) -> ColumnNames {
         ColumnNames {
-            path: self.path_column.clone(),
-            label: self.label_column.clone(),
-            split: self.split_column.clone(),
-            group: self.group_column.clone(),
+            path: self.path.clone(),
+            label: self.label.clone(),
+            split: self.split.clone(),
+            group: self.group.clone(),
         }
     }
 }

@@ -132,7 +132,9 @@ pub fn run(args: &CalibrateArgs, session: &Session) -> Result<Exit> {
         abstain: args.abstain,
     };
     let (after, notes) = plan.fit(&predictions);
-    notes.iter().for_each(|note| output.warn(note));
+    for note in &notes {
+        output.warn(note);
+    }
     let before = metadata.calibration.clone();
     let mut task = target.task.clone();
     task.metadata.calibration = after.clone();

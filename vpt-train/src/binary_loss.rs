@@ -98,7 +98,7 @@ mod tests {
         let gradient = logits.grad(&grads).expect("has a gradient").into_data();
         (
             value.into_scalar::<f32>(),
-            gradient.to_vec().expect("are float32"),
+            gradient.try_to_vec().expect("are float32"),
         )
     }
 

@@ -33,7 +33,9 @@ impl Trainer {
         }
         let validation = self.predict(&model, Split::Val, observer)?;
         let (calibration, notes) = self.config.calibration_plan().fit(&validation);
-        notes.iter().for_each(|note| observer.note(note));
+        for note in &notes {
+            observer.note(note);
+        }
         self.metadata.calibration = calibration.clone();
         self.save_best()?;
 
