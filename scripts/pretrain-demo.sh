@@ -17,8 +17,8 @@ folder=${3:-pretrain}
 start=${START:-first}
 cd "$(dirname "$0")/.."
 repository=$PWD
-cargo build --release --bin vpt
-cargo build --release -p vpt-data --example draw_dataset
+cargo build --release --workspace --bin vpt
+cargo build --release --workspace --example draw_dataset
 vpt=$PWD/target/release/vpt
 draw=$PWD/target/release/examples/draw_dataset
 mkdir -p "$folder"
