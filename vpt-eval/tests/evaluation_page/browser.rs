@@ -49,36 +49,7 @@ fn look(browser: &Path, html: &str, width: u32) -> Seen {
         LOOK.replace("WIDTH", &width.to_string())
     );
     fs::write(&file, outer).unwrap();
-    let output = dir.path().join("dom.html");
-    let mut child = Command::new(browser)
-        .args([
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--virtual-time-budget=20000",
-            "--dump-dom",
-        ])
-        .arg("--window-size=1280,900")
-        .arg(format!(
-            "--user-data-dir={}",
-            dir.path().join("profile").display()
-        ))
-        .arg(&file)
-        .stdout(fs::File::create(&output).unwrap())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let start = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if start.elapsed() > Duration::from_mins(2) {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            panic!("the browser took more than two minutes");
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let dom = fs::read_to_string(&output).unwrap();
+    let dom = dump(browser, &file).expect("the browser shows the page");
     let (_, seen) = dom
         .split_once("data-seen=\"")
         .expect("the browser ran the script");
@@ -101,13 +72,50 @@ fn look(browser: &Path, html: &str, width: u32) -> Seen {
     }
 }
 
+/// What a browser makes of a page, or `None` if it cannot.
+fn dump(browser: &Path, page: &Path) -> Option<String> {
+    let dir = tempfile::tempdir().unwrap();
+    let output = dir.path().join("dom.html");
+    let mut child = Command::new(browser)
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--virtual-time-budget=20000",
+            "--dump-dom",
+        ])
+        .arg("--window-size=1280,900")
+        .arg(format!(
+            "--user-data-dir={}",
+            dir.path().join("profile").display()
+        ))
+        .arg(page)
+        .stdout(fs::File::create(&output).unwrap())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if start.elapsed() > Duration::from_mins(2) {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let dom = fs::read_to_string(&output).unwrap();
+    dom.contains("<html").then_some(dom)
+}
+
+/// A browser that works here.
 fn browser() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let names = ["chromium", "chromium-browser", "google-chrome"];
     names.iter().find_map(|name| {
         std::env::split_paths(&path)
             .map(|folder| folder.join(name))
-            .find(|file| file.is_file())
+            .find(|file| file.is_file() && dump(file, Path::new("about:blank")).is_some())
     })
 }
 
