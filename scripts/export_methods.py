@@ -125,7 +125,7 @@ def lora(targets):
             path = path.removeprefix("base_model.model.").replace(".default", "")
             block = max((start for start in paths if path.startswith(start + ".")), key=len)
             name = paths[block] + path.removeprefix(block)
-            drawn = case.draw(name, *parameter.shape, std=parameter.shape[1] ** -0.5)
+            drawn = case.draw(name, *parameter.shape, std=0.5 * parameter.shape[1] ** -0.5)
             with torch.no_grad():
                 parameter.copy_(drawn)
             case.inputs[name] = parameter

@@ -39,6 +39,8 @@ const FAMILIES: [&str; 20] = [
 const CLASSES: usize = 3;
 const TOKENS: usize = 2;
 const RANK: usize = 2;
+/// So many channels that some are open behind a ReLU.
+const CHANNELS: usize = 8;
 
 /// The family at a size that computes in milliseconds: two rows of three patches; for Swin so many windows, shifted in
 /// every second block, and a last stage in which one window is the whole image.
@@ -71,7 +73,7 @@ fn method(name: &str, gate: bool) -> MethodConfig {
         gate,
         lora_rank: RANK,
         lora_targets: LoraTarget::ALL.to_vec(),
-        adapter_dim: RANK,
+        adapter_dim: CHANNELS,
         ..MethodOptions::default()
     };
     MethodConfig::parse(name, &options).unwrap()
@@ -127,7 +129,7 @@ fn expected_count(method: &MethodConfig, backbone: &Backbone) -> usize {
     let bottlenecks = || {
         widths
             .iter()
-            .map(|width| 2 * width * RANK + RANK + width)
+            .map(|width| 2 * width * CHANNELS + CHANNELS + width)
             .sum::<usize>()
     };
     head + match method.kind {
