@@ -155,9 +155,17 @@ fn spelled_out(mut layer: Table) -> Result<Table, TrainError> {
     }
     if let Some(Value::String(name)) = layer.get("method") {
         // Only what the name says, so that the method settings of a lower layer stay.
-        let (name, bias) = (Value::String(name.clone()), Value::Boolean(false));
-        let method = [("name".into(), name), ("bias".into(), bias)];
-        layer.insert("method".into(), Value::Table(Table::from_iter(method)));
+        let name = Value::String(name.clone());
+        layer.insert(
+            "method".into(),
+            Value::Table(Table::from_iter([("name".into(), name)])),
+        );
+    }
+    if let Some(Value::Table(method)) = layer.get_mut("method")
+        && method.contains_key("name")
+    {
+        // A name says whether biases are learned too.
+        method.entry("bias").or_insert(Value::Boolean(false));
     }
     Ok(layer)
 }
@@ -224,6 +232,8 @@ pub(crate) fn layers(texts: &[&str]) -> Result<TrainConfig, TrainError> {
 
 #[cfg(test)]
 mod tests {
+    use vpt_core::methods::{LoraConfig, LoraTarget};
+
     use super::*;
     use crate::Loss;
     use crate::defaults::recipe;
@@ -298,6 +308,20 @@ mod tests {
             layers(&["method = \"partial-3\""]).expect("reads").method,
             method("partial-3")
         );
+        let biases = layers(&["method = \"vpt-deep+bias\""]).expect("reads");
+        assert_eq!(biases.method, method("vpt-deep+bias"));
+        let args = biases.to_toml().expect("is TOML");
+        for flag in ["method = \"vpt-deep\"", "[method]\nname = \"vpt-deep\""] {
+            assert_eq!(layers(&[&args, flag]).expect("reads").method, method("vpt-deep"));
+        }
+        let options = "[method]\nlora_rank = 4\nlora_targets = [\"fc1\", \"qkv\"]\nadapter_dim = 8";
+        let lora = layers(&[options, "method = \"lora\""]).expect("reads").method;
+        let expected = LoraConfig {
+            rank: 4,
+            targets: vec![LoraTarget::Qkv, LoraTarget::Fc1],
+            ..LoraConfig::default()
+        };
+        assert_eq!((lora.lora, lora.adapter), (Some(expected), None));
     }
 
     #[test]
@@ -338,6 +362,9 @@ mod tests {
             ("epochs = \"many\"", "many"),
             ("sched = \"step\"", "step"),
             ("[method]\nnum_token = 3", "num_token"),
+            ("[method]\nname = \"lora\"\nlora_rank = 0", "lora-rank"),
+            ("[method]\nname = \"lora\"\nlora_targets = [\"qk\"]", "qk"),
+            ("[method]\nname = \"adapter\"\nadapter_dim = 0", "adapter-dim"),
             ("[augment]\nflip = 1.0", "flip"),
             ("method = \"vtp\"", "vtp"),
             ("augment = \"strong\"", "strong"),
