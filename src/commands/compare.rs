@@ -122,7 +122,7 @@ pub fn run(args: &CompareArgs, session: &Session) -> Result<Exit> {
     if runs.is_empty() {
         return Err(Failure::new("no run succeeded").into());
     }
-    let metric = &plans[0].config.eval_metric;
+    let metric = plans[0].config.main_metric();
     let bootstrap = Bootstrap {
         level: args.ci,
         ..Bootstrap::default()

@@ -74,7 +74,7 @@ impl TrainConfig {
             whole("--img-size", edge, 1, 16_384)?;
         }
         self.augment.validate()?;
-        metric(&self.eval_metric)?;
+        metric(self.main_metric())?;
         self.validate_balance()?;
         self.validate_multi_label()?;
         self.validate_prompts()
