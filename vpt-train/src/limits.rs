@@ -257,7 +257,6 @@ fn metric(name: &str) -> Result<(), TrainError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::config_layers::layers;
 
     #[test]
