@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
 use crate::bootstrap::{self, Bootstrap, Estimate};
-use crate::metrics::{self, Metric, Scores};
+use crate::metrics::{self, Scores};
 use crate::report::verdict;
 use crate::results::{load_json, save_json};
 
