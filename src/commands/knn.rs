@@ -10,7 +10,7 @@ use vpt_data::{Dataset, Sample, Split, TaskKind};
 use vpt_eval::{Bootstrap, FeatureExtractor, Knn, PredictOptions, Predictions, Results, metrics};
 
 use crate::cli::layer::Layer;
-use crate::cli::training::SamplingArgs;
+use crate::cli::training::{SamplingArgs, ShotsArgs};
 use crate::cli::{DataArgs, values};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -36,6 +36,9 @@ pub struct KnnArgs {
 
     #[command(flatten)]
     pub sampling: SamplingArgs,
+
+    #[command(flatten)]
+    pub shots: ShotsArgs,
 
     /// Backbone: `demo` (built in), a folder with weights, one weight file, `hf-hub:org/name`, or a name of `vpt list models`
     #[arg(long, value_name = "MODEL", default_value = "demo", help_heading = "Model")]
@@ -64,6 +67,7 @@ pub fn run(args: &KnnArgs, session: &Session) -> Result<Exit> {
     let output = session.output;
     let mut flags = Layer::default();
     args.sampling.add_to(&mut flags);
+    args.shots.add_to(&mut flags);
     let config = Settings::read(&args.data, None)?.with([flags])?;
     let dataset = config.open_dataset()?;
     if dataset.kind == TaskKind::MultiLabel {
