@@ -33,10 +33,7 @@ type Cell<'a> = Box<dyn Fn(&'a ComparisonRow) -> Option<String> + 'a>;
 type Column<'a> = (String, Cell<'a>);
 
 /// A row for each method, with its colour, and without the columns about which no method knows anything.
-fn by_method<'a>(
-    comparison: &'a Comparison,
-    columns: Vec<Column<'a>>,
-) -> Option<(Vec<String>, Vec<Row>)> {
+fn by_method<'a>(comparison: &'a Comparison, columns: Vec<Column<'a>>) -> Option<(Vec<String>, Vec<Row>)> {
     let rows = &comparison.rows;
     let columns: Vec<_> = columns
         .into_iter()

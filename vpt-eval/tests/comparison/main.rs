@@ -136,9 +136,9 @@ fn every_pair_is_tested_once() {
         let (low, high) = pair.difference.interval().unwrap();
         assert!(p <= holm && holm <= 1.0);
         assert_eq!(p < 0.05, low > 0.0 || high < 0.0, "p and interval agree");
-        // With a detectable difference of 2.8 to 3 standard errors, the interval is 1.96 to 2.2 of them to each side.
+        // The quantiles for 80 % power are added to those of the interval: few seeds make both larger.
         let ratio = pair.detectable.unwrap() / ((high - low) / 2.0);
-        assert!((1.35..1.45).contains(&ratio), "{ratio}");
+        assert!((1.24..1.45).contains(&ratio), "{ratio}");
         let tests = pair.mcnemar.as_ref().unwrap();
         assert_eq!(
             tests.seeds.iter().map(|test| test.seed).collect::<Vec<_>>(),
