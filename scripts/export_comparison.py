@@ -5,8 +5,7 @@
     venv/bin/python scripts/export_comparison.py vpt-eval/tests/fixtures
 
 Writes `comparison_expected.json` into that folder. The variance over seeds and images, which no library has, is written here
-as Obuchowski and Rockette give it, by covariances between seeds of the same and of different methods; in Rust it comes from
-variances of means.
+by covariances between seeds, as Obuchowski and Rockette give its parts; in Rust it comes from variances of means.
 """
 
 import json
@@ -68,12 +67,19 @@ def crossed(rng, seeds_a, seeds_b, units, seed_sd, own_sd):
 
     (a, resampled_a), (b, resampled_b) = method(seeds_a, 0.83), method(seeds_b, 0.80)
     both = np.cov(np.vstack([resampled_a, resampled_b]), ddof=1) * units / (units - 1)
-    of_a, of_b = both[:seeds_a, :seeds_a], both[seeds_a:, seeds_a:]
-    off = lambda m: (m.sum() - np.trace(m)) / (len(m) * (len(m) - 1)) if len(m) > 1 else m[0, 0]
-    between = both[:seeds_a, seeds_a:].mean()
-    spread = [np.var(x, ddof=1) / len(x) if len(x) > 1 else 0.0 for x in (a, b)]
-    variance = sum(spread) + max(off(of_a) + off(of_b) - 2 * between, 0)
-    uncertain = sum(s**2 / (len(x) - 1) for s, x in zip(spread, (a, b)) if len(x) > 1)
+    weights = np.concatenate([np.full(seeds_a, 1 / seeds_a), np.full(seeds_b, -1 / seeds_b)])
+    images = weights @ both @ weights
+    seed_variance, uncertain = 0.0, 0.0
+    for values, block in ((a, both[:seeds_a, :seeds_a]), (b, both[seeds_a:, seeds_a:])):
+        seeds = len(values)
+        if seeds == 1:
+            continue
+        between = (block.sum() - np.trace(block)) / (seeds * (seeds - 1))
+        interaction = (np.trace(block) / seeds - between) / seeds
+        spread = np.var(values, ddof=1) / seeds
+        seed_variance += max(spread - interaction, 0)
+        uncertain += (max(spread, interaction) if seeds == 2 else spread) ** 2 / (seeds - 1)
+    variance = images + seed_variance
     degrees = min(variance**2 / uncertain if uncertain else np.inf, units - 1)
     difference, error = a.mean() - b.mean(), np.sqrt(variance)
     return {
@@ -103,6 +109,7 @@ def main():
             crossed(rng, 2, 5, 120, 0.03, 0.002),
             crossed(rng, 1, 3, 80, 0.01, 0.01),
             crossed(rng, 3, 3, 40, 0.001, 0.03),
+            crossed(rng, 2, 2, 200, 0.002, 0.02),
         ],
     }
     text = json.dumps(expected)

@@ -118,14 +118,14 @@ fn null_comparisons_are_significant_at_the_stated_rate() {
                     100.0 * rate(place)
                 );
             }
-            // Standard error of a rate of 5 %: half a point. One seed cannot know how far seeds spread.
+            // Standard error of a rate of 5 %: half a point. One seed cannot know how far seeds spread; how far two do, they hardly know.
             if seeds > 1 || spread == 0.0 {
-                assert!((0.02..0.075).contains(&rate(0)), "interval: {}", rate(0));
-                assert!(rate(6) < 0.075, "Holm: {}", rate(6));
+                assert!(rate(0) < 0.07, "interval: {}", rate(0));
+                assert!(rate(6) < 0.07, "Holm: {}", rate(6));
             }
             if spread == 0.0 {
                 for place in [1, 2, 3, 4] {
-                    assert!((0.025..0.065).contains(&rate(place)), "{place}: {}", rate(place));
+                    assert!((0.02..0.065).contains(&rate(place)), "{place}: {}", rate(place));
                 }
             }
         }

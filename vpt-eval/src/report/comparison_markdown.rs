@@ -31,7 +31,7 @@ pub fn comparison_markdown(comparison: &Comparison) -> String {
 fn block(block: &Block) -> Option<String> {
     match block {
         Block::Heading(text) => Some(format!("### {}", cell(text))),
-        Block::Text(text) => Some(text.clone()),
+        Block::Text(text) | Block::Note(text) => Some(text.clone()),
         Block::Table(found) => Some(table(found)),
         Block::Verdicts(verdicts) => {
             let line = |verdict: &super::section::Verdict| {

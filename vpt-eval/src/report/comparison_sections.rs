@@ -40,7 +40,7 @@ fn scores<'a>(comparison: &'a Comparison, metric: &Metric) -> Section<'a> {
         (!row.verdict.is_empty()).then(|| Verdict {
             colour: svg::series(i),
             method: &row.method,
-            sentence: row.verdict.replace(", ", ",\u{a0}"), // intervals are not broken between their ends
+            sentence: unbroken(&row.verdict),
         })
     };
     let verdicts: Vec<Verdict> = comparison.rows.iter().enumerate().filter_map(verdict).collect();
@@ -50,12 +50,25 @@ fn scores<'a>(comparison: &'a Comparison, metric: &Metric) -> Section<'a> {
     }
     blocks.push(Block::Table(scores_table(comparison, metric)));
     blocks.extend(forest(comparison, metric).map(|figure| Block::Figures(vec![figure])));
-    blocks.extend(comparison.notes.iter().cloned().map(Block::Text));
+    blocks.extend(comparison.notes.iter().cloned().map(Block::Note));
     Section {
         id: "scores",
         title: "What they reach",
         blocks,
     }
+}
+
+/// Intervals are not broken between their ends, nor p-values before their number.
+fn unbroken(sentence: &str) -> String {
+    [
+        (", ", ",\u{a0}"),
+        (" < ", "\u{a0}<\u{a0}"),
+        (" = ", "\u{a0}=\u{a0}"),
+    ]
+    .iter()
+    .fold(sentence.to_owned(), |text, (plain, unbroken)| {
+        text.replace(plain, unbroken)
+    })
 }
 
 fn pairs<'a>(comparison: &'a Comparison, metric: &Metric) -> Section<'a> {
@@ -68,7 +81,6 @@ fn pairs<'a>(comparison: &'a Comparison, metric: &Metric) -> Section<'a> {
             tables: vec![table],
         }),
     };
-    // The only pair is the verdict on the other method.
     let table = pairs_table(comparison, metric);
     Section {
         id: "pairs",
@@ -152,7 +164,7 @@ fn curves<'a>(comparison: &'a Comparison, metric: &Metric) -> Section<'a> {
     let figures: Vec<Figure> = comparison.rows.iter().enumerate().filter_map(of_method).collect();
     let mut blocks = Vec::new();
     if !figures.is_empty() {
-        blocks.push(Block::Text(
+        blocks.push(Block::Note(
             "One line per seed; the vertical axes are the same for all methods.".to_owned(),
         ));
         blocks.push(Block::Figures(figures));
@@ -167,11 +179,17 @@ fn curves<'a>(comparison: &'a Comparison, metric: &Metric) -> Section<'a> {
 fn search(comparison: &Comparison) -> Section<'_> {
     let mut blocks = Vec::new();
     if !comparison.search.is_empty() {
-        blocks.push(Block::Text(
-            "Each method got the same budget. Trials are ranked on the validation split; the best settings were then trained with \
-             every seed, and only those runs have read the test split."
-                .to_owned(),
-        ));
+        let first = &comparison.search[0].budget;
+        let same = comparison.search.iter().all(|search| search.budget == *first);
+        let budget = if same {
+            "Each method got the same budget. "
+        } else {
+            ""
+        };
+        blocks.push(Block::Text(format!(
+            "{budget}Trials are ranked on the validation split; the best settings were then trained with every seed, and only \
+             those runs have read the test split."
+        )));
         blocks.extend(
             comparison
                 .search

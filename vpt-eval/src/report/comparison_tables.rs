@@ -11,12 +11,10 @@ use crate::statistics::SignFlip;
 use crate::{Comparison, ComparisonRow, Forgetting, MethodSearch, Pair, Trial, TrialEnd};
 
 /// Metrics that are shown beside the compared one, where all methods have them.
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 6] = [
     "top1",
     "balanced_accuracy",
-    "macro_f1",
     "auroc",
-    "qwk",
     "exact_match",
     "log_loss",
     "ece",
@@ -178,7 +176,7 @@ fn pairs_caption(comparison: &Comparison, mcnemar: bool, holm: bool) -> String {
     }
     caption.push(
         "“Would have shown” is the smallest true difference that this test set and these seeds find in four of five repetitions, \
-         “images needed” what it takes to find the observed one as often."
+         “images needed” how many it takes to find the observed one as often, “–” where these seeds spread too far for any number."
             .to_owned(),
     );
     caption.join(" ")
@@ -257,7 +255,7 @@ pub(super) fn costs_table(comparison: &Comparison) -> Option<Table> {
         .iter()
         .any(|row| row.costs.bare_latency_ms.is_some())
     {
-        caption += " In brackets: how much more than the backbone alone.";
+        caption += " In brackets: as a multiple of the backbone alone.";
     }
     Some(Table {
         caption,

@@ -106,15 +106,16 @@ pub(super) fn scatter(comparison: &Comparison, metric: &Metric, cost: &Cost) -> 
     );
 
     let front = front(&points, metric);
-    svg.polyline("front", &stairs(&front, (&x, &y), x1));
+    let steps = stairs(&front, (&x, &y), x1);
+    svg.polyline("front", &steps);
 
     let bar = |row: &ComparisonRow| {
         row.score
             .interval()
             .map(|(low, high)| [low, high].map(|end| y.at(end * unit.scale)))
     };
-    // Where nothing may be written over: points, intervals, and the labels placed so far.
-    let mut taken: Vec<Area> = Vec::new();
+    // Where nothing may be written over: the front, points, intervals, and the labels placed so far.
+    let mut taken: Vec<Area> = steps.windows(2).map(|pair| between(pair[0], pair[1])).collect();
     let place = |point: &Point| (x.at(point.cost.log10()), y.at(point.score));
     for point in &points {
         let at = place(point);
@@ -214,15 +215,26 @@ fn times((low, high): (f64, f64)) -> Vec<(f64, String)> {
         .collect()
 }
 
+fn between(a: (f64, f64), b: (f64, f64)) -> Area {
+    (
+        a.0.min(b.0) - 1.0,
+        a.1.min(b.1) - 1.0,
+        a.0.max(b.0) + 1.0,
+        a.1.max(b.1) + 1.0,
+    )
+}
+
 fn around((x, y): (f64, f64), radius: f64) -> Area {
     (x - radius, y - radius, x + radius, y + radius)
 }
 
 /// A free place for a label beside its point: right, left, then further up and down on both sides.
 fn place_label((x, y): (f64, f64), width: f64, (left, right): (f64, f64), taken: &[Area]) -> Area {
-    let candidates = [0.0, -14.0, 14.0, -28.0, 28.0].into_iter().flat_map(|shift| {
-        [x + 9.0, x - 9.0 - width].map(|start| (start, y + shift - 8.0, start + width, y + shift + 7.0))
-    });
+    let candidates = [0.0, -14.0, 14.0, -28.0, 28.0, -42.0, 42.0]
+        .into_iter()
+        .flat_map(|shift| {
+            [x + 9.0, x - 9.0 - width].map(|start| (start, y + shift - 8.0, start + width, y + shift + 7.0))
+        });
     let free =
         |area: &Area| area.0 >= left && area.2 <= right && !taken.iter().any(|other| overlap(area, other));
     let first = (x + 9.0, y - 8.0, x + 9.0 + width, y + 7.0);

@@ -13,6 +13,8 @@ pub(super) struct Section<'a> {
 pub(super) enum Block<'a> {
     Heading(String),
     Text(String),
+    /// A text that only some readers need.
+    Note(String),
     Figures(Vec<Figure>),
     Table(Table),
     Cards(Cards),

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 /// tell apart; in the dark they are lightened.
 pub(crate) const STYLE: &str = "\
 svg.vpt{font:12px system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif}\
-.vpt .paper{fill:#fff}.vpt text{fill:#1f2933}.vpt .quiet{fill:#616e7c}.vpt .head{font-weight:600;font-size:13px}\
+.vpt .paper{fill:#fff}.vpt text{fill:#1f2933}.vpt .quiet{fill:#616e7c;font-size:12px}.vpt .head{font-weight:600;font-size:13px}\
 .vpt .grid{stroke:#e4e7eb}.vpt .axis{stroke:#9aa5b1}.vpt .zero{stroke:#616e7c;stroke-dasharray:4 3}\
 .vpt .curve{fill:none;stroke:currentColor;stroke-width:1.8;stroke-linejoin:round;stroke-linecap:round}\
 .vpt .curve.dashed{stroke-dasharray:5 4}.vpt .dot{fill:currentColor}.vpt .dot.paper{fill:#fff}\

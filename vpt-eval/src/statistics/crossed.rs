@@ -1,9 +1,18 @@
 //! Means over seeds: how sure they are, with the test images and the seeds both drawn at random.
 //!
-//! Seeds share the test images, so two sources of chance are crossed, as readers and cases are in radiology. The variance is that of Obuchowski &
-//! Rockette (1995, Commun. Stat. Simul. Comput. 24:285) for readers nested in methods, with the degrees of freedom of Hillis (2007,
-//! Stat. Med. 26:596; 2014, Stat. Med. 33:330); what they take from a covariance over cases is taken from resampled images here, so that it
-//! holds for any metric, and for patients where those are resampled.
+//! Seeds share the test images, so two sources of chance are crossed, as readers and cases are in radiology. The parts of the variance are
+//! those of Obuchowski & Rockette (1995, Commun. Stat. Simul. Comput. 24:285) for readers nested in methods, with the degrees of freedom of
+//! Hillis (2007, Stat. Med. 26:596). What they take from covariances over cases is taken from resampled images here, so that it holds for any
+//! metric, and for patients where those are resampled. Two things are more careful than there: the variance is never below that of the images
+//! alone, and the spread of just two seeds, which is a single number, has no more degrees of freedom than what images make of it.
+//!
+//! How often two equally good methods were called different at 5 % in 2,000 simulated comparisons (300 images, accuracy 0.8, half of what
+//! makes an image hard shared by all models, a fifth by the seeds of a method), and how often any of 15 pairs of six methods was after Holm
+//! (`tests/null_comparisons.rs` prints it):
+//!
+//! TABLE
+//!
+//! One seed knows nothing of others: its tests are right about the two trained models and wrong about the methods once seeds differ.
 
 use super::{Interval, student_cdf, student_quantile};
 use crate::NotDefined;
@@ -77,6 +86,23 @@ struct SeedParts {
     degrees: f64,
 }
 
+impl SeedParts {
+    /// The variance beyond that of the images, with `whole` as in [`CrossedMean::combine`].
+    fn own(&self, whole: f64) -> f64 {
+        (self.observed - whole * self.interaction).max(0.0)
+    }
+
+    /// Square of the uncertain variance over its degrees of freedom; 0 for a single seed.
+    fn uncertainty(&self, whole: f64) -> f64 {
+        let spread = match self.degrees {
+            0.0 => return 0.0,
+            1.0 => self.observed.max(whole * self.interaction),
+            _ => self.observed,
+        };
+        spread.powi(2) / self.degrees
+    }
+}
+
 /// A mean over seeds, or a difference of two, with its standard error.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CrossedMean {
@@ -118,23 +144,20 @@ impl CrossedMean {
         let most_degrees = (units - 1) as f64;
         // Resampling n units shows (n − 1)/n of their variance.
         let whole = units as f64 / most_degrees;
-        let images = variance(resampled)?;
-        let sum = |part: fn(&SeedParts) -> f64| seeds.iter().map(part).sum::<f64>();
-        let variance = sum(|s| s.observed) + whole * (images - sum(|s| s.interaction)).max(0.0);
+        let images = whole * variance(resampled)?;
+        // From a true 0: an empty sum of floats is −0.
+        let sum = |part: &dyn Fn(&SeedParts) -> f64| seeds.iter().map(part).fold(0.0, |sum, x| sum + x);
+        let seed_variance = sum(&|seeds| seeds.own(whole));
+        let variance = images + seed_variance;
         if variance <= ROUNDING {
             return Err(NotDefined::NoVariation);
         }
-        let with_spread = seeds.iter().filter(|s| s.degrees > 0.0);
-        // From a true 0: an empty sum of floats is −0.
-        let uncertain = with_spread.fold(0.0, |sum, s| sum + s.observed.powi(2) / s.degrees);
+        let uncertainty = sum(&|seeds| seeds.uncertainty(whole));
         Ok(Self {
             value,
             variance,
-            seed_variance: seeds
-                .iter()
-                .map(|s| (s.observed - whole * s.interaction).max(0.0))
-                .sum(),
-            degrees: (variance.powi(2) / uncertain).min(most_degrees),
+            seed_variance,
+            degrees: (variance.powi(2) / uncertainty).min(most_degrees),
         })
     }
 
@@ -167,7 +190,7 @@ impl CrossedMean {
 }
 
 /// A variance up to this is rounding of 0: shares are multiples of 1 / (images · seeds).
-const ROUNDING: f64 = 1e-28;
+const ROUNDING: f64 = 1e-24;
 
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
@@ -226,15 +249,16 @@ mod tests {
 
     #[test]
     fn what_cancels_between_seeds_is_not_counted_twice() {
-        // Opposite resamples: the mean over both seeds does not vary with the images, and the observed spread says it all.
-        let two = SeedValues {
-            values: vec![0.78, 0.82],
-            resampled: vec![turns(0.78, 0.02), turns(0.82, -0.02)],
+        // Opposite resamples: all that the seeds differ by is what they make of these very images, which their mean takes out.
+        let mut two = SeedValues {
+            values: vec![0.79, 0.81],
+            resampled: vec![turns(0.79, 0.02), turns(0.81, -0.02)],
         };
+        assert_eq!(CrossedMean::of(&two, 1_000_000), Err(NotDefined::NoVariation));
+        two.resampled[0] = turns(0.79, 0.022);
         let mean = CrossedMean::of(&two, 1_000_000).unwrap();
-        close(mean.variance, 8e-4 / 2.0);
-        close(mean.degrees, 1.0);
-        assert!(mean.seed_variance < 1e-6);
+        close(mean.variance, 1e-6);
+        assert!(mean.seed_variance == 0.0 && mean.degrees < 0.01);
     }
 
     #[test]
