@@ -88,6 +88,10 @@ pub struct PromptArgs {
     #[arg(long)]
     pub prompt_last: bool,
 
+    /// For `vpt-shallow`: a learned gate behind each block mixes the prompts that entered it with what it made of them
+    #[arg(long)]
+    pub prompt_gate: bool,
+
     /// One set of prompts shared by all blocks
     #[arg(long)]
     pub prompt_shared: bool,
@@ -99,6 +103,27 @@ pub struct PromptArgs {
     /// What the head reads: the backbone's pooling, or a mean over image tokens, prompts or both
     #[arg(long, value_name = "POOL", value_parser = ["original", "image", "prompt", "image-prompt"])]
     pub prompt_pool: Option<String>,
+}
+
+/// How the other methods look.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Method options")]
+pub struct MethodArgs {
+    /// Rank of the updates of `lora` [default: 8]
+    #[arg(long, value_name = "R", value_parser = values::count)]
+    pub lora_rank: Option<usize>,
+
+    /// Scale of the updates of `lora`, which is ALPHA / R [default: 16]
+    #[arg(long, value_name = "ALPHA", value_parser = values::positive)]
+    pub lora_alpha: Option<f64>,
+
+    /// Layers of every block that `lora` updates: `qkv`, `proj`, `fc1`, `fc2` [default: qkv]
+    #[arg(long, value_name = "LAYERS", value_delimiter = ',', value_parser = ["qkv", "proj", "fc1", "fc2"])]
+    pub lora_targets: Vec<String>,
+
+    /// Channels between the two layers of `adapter` and `adaptformer` [default: 64]
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub adapter_dim: Option<usize>,
 }
 
 /// How the parameters are fitted.
@@ -289,6 +314,9 @@ pub struct TrainingArgs {
     pub prompts: PromptArgs,
 
     #[command(flatten)]
+    pub method: MethodArgs,
+
+    #[command(flatten)]
     pub optim: OptimArgs,
 
     #[command(flatten)]
@@ -307,6 +335,7 @@ impl TrainingArgs {
         layer.count("repeats", self.repeats);
         self.model.add_to(&mut layer);
         self.prompts.add_to(&mut layer);
+        self.method.add_to(&mut layer);
         self.optim.add_to(&mut layer);
         self.decisions.add_to(&mut layer);
         self.augment.add_to(&mut layer);
@@ -357,9 +386,20 @@ impl PromptArgs {
         layer.count("method.project_dim", self.prompt_project_dim);
         layer.count("method.deep_layers", self.prompt_deep_layers);
         layer.switch("method.last", self.prompt_last);
+        layer.switch("method.gate", self.prompt_gate);
         layer.switch("method.shared", self.prompt_shared);
         layer.set("method.init", self.prompt_init.clone());
         layer.set("method.pool", self.prompt_pool.clone());
+    }
+}
+
+impl MethodArgs {
+    fn add_to(&self, layer: &mut Layer) {
+        layer.count("method.lora_rank", self.lora_rank);
+        layer.set("method.lora_alpha", self.lora_alpha);
+        let targets = (!self.lora_targets.is_empty()).then(|| self.lora_targets.clone());
+        layer.set("method.lora_targets", targets);
+        layer.count("method.adapter_dim", self.adapter_dim);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use vpt_core::methods::{MethodConfig, MethodKind};
+use vpt_core::methods::MethodConfig;
 use vpt_data::{AugmentConfig, ColumnNames, OpenOptions, TaskKind};
 use vpt_eval::{AbstainRule, CalibrationPlan, ThresholdRule};
 
@@ -145,7 +145,7 @@ pub struct TrainConfig {
 impl TrainConfig {
     /// The defaults of `method`, for the built-in backbone and no data set yet.
     pub fn defaults_for(method: MethodConfig) -> Self {
-        let recipe = recipe(method.kind);
+        let recipe = recipe(&method);
         let open = OpenOptions::default();
         Self {
             data_dir: PathBuf::new(),
@@ -221,7 +221,7 @@ impl TrainConfig {
 
     /// Whether every forward pass below the head gives the same features, so that they can be computed once.
     pub fn features_are_constant(&self) -> bool {
-        self.cache_features && self.method.kind == MethodKind::Linear && self.augment.is_none()
+        self.cache_features && self.method.kind.is_head_alone() && self.augment.is_none()
     }
 }
 

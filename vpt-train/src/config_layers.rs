@@ -1,7 +1,7 @@
 //! [`TrainConfig`] from layers of settings, and back to TOML.
 
 use toml::{Table, Value};
-use vpt_core::methods::{MethodConfig, PromptOptions};
+use vpt_core::methods::{MethodConfig, MethodOptions};
 use vpt_data::{AugmentConfig, TaskKind};
 
 use crate::config::main_metric;
@@ -154,18 +154,15 @@ fn spelled_out(mut layer: Table) -> Result<Table, TrainError> {
         layer.insert("augment".into(), Value::try_from(augment).map_err(config_error)?);
     }
     if let Some(Value::String(name)) = layer.get("method") {
-        // Only what the name says, so that the prompt settings of a lower layer stay.
-        let name = Value::String(name.clone());
-        layer.insert(
-            "method".into(),
-            Value::Table(Table::from_iter([("name".into(), name)])),
-        );
+        // Only what the name says, so that the method settings of a lower layer stay.
+        let (name, bias) = (Value::String(name.clone()), Value::Boolean(false));
+        let method = [("name".into(), name), ("bias".into(), bias)];
+        layer.insert("method".into(), Value::Table(Table::from_iter(method)));
     }
     Ok(layer)
 }
 
-/// The method that the merged layers describe. Prompt settings do not concern methods without prompts, and some only deep
-/// prompts: a task may carry them for all.
+/// The method that the merged layers describe. A setting concerns the methods that have it: a task may carry those of all.
 fn method_of(table: Option<Value>) -> Result<MethodConfig, TrainError> {
     let mut table = match table {
         Some(Value::Table(table)) => table,
@@ -176,45 +173,40 @@ fn method_of(table: Option<Value>) -> Result<MethodConfig, TrainError> {
         }
         None => Table::new(),
     };
-    let mut name = match table.remove("name") {
+    let name = match table.remove("name") {
         Some(Value::String(name)) => name,
         Some(other) => return Err(config_error(format!("method.name `{other}`, expected a name"))),
         None => "vpt-deep".to_owned(),
     };
-    if let (Some(blocks), "partial") = (table.remove("partial_blocks"), name.as_str()) {
-        name = format!("partial-{blocks}");
-    }
+    let mut number = |key| {
+        let value = table.remove(key)?.as_integer()?;
+        usize::try_from(value).ok()
+    };
+    let (blocks, layers) = (number("partial_blocks"), number("mlp_layers"));
+    let bias = table.remove("bias").and_then(|value| value.as_bool());
+    let name = MethodConfig::full_name(&name, blocks, layers, bias == Some(true));
     table.remove("depth"); // The name says it.
     let before_norm_pre = table
         .remove("before_norm_pre")
         .and_then(|value| value.as_bool())
         .unwrap_or(false);
     table.retain(|_, value| value.as_str() != Some("none"));
-    if let Some(key) = table.keys().find(|key| !PROMPT_KEYS.contains(&key.as_str())) {
+    if let Some(key) = table
+        .keys()
+        .find(|key| !MethodOptions::KEYS.contains(&key.as_str()))
+    {
         return Err(config_error(format!(
             "unknown key `method.{key}`, expected one of {}",
-            PROMPT_KEYS.join(", ")
+            MethodOptions::KEYS.join(", ")
         )));
     }
-    let options: PromptOptions = Value::Table(table).try_into().map_err(config_error)?;
+    let options: MethodOptions = Value::Table(table).try_into().map_err(config_error)?;
     let mut method = MethodConfig::parse(&name, &options)?;
     if let Some(prompts) = &mut method.prompts {
         prompts.before_norm_pre = before_norm_pre;
     }
     Ok(method)
 }
-
-/// The keys of [`PromptOptions`], which itself ignores what it does not know.
-const PROMPT_KEYS: [&str; 8] = [
-    "num_tokens",
-    "dropout",
-    "project_dim",
-    "deep_layers",
-    "last",
-    "shared",
-    "init",
-    "pool",
-];
 
 fn remove_none(table: &mut Table) {
     table.retain(|key, value| !(OPTIONAL.contains(&key) && value.as_str() == Some("none")));
@@ -238,12 +230,26 @@ mod tests {
     use vpt_eval::ThresholdRule;
 
     fn method(name: &str) -> MethodConfig {
-        MethodConfig::parse(name, &PromptOptions::default()).expect("is a method")
+        MethodConfig::parse(name, &MethodOptions::default()).expect("is a method")
     }
 
     #[test]
     fn args_toml_repeats_a_run() {
-        for name in ["vpt-deep", "vpt-shallow", "linear", "full", "bitfit", "partial-2"] {
+        for name in [
+            "vpt-deep",
+            "vpt-shallow+bias",
+            "lora",
+            "adapter",
+            "adaptformer",
+            "ssf",
+            "norm",
+            "bitfit",
+            "partial-2",
+            "linear",
+            "mlp-3",
+            "full",
+            "scratch",
+        ] {
             let mut config = TrainConfig::defaults_for(method(name));
             config.data_dir = "images".into();
             config.lr = 0.1 + 0.2;
@@ -274,7 +280,7 @@ mod tests {
             deep.augment,
             AugmentConfig {
                 hflip: 0.0,
-                ..recipe(deep.method.kind).augment()
+                ..recipe(&deep.method).augment()
             }
         );
         let flags = "method = \"full\"\nepochs = 9\nclip_grad = \"none\"\nwarmup_epochs = 2";

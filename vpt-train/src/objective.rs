@@ -80,14 +80,14 @@ fn log_priors(counts: &[usize], tau: f64) -> Vec<f32> {
 mod tests {
     use super::*;
     use burn::tensor::Device;
-    use vpt_core::methods::{MethodConfig, PromptOptions};
+    use vpt_core::methods::{MethodConfig, MethodOptions};
 
     use crate::ClassWeights;
 
     const COUNTS: [usize; 3] = [60, 30, 10];
 
     fn config() -> TrainConfig {
-        let method = MethodConfig::parse("linear", &PromptOptions::default()).expect("is a method");
+        let method = MethodConfig::parse("linear", &MethodOptions::default()).expect("is a method");
         TrainConfig::defaults_for(method)
     }
 

@@ -8,7 +8,7 @@ use burn::module::ParamGroup;
 use burn::tensor::{Tensor, TensorData};
 use vpt_core::device::SelectedDevice;
 use vpt_core::task_file::{BackboneInfo, Calibration, TaskInfo, TrainingInfo};
-use vpt_core::{Backbone, Classifier, PromptInit, TaskMetadata, preset};
+use vpt_core::{Backbone, Classifier, MethodKind, PromptInit, TaskMetadata, preset};
 use vpt_data::{Dataset, LeakOptions, Loader, LoaderConfig, Preprocess, Sample, Split, TaskKind};
 use vpt_eval::{Results, metrics};
 
@@ -26,20 +26,28 @@ use crate::{
 };
 
 impl TrainConfig {
-    /// The backbone that these settings name.
+    /// Whether training starts from the backbone's weights, and not from random ones.
+    pub fn starts_pretrained(&self) -> bool {
+        self.pretrained && self.method.kind != MethodKind::Scratch
+    }
+
+    /// The backbone that these settings name; for training from scratch its architecture and preprocessing, at random values.
     ///
     /// # Errors
     /// [`TrainError::Core`] when it cannot be loaded; [`TrainError::Setting`] when a model without pretraining has no known
     /// architecture.
     pub fn load_backbone(&self) -> Result<Backbone, TrainError> {
-        if self.pretrained {
+        if self.starts_pretrained() {
             return Ok(Backbone::load(&self.model)?);
         }
-        let config = match preset(&self.model) {
-            Some(config) => config,
-            None => Backbone::load(&self.model)?.config,
-        };
-        Ok(Backbone::random(config, 0, self.seed))
+        if let Some(config) = preset(&self.model) {
+            return Ok(Backbone::random(config, 0, self.seed));
+        }
+        let known = Backbone::load(&self.model)?;
+        Ok(Backbone {
+            preprocess: known.preprocess,
+            ..Backbone::random(known.config, 0, self.seed)
+        })
     }
 }
 
