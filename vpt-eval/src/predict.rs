@@ -84,7 +84,6 @@ pub(crate) fn loader(samples: &[Sample], classes: usize, pre: &Preprocess, opts:
         workers: opts.workers,
         prefetch: 2,
         cache_bytes: 0,
-        repeats: 1,
     };
     Loader::new(samples.to_vec(), classes, pre.clone(), config)
 }
