@@ -14,6 +14,7 @@ mod interrupt;
 mod output;
 mod planned_run;
 mod progress;
+mod queue;
 mod session;
 mod settings;
 mod shell;

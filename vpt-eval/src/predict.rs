@@ -77,13 +77,13 @@ pub(crate) fn loader(samples: &[Sample], classes: usize, pre: &Preprocess, opts:
         batch_size: opts.batch_size.max(1),
         shuffle: false,
         balanced: false,
+        repeats: 1,
         drop_last: false,
         seed: 0,
         augment: None,
         workers: opts.workers,
         prefetch: 2,
         cache_bytes: 0,
-        repeats: 1,
     };
     Loader::new(samples.to_vec(), classes, pre.clone(), config)
 }

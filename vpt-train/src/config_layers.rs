@@ -4,7 +4,6 @@ use toml::{Table, Value};
 use vpt_core::methods::{MethodConfig, MethodOptions};
 use vpt_data::{AugmentConfig, TaskKind};
 
-use crate::config::main_metric;
 use crate::{TrainConfig, TrainError};
 
 /// How far the target of a grade spreads to its neighbours unless settings say otherwise. On drawn fundus photographs it was better
@@ -12,8 +11,9 @@ use crate::{TrainConfig, TrainError};
 const GRADE_SPREAD: f64 = 0.7;
 
 /// Optional settings, which `"none"` takes away.
-const OPTIONAL: [&str; 17] = [
+const OPTIONAL: [&str; 18] = [
     "kind",
+    "eval_metric",
     "folds",
     "fold",
     "positive_class",
@@ -48,7 +48,6 @@ impl TrainConfig {
         }
         let defaults = Self::defaults_for(method_of(merged.remove("method"))?);
         let spread_is_given = merged.contains_key("grade_spread");
-        let metric_is_given = merged.contains_key("eval_metric");
         let warmup_is_given = merged.contains_key("warmup_epochs");
         let mut table = Table::try_from(&defaults).map_err(config_error)?;
         merge(&mut table, merged);
@@ -57,9 +56,6 @@ impl TrainConfig {
         if !warmup_is_given {
             // A shorter training has a shorter warm-up, in proportion.
             config.warmup_epochs *= (config.epochs as f64 / defaults.epochs as f64).min(1.0);
-        }
-        if !metric_is_given {
-            config.eval_metric = main_metric(config.kind()).into();
         }
         if !spread_is_given && config.kind() == TaskKind::Ordinal {
             config.grade_spread = GRADE_SPREAD;
@@ -327,18 +323,12 @@ mod tests {
     #[test]
     fn a_kind_of_task_brings_its_metric_and_targets() {
         let grades = layers(&["kind = \"ordinal\""]).expect("reads");
-        assert_eq!(
-            (grades.eval_metric.as_str(), grades.grade_spread),
-            ("qwk", GRADE_SPREAD)
-        );
+        assert_eq!((grades.main_metric(), grades.grade_spread), ("qwk", GRADE_SPREAD));
         let given =
             layers(&["kind = \"ordinal\"\ngrade_spread = 0.0\neval_metric = \"mae\""]).expect("reads");
-        assert_eq!((given.eval_metric.as_str(), given.grade_spread), ("mae", 0.0));
+        assert_eq!((given.main_metric(), given.grade_spread), ("mae", 0.0));
         let classes = layers(&[""]).expect("reads");
-        assert_eq!(
-            (classes.eval_metric.as_str(), classes.grade_spread),
-            ("top1", 0.0)
-        );
+        assert_eq!((classes.main_metric(), classes.grade_spread), ("top1", 0.0));
     }
 
     #[test]

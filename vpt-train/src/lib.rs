@@ -29,6 +29,7 @@ mod preview;
 mod run_dir;
 mod sampling;
 mod schedule;
+pub mod search;
 mod setup;
 mod source;
 mod state;
