@@ -78,9 +78,9 @@ def crossed(rng, seeds_a, seeds_b, units, seed_sd, own_sd):
         interaction = (np.trace(block) / seeds - between) / seeds
         spread = np.var(values, ddof=1) / seeds
         seed_variance += max(spread - interaction, 0)
-        uncertain += (max(spread, interaction) if seeds == 2 else spread) ** 2 / (seeds - 1)
+        uncertain += (max(spread, interaction / 2) if seeds == 2 else spread) ** 2 / (seeds - 1)
     variance = images + seed_variance
-    degrees = min(variance**2 / uncertain if uncertain else np.inf, units - 1)
+    degrees = min(max(variance**2 / uncertain, 1) if uncertain else np.inf, units - 1)
     difference, error = a.mean() - b.mean(), np.sqrt(variance)
     return {
         "units": units,

@@ -126,7 +126,7 @@ const fn metric(
 /// All metrics, in the order tables show them. Values are fractions of 1, never percent.
 #[rustfmt::skip]
 pub static METRICS: [Metric; 25] = [
-    metric("top1", true, Some(|v, i| v.is_right(i)), ONE, ANY, |v| accuracy::accuracy(v.labels(), v.preds(), v.weights), "share of images whose most likely class is right"),
+    metric("top1", true, Some(accuracy::is_right), ONE, ANY, |v| accuracy::accuracy(v.labels(), v.preds(), v.weights), "share of images whose most likely class is right"),
     metric("top5", true, Some(|v, i| v.scores.truth_ranks.get(i).map(|&rank| rank < 5)), ONE, 6..=usize::MAX, |v| accuracy::top_k(&v.scores.truth_ranks, v.weights, 5), "share of images whose class is among the five most likely"),
     metric("exact_match", true, Some(|v, i| v.sets().map(|sets| sets.is_exact(i))), SETS, ANY, |v| v.sets()?.exact_match(v.weights), "multi-label: share of images of which exactly the right classes are found"),
     metric("hamming_loss", false, None, SETS, ANY, |v| v.sets()?.hamming_loss(v.weights), "multi-label: share of pairs of an image and a class about which the wrong thing is said"),
@@ -137,10 +137,10 @@ pub static METRICS: [Metric; 25] = [
     metric("auprc", true, None, ALL, 2..=usize::MAX, |v| v.mean_area(|area| area.auprc), "average precision, one class against the rest, mean over the classes (two that exclude each other: of the second)"),
     metric("micro_auroc", true, None, ALL, 3..=usize::MAX, |v| v.micro().auroc, "area under the ROC curve of all pairs of an image and a class in one ranking"),
     metric("micro_auprc", true, None, ALL, 3..=usize::MAX, |v| v.micro().auprc, "average precision of all pairs of an image and a class in one ranking"),
-    metric("sensitivity", true, Some(|v, i| v.is_right(i).filter(|_| v.labels()[i] == 1)), ONE, TWO, |v| per_class::sensitivity(v.counts(), 1), "two classes: share of the second that is found"),
-    metric("specificity", true, Some(|v, i| v.is_right(i).filter(|_| v.labels()[i] == 0)), ONE, TWO, |v| per_class::specificity(v.counts(), 1), "two classes: share of the first that is left alone"),
-    metric("ppv", true, Some(|v, i| v.is_right(i).filter(|_| v.preds()[i] == 1)), ONE, TWO, |v| per_class::ppv(v.counts(), 1), "two classes: share of right ones among those taken for the second"),
-    metric("npv", true, Some(|v, i| v.is_right(i).filter(|_| v.preds()[i] == 0)), ONE, TWO, |v| per_class::npv(v.counts(), 1), "two classes: share of right ones among those taken for the first"),
+    metric("sensitivity", true, Some(|v, i| accuracy::is_right(v, i).filter(|_| v.labels()[i] == 1)), ONE, TWO, |v| per_class::sensitivity(v.counts(), 1), "two classes: share of the second that is found"),
+    metric("specificity", true, Some(|v, i| accuracy::is_right(v, i).filter(|_| v.labels()[i] == 0)), ONE, TWO, |v| per_class::specificity(v.counts(), 1), "two classes: share of the first that is left alone"),
+    metric("ppv", true, Some(|v, i| accuracy::is_right(v, i).filter(|_| v.preds()[i] == 1)), ONE, TWO, |v| per_class::ppv(v.counts(), 1), "two classes: share of right ones among those taken for the second"),
+    metric("npv", true, Some(|v, i| accuracy::is_right(v, i).filter(|_| v.preds()[i] == 0)), ONE, TWO, |v| per_class::npv(v.counts(), 1), "two classes: share of right ones among those taken for the first"),
     metric("mcc", true, None, ONE, ANY, |v| agreement::mcc(v.counts()), "Matthews correlation between prediction and label"),
     metric("kappa", true, None, ONE, ANY, |v| agreement::cohen_kappa(v.counts()), "Cohen's kappa: agreement beyond chance"),
     metric("qwk", true, None, ONE, 3..=usize::MAX, |v| agreement::quadratic_kappa(v.labels(), v.preds(), v.weights, v.counts()), "quadratic weighted kappa, for classes in an order (grades)"),

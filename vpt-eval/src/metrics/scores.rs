@@ -208,11 +208,6 @@ impl View<'_> {
         &self.scores.preds
     }
 
-    /// Whether the predicted class of an image is the true one; `None` where images have any number of classes.
-    pub(super) fn is_right(&self, image: usize) -> Option<bool> {
-        Some(self.labels().get(image)? == self.preds().get(image)?)
-    }
-
     /// The classes of the images and those that were found, where an image has any number of them.
     pub fn sets(&self) -> Option<&LabelSets> {
         self.scores.sets()

@@ -10,6 +10,9 @@ use crate::{Comparison, ComparisonRow};
 /// A box on the page: left, top, right, bottom.
 type Area = (f64, f64, f64, f64);
 
+/// A place on an axis and what it is called.
+type Tick = (f64, String);
+
 /// What a method costs; the axis is logarithmic.
 pub(super) struct Cost {
     /// What the axis is called.
@@ -17,7 +20,7 @@ pub(super) struct Cost {
     /// Of a row, where it is known.
     of: fn(&ComparisonRow) -> Option<f64>,
     /// Places of the ticks, and what they are called, for an axis from `.0` to `.1`.
-    ticks: fn((f64, f64)) -> Vec<(f64, String)>,
+    ticks: fn((f64, f64)) -> Vec<Tick>,
 }
 
 /// Number of tuned parameters.
@@ -187,7 +190,7 @@ fn stairs(front: &[&Point], (x, y): (&Scale, &Scale), right: f64) -> Vec<(f64, f
     steps
 }
 
-fn powers_of_ten((low, high): (f64, f64)) -> Vec<(f64, String)> {
+fn powers_of_ten((low, high): (f64, f64)) -> Vec<Tick> {
     let powers = low.log10().ceil() as i32..=high.log10().floor() as i32;
     powers
         .map(|power| 10.0_f64.powi(power))
@@ -196,7 +199,7 @@ fn powers_of_ten((low, high): (f64, f64)) -> Vec<(f64, String)> {
 }
 
 /// Round times.
-fn times((low, high): (f64, f64)) -> Vec<(f64, String)> {
+fn times((low, high): (f64, f64)) -> Vec<Tick> {
     const UNITS: [(f64, &str, &[u32]); 3] = [
         (1.0, "s", &[1, 2, 5, 10, 20, 30]),
         (60.0, "min", &[1, 2, 5, 10, 20, 30]),
@@ -287,8 +290,7 @@ mod tests {
 
     #[test]
     fn ticks_are_inside() {
-        let labels =
-            |ticks: Vec<(f64, String)>| ticks.into_iter().map(|(_, label)| label).collect::<Vec<_>>();
+        let labels = |ticks: Vec<Tick>| ticks.into_iter().map(|(_, label)| label).collect::<Vec<_>>();
         assert_eq!(labels(times((25.0, 400.0))), ["30 s", "1 min", "2 min", "5 min"]);
         assert_eq!(
             labels(powers_of_ten((400.0, 2e6))),

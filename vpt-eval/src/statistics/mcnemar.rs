@@ -1,5 +1,7 @@
 //! McNemar's test and what it becomes with several seeds: exact tests on the images about which two methods disagree.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 
 use super::student::ln_gamma;
@@ -102,15 +104,13 @@ impl Sums {
     fn tail(&self, sum: i64) -> (f64, f64) {
         let of = |(i, p): (usize, &f64)| (self.least + i as i64, *p);
         let places = self.probabilities.iter().enumerate().map(of);
-        places.rev().fold((0.0, 0.0), |(beyond, at), (place, p)| {
-            if place > sum {
-                (beyond + p, at)
-            } else if place == sum {
-                (beyond, p)
-            } else {
-                (beyond, at)
-            }
-        })
+        places
+            .rev()
+            .fold((0.0, 0.0), |(beyond, at), (place, p)| match place.cmp(&sum) {
+                Ordering::Greater => (beyond + p, at),
+                Ordering::Equal => (beyond, p),
+                Ordering::Less => (beyond, at),
+            })
     }
 }
 
