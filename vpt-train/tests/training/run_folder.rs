@@ -51,6 +51,7 @@ fn the_run_folder_is_complete_and_the_task_file_reproduces_its_metrics() {
             TrainConfig::from_toml(&fs::read_to_string(run.join("args.toml")).unwrap()).unwrap(),
             TrainConfig {
                 kind: Some(vpt_data::TaskKind::Classification),
+                eval_metric: Some("top1".into()),
                 ..config.clone()
             }
         );
