@@ -123,7 +123,7 @@ fn expected_count(method: &MethodConfig, backbone: &Backbone) -> usize {
         let layers = backbone
             .tensors
             .iter()
-            .filter(|(name, _)| ends.iter().any(|end| name.ends_with(end)));
+            .filter(|(name, _)| name.starts_with("blocks.") && ends.iter().any(|end| name.ends_with(end)));
         layers.map(|(_, tensor)| (tensor.shape[1], tensor.shape[0]))
     };
     let bottlenecks = || {

@@ -107,6 +107,31 @@ impl Bench {
         Ok(self.speed(seconds, self.forward_flop()))
     }
 
+    /// Times the forward pass of this model and of `other` in turns, so that whatever else the machine does meanwhile falls on
+    /// both alike.
+    ///
+    /// # Errors
+    /// [`TrainError::Core`] when the device fails.
+    pub fn infer_beside(&self, other: &Self) -> Result<[Speed; 2], TrainError> {
+        let sides = [self, other];
+        let models = sides.map(|side| side.model.valid());
+        let mut seconds = [Vec::new(), Vec::new()];
+        for round in 0..WARM_UP + self.steps {
+            for ((side, model), seconds) in sides.into_iter().zip(&models).zip(&mut seconds) {
+                let start = Instant::now();
+                wait_for(&model.forward(Tensor::from_data(side.pixels.clone(), &side.device)))?;
+                if round >= WARM_UP {
+                    seconds.push(start.elapsed().as_secs_f64());
+                }
+            }
+        }
+        let [own, others] = seconds.map(median);
+        Ok([
+            self.speed(own, self.forward_flop()),
+            other.speed(others, other.forward_flop()),
+        ])
+    }
+
     /// Times forward, backward and the optimiser's step.
     ///
     /// # Errors
@@ -155,8 +180,7 @@ impl Bench {
                 seconds.push(start.elapsed().as_secs_f64());
             }
         }
-        seconds.sort_by(f64::total_cmp);
-        Ok(seconds[seconds.len() / 2])
+        Ok(median(seconds))
     }
 
     fn speed(&self, seconds_per_step: f64, gflop_per_image: f64) -> Speed {
@@ -214,6 +238,12 @@ impl Bench {
     fn method(&self) -> &MethodConfig {
         self.model.method()
     }
+}
+
+/// The middle of some measurements.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 /// GFLOP a second of the best of some products of two `size` x `size` matrices: what the device can reach at all.

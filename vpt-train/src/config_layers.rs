@@ -4,7 +4,6 @@ use toml::{Table, Value};
 use vpt_core::methods::{MethodConfig, MethodOptions};
 use vpt_data::{AugmentConfig, TaskKind};
 
-use crate::config::main_metric;
 use crate::{TrainConfig, TrainError};
 
 /// How far the target of a grade spreads to its neighbours unless settings say otherwise. On drawn fundus photographs it was better
@@ -12,8 +11,9 @@ use crate::{TrainConfig, TrainError};
 const GRADE_SPREAD: f64 = 0.7;
 
 /// Optional settings, which `"none"` takes away.
-const OPTIONAL: [&str; 17] = [
+const OPTIONAL: [&str; 18] = [
     "kind",
+    "eval_metric",
     "folds",
     "fold",
     "positive_class",
@@ -48,7 +48,6 @@ impl TrainConfig {
         }
         let defaults = Self::defaults_for(method_of(merged.remove("method"))?);
         let spread_is_given = merged.contains_key("grade_spread");
-        let metric_is_given = merged.contains_key("eval_metric");
         let warmup_is_given = merged.contains_key("warmup_epochs");
         let mut table = Table::try_from(&defaults).map_err(config_error)?;
         merge(&mut table, merged);
@@ -57,9 +56,6 @@ impl TrainConfig {
         if !warmup_is_given {
             // A shorter training has a shorter warm-up, in proportion.
             config.warmup_epochs *= (config.epochs as f64 / defaults.epochs as f64).min(1.0);
-        }
-        if !metric_is_given {
-            config.eval_metric = main_metric(config.kind()).into();
         }
         if !spread_is_given && config.kind() == TaskKind::Ordinal {
             config.grade_spread = GRADE_SPREAD;
@@ -155,9 +151,17 @@ fn spelled_out(mut layer: Table) -> Result<Table, TrainError> {
     }
     if let Some(Value::String(name)) = layer.get("method") {
         // Only what the name says, so that the method settings of a lower layer stay.
-        let (name, bias) = (Value::String(name.clone()), Value::Boolean(false));
-        let method = [("name".into(), name), ("bias".into(), bias)];
-        layer.insert("method".into(), Value::Table(Table::from_iter(method)));
+        let name = Value::String(name.clone());
+        layer.insert(
+            "method".into(),
+            Value::Table(Table::from_iter([("name".into(), name)])),
+        );
+    }
+    if let Some(Value::Table(method)) = layer.get_mut("method")
+        && method.contains_key("name")
+    {
+        // A name says whether biases are learned too.
+        method.entry("bias").or_insert(Value::Boolean(false));
     }
     Ok(layer)
 }
@@ -224,6 +228,8 @@ pub(crate) fn layers(texts: &[&str]) -> Result<TrainConfig, TrainError> {
 
 #[cfg(test)]
 mod tests {
+    use vpt_core::methods::{LoraConfig, LoraTarget};
+
     use super::*;
     use crate::Loss;
     use crate::defaults::recipe;
@@ -298,23 +304,31 @@ mod tests {
             layers(&["method = \"partial-3\""]).expect("reads").method,
             method("partial-3")
         );
+        let biases = layers(&["method = \"vpt-deep+bias\""]).expect("reads");
+        assert_eq!(biases.method, method("vpt-deep+bias"));
+        let args = biases.to_toml().expect("is TOML");
+        for flag in ["method = \"vpt-deep\"", "[method]\nname = \"vpt-deep\""] {
+            assert_eq!(layers(&[&args, flag]).expect("reads").method, method("vpt-deep"));
+        }
+        let options = "[method]\nlora_rank = 4\nlora_targets = [\"fc1\", \"qkv\"]\nadapter_dim = 8";
+        let lora = layers(&[options, "method = \"lora\""]).expect("reads").method;
+        let expected = LoraConfig {
+            rank: 4,
+            targets: vec![LoraTarget::Qkv, LoraTarget::Fc1],
+            ..LoraConfig::default()
+        };
+        assert_eq!((lora.lora, lora.adapter), (Some(expected), None));
     }
 
     #[test]
     fn a_kind_of_task_brings_its_metric_and_targets() {
         let grades = layers(&["kind = \"ordinal\""]).expect("reads");
-        assert_eq!(
-            (grades.eval_metric.as_str(), grades.grade_spread),
-            ("qwk", GRADE_SPREAD)
-        );
+        assert_eq!((grades.main_metric(), grades.grade_spread), ("qwk", GRADE_SPREAD));
         let given =
             layers(&["kind = \"ordinal\"\ngrade_spread = 0.0\neval_metric = \"mae\""]).expect("reads");
-        assert_eq!((given.eval_metric.as_str(), given.grade_spread), ("mae", 0.0));
+        assert_eq!((given.main_metric(), given.grade_spread), ("mae", 0.0));
         let classes = layers(&[""]).expect("reads");
-        assert_eq!(
-            (classes.eval_metric.as_str(), classes.grade_spread),
-            ("top1", 0.0)
-        );
+        assert_eq!((classes.main_metric(), classes.grade_spread), ("top1", 0.0));
     }
 
     #[test]
@@ -338,6 +352,9 @@ mod tests {
             ("epochs = \"many\"", "many"),
             ("sched = \"step\"", "step"),
             ("[method]\nnum_token = 3", "num_token"),
+            ("[method]\nname = \"lora\"\nlora_rank = 0", "lora-rank"),
+            ("[method]\nname = \"lora\"\nlora_targets = [\"qk\"]", "qk"),
+            ("[method]\nname = \"adapter\"\nadapter_dim = 0", "adapter-dim"),
             ("[augment]\nflip = 1.0", "flip"),
             ("method = \"vtp\"", "vtp"),
             ("augment = \"strong\"", "strong"),

@@ -65,14 +65,11 @@ pub fn recipe(method: &MethodConfig) -> Recipe {
                                => row(100,   32,    2e-2, None,       Probe,  1e-3,  5.0,     Some(5.0), Some(0.9)),
         MethodKind::Linear     => row(100,   32,    1e-2, None,       Normal, 1e-4,  5.0,     None,      None),
         MethodKind::Full       => row(50,    32,    5e-4, None,       Normal, 5e-2,  5.0,     Some(1.0), Some(0.7)),
-        MethodKind::Lora       => row(100,   32,    2e-3, Some(1e-2), Normal, 1e-3,  5.0,     Some(5.0), Some(0.9)),
-        MethodKind::Adapter | MethodKind::Adaptformer
+        MethodKind::Lora | MethodKind::Adapter | MethodKind::Adaptformer | MethodKind::Norm | MethodKind::Bitfit
                                => row(100,   32,    2e-3, Some(1e-2), Normal, 1e-3,  5.0,     Some(5.0), Some(0.9)),
         MethodKind::Ssf        => row(100,   32,    5e-3, Some(1e-2), Normal, 1e-3,  5.0,     Some(5.0), Some(0.9)),
-        MethodKind::Norm       => row(100,   32,    2e-3, Some(1e-2), Normal, 1e-3,  5.0,     Some(5.0), Some(0.9)),
-        MethodKind::Mlp        => row(100,   32,    1e-3, None,       Normal, 1e-4,  5.0,     None,      None),
+        MethodKind::Mlp        => row(100,   32,    3e-3, None,       Normal, 1e-4,  5.0,     None,      None),
         MethodKind::Scratch    => row(100,   32,    1e-3, None,       Normal, 5e-2, 10.0,     Some(1.0), Some(0.5)),
-        MethodKind::Bitfit     => row(100,   32,    2e-3, Some(1e-2), Normal, 1e-3,  5.0,     Some(5.0), Some(0.9)),
         MethodKind::Partial    => row(50,    32,    1e-3, None,       Normal, 1e-2,  5.0,     Some(1.0), Some(0.7)),
     }
 }

@@ -74,7 +74,7 @@ impl TrainConfig {
             whole("--img-size", edge, 1, 16_384)?;
         }
         self.augment.validate()?;
-        metric(&self.eval_metric)?;
+        metric(self.main_metric())?;
         self.validate_balance()?;
         self.validate_multi_label()?;
         self.validate_prompts()
@@ -257,7 +257,6 @@ fn metric(name: &str) -> Result<(), TrainError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::config_layers::layers;
 
     #[test]

@@ -19,14 +19,18 @@ pub struct Objective {
     pub adjustment: Option<Vec<f32>>,
     /// Where an image has any number of classes, this alone.
     pub binary: Option<BinaryObjective>,
+    /// Mean weight of the training images, by which their weights are divided: they move the loss between images and not the
+    /// learning rate.
+    pub mean_weight: f32,
 }
 
 /// γ of the focal loss unless `--focal-gamma` says otherwise: that of Lin et al.
 const FOCAL_GAMMA: f64 = 2.0;
 
 impl Objective {
-    /// What `config` asks for with so many training images of each class, and in all.
-    pub fn new(config: &TrainConfig, counts: &[usize], images: usize) -> Self {
+    /// What `config` asks for with so many training images of each class, and with `weights`, how much each of them counts.
+    pub fn new(config: &TrainConfig, counts: &[usize], weights: &[f32]) -> Self {
+        let images = weights.len();
         let focal_gamma = config.focal_gamma.unwrap_or(FOCAL_GAMMA);
         let binary = || BinaryObjective {
             loss: config.loss,
@@ -44,24 +48,46 @@ impl Objective {
             loss: config.loss,
             focal_gamma,
             adjustment: config.logit_adjustment.map(|tau| log_priors(counts, tau)),
+            mean_weight: mean(weights),
         }
     }
 
-    /// The loss, summed over the images; `logits` and, where images are mixed, `soft` are `[batch, classes]`.
-    pub fn loss(&self, logits: Tensor<2>, labels: &[Label], soft: Option<&[f32]>) -> Tensor<1> {
+    /// The loss, summed over the images; `logits` and, where images are mixed, `soft` are `[batch, classes]`. `weights` `[batch]` is
+    /// how much each image counts.
+    pub fn loss(
+        &self,
+        logits: Tensor<2>,
+        labels: &[Label],
+        soft: Option<&[f32]>,
+        weights: &[f32],
+    ) -> Tensor<1> {
+        let weights: Vec<f32> = weights.iter().map(|weight| weight / self.mean_weight).collect();
         if let Some(binary) = &self.binary {
-            return binary.loss(logits, labels, soft);
+            return binary.loss(logits, labels, soft, &weights);
         }
         let labels: Vec<usize> = labels.iter().filter_map(Label::class).collect();
         let device = logits.device();
         let classes = self.targets.weights.len();
-        let rows = TensorData::new(self.targets.rows(&labels, soft), [labels.len(), classes]);
+        let mut rows = self.targets.rows(&labels, soft);
+        for (row, weight) in rows.chunks_exact_mut(classes).zip(weights) {
+            row.iter_mut().for_each(|share| *share *= weight);
+        }
+        let rows = TensorData::new(rows, [labels.len(), classes]);
         let logits = match &self.adjustment {
             Some(terms) => logits + Tensor::from_data(TensorData::new(terms.clone(), [1, classes]), &device),
             None => logits,
         };
         self.loss
             .value(logits, Tensor::from_data(rows, &device), self.focal_gamma)
+    }
+}
+
+/// Of no weights it is 1.
+fn mean(weights: &[f32]) -> f32 {
+    let sum: f64 = weights.iter().copied().map(f64::from).sum();
+    match weights.len() {
+        0 => 1.0,
+        images => (sum / images as f64) as f32,
     }
 }
 
@@ -93,7 +119,7 @@ mod tests {
 
     fn loss(config: &TrainConfig, logits: &[f32; 3], label: usize) -> f64 {
         let logits = Tensor::from_data(TensorData::new(logits.to_vec(), [1, 3]), &Device::flex());
-        let loss = Objective::new(config, &COUNTS, 100).loss(logits, &[label.into()], None);
+        let loss = Objective::new(config, &COUNTS, &[1.0; 100]).loss(logits, &[label.into()], None, &[1.0]);
         f64::from(loss.into_scalar::<f32>())
     }
 
@@ -118,6 +144,48 @@ mod tests {
         }
         let none = log_priors(&[0, 5], 1.0);
         assert!(none.iter().all(|term| term.is_finite()), "{none:?}");
+    }
+
+    /// The loss of each kind of task is linear in the weights, of which only proportions matter; mixed images have mixed weights.
+    #[test]
+    fn images_count_by_their_weights() {
+        let logits = [0.5, -0.2, 1.5, 0.1, 0.3, -1.0];
+        let several = [Label::many([0, 2]), Label::many([])];
+        let one = [Label::One(2), Label::One(0)];
+        for (kind, labels) in [
+            (TaskKind::Classification, &one),
+            (TaskKind::Ordinal, &one),
+            (TaskKind::MultiLabel, &several),
+        ] {
+            for loss in [Loss::CrossEntropy, Loss::Focal] {
+                let config = TrainConfig {
+                    kind: Some(kind),
+                    loss,
+                    smoothing: 0.1,
+                    class_weights: ClassWeights::Balanced,
+                    ..config()
+                };
+                let value = |all: &[f32], weights: &[f32], soft: Option<&[f32]>| {
+                    let logits = Tensor::from_data(TensorData::new(logits.to_vec(), [2, 3]), &Device::flex());
+                    let loss = Objective::new(&config, &COUNTS, all).loss(logits, labels, soft, weights);
+                    f64::from(loss.into_scalar::<f32>())
+                };
+                // The second image counts three times as much, before the mean of 2 is divided out.
+                let weighted = value(&[1.0, 3.0], &[1.0, 3.0], None);
+                let (whole, more) = (value(&[1.0], &[1.0, 1.0], None), value(&[1.0], &[1.0, 2.0], None));
+                let (first, second) = (2.0 * whole - more, more - whole);
+                assert!(
+                    (weighted - (first + 3.0 * second) / 2.0).abs() < 1e-5,
+                    "{kind} {loss:?}"
+                );
+                let scaled = value(&[100.0, 300.0], &[100.0, 300.0], None);
+                assert!((scaled - weighted).abs() < 1e-5, "{kind} {loss:?}");
+                let soft = [0.25, 0.0, 0.75, 0.75, 0.0, 0.25];
+                let [single, double] = [1.0, 2.0].map(|weight| value(&[1.0], &[weight; 2], Some(&soft)));
+                assert!((double - 2.0 * single).abs() < 1e-5, "{kind} {loss:?}");
+            }
+        }
+        assert_eq!(mean(&[]), 1.0);
     }
 
     #[test]

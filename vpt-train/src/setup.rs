@@ -157,19 +157,8 @@ impl Trainer {
                 split: Split::Test,
             });
         }
-        let metric = metrics::find(&config.eval_metric)?;
+        let metric = metrics::find(config.main_metric())?;
         let classes = dataset.classes.len();
-        if !metric.applies_to(config.kind(), classes) {
-            let allowed = format!(
-                "a metric that is defined for {} of {classes} classes",
-                config.kind()
-            );
-            return Err(TrainError::Setting {
-                flag: "--eval-metric",
-                value: config.eval_metric,
-                allowed,
-            });
-        }
         let two_classes = classes == 2 || config.kind() == TaskKind::MultiLabel;
         if let Some(rule) = config.operating_point.filter(|_| !two_classes) {
             return Err(TrainError::Setting {
@@ -414,16 +403,17 @@ fn unchanged(what: &'static str, then: &str, now: &str) -> Result<(), TrainError
 /// The loss for the images that are trained on.
 fn objective(config: &TrainConfig, dataset: &Dataset) -> Objective {
     let mut counts = dataset.class_counts(Split::Train);
-    let mut images = dataset.train.len();
+    let mut samples: Vec<&Sample> = dataset.train.iter().collect();
     if config.train_on_val {
         let more = dataset.class_counts(Split::Val);
         counts
             .iter_mut()
             .zip(more)
             .for_each(|(count, more)| *count += more);
-        images += dataset.val.len();
+        samples.extend(&dataset.val);
     }
-    Objective::new(config, &counts, images)
+    let weights: Vec<f32> = samples.iter().map(|sample| sample.weight.get()).collect();
+    Objective::new(config, &counts, &weights)
 }
 
 pub(crate) fn optimizer_config(config: &TrainConfig, model: &Classifier) -> OptimizerConfig {

@@ -22,6 +22,8 @@ pub struct TrainBatch {
     pub input: Input,
     /// Class, or classes, of each image.
     pub labels: Vec<Label>,
+    /// How much each image counts, `[batch]`.
+    pub weights: Vec<f32>,
     /// Shares of the classes `[batch, classes]` after mixup or cutmix.
     pub soft_targets: Option<Vec<f32>>,
 }
@@ -66,6 +68,7 @@ impl From<Batch> for TrainBatch {
         Self {
             input: Input::Pixels(batch.pixels, shape),
             labels: batch.labels,
+            weights: batch.weights,
             soft_targets: batch.soft_targets,
         }
     }
@@ -92,6 +95,8 @@ pub struct FeatureTable {
     values: Vec<f32>,
     dim: usize,
     labels: Vec<Label>,
+    /// How much each image counts.
+    weights: Vec<f32>,
     /// Their size and order; what it says about images does not matter here.
     batches: LoaderConfig,
 }
@@ -109,7 +114,7 @@ impl FeatureTable {
         batches: LoaderConfig,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Self, TrainError> {
-        let (mut values, mut labels) = (Vec::new(), Vec::new());
+        let (mut values, mut labels, mut weights) = (Vec::new(), Vec::new(), Vec::new());
         for batch in loader.epoch(0, 0) {
             let batch = batch?;
             let [height, width] = batch.size;
@@ -117,6 +122,7 @@ impl FeatureTable {
             let pixels = Tensor::from_data(TensorData::new(batch.pixels, shape), device);
             values.extend(HostTensor::from_tensor(&model.pooled(pixels))?.data);
             labels.extend(batch.labels);
+            weights.extend(batch.weights);
             progress(labels.len());
         }
         let dim = values.len() / labels.len().max(1);
@@ -124,6 +130,7 @@ impl FeatureTable {
             values,
             dim,
             labels,
+            weights,
             batches,
         })
     }
@@ -162,6 +169,7 @@ impl FeatureTable {
         TrainBatch {
             input: Input::Features(rows.iter().flat_map(row).collect(), [rows.len(), self.dim]),
             labels: rows.iter().map(|&row| self.labels[row].clone()).collect(),
+            weights: rows.iter().map(|&row| self.weights[row]).collect(),
             soft_targets: None,
         }
     }

@@ -14,8 +14,8 @@ const BATCH: usize = 32;
 /// Timed steps, of which the median counts.
 const STEPS: usize = 7;
 
-/// Times `method` and the bare backbone on random images of `image_size`, one at a time and in batches. What was measured
-/// before is not measured again.
+/// Times `method` and the bare backbone in turns on random images of `image_size`, one at a time and in batches. What was
+/// measured before is not measured again.
 pub fn costs(
     method: &MethodConfig,
     backbone: &Backbone,
@@ -24,7 +24,7 @@ pub fn costs(
     measured: &mut Measured,
 ) -> Result<Costs> {
     let device = session.device()?;
-    let mut speed = |method: &MethodConfig, batch: usize| {
+    let mut timed = |batch: usize| {
         let [height, width] = image_size;
         let key = format!(
             "speed of {} on {}, {height} x {width}, batch {batch}, {}, {} threads, vpt {}",
@@ -35,13 +35,13 @@ pub fn costs(
             env!("CARGO_PKG_VERSION"),
         );
         measured.value(&key, || {
-            let speed = Bench::new(backbone, method, image_size, batch, STEPS, &device.device)?.infer()?;
-            Ok(Timed::of(&speed))
+            let bench = |method| Bench::new(backbone, method, image_size, batch, STEPS, &device.device);
+            let speeds = bench(method)?.infer_beside(&bench(&MethodConfig::linear())?)?;
+            Ok(speeds.each_ref().map(Timed::of))
         })
     };
-    let bare = MethodConfig::linear();
-    let (one, many) = (speed(method, 1)?, speed(method, BATCH)?);
-    let (bare_one, bare_many) = (speed(&bare, 1)?, speed(&bare, BATCH)?);
+    let [one, bare_one] = timed(1)?;
+    let [many, bare_many] = timed(BATCH)?;
     Ok(Costs {
         latency_ms: Some(one.ms),
         batch_latency_ms: Some(many.ms),

@@ -106,10 +106,13 @@ impl LoraConfig {
 
     /// Inputs and outputs of the updated layers of a block as `at` describes it.
     pub fn layers(&self, at: &VitConfig) -> Vec<[usize; 2]> {
-        let wanted = LoraTarget::ALL
-            .into_iter()
-            .filter(|target| self.targets.contains(target));
-        wanted.map(|target| target.widths(at)).collect()
+        self.updated().map(|target| target.widths(at)).collect()
+    }
+
+    /// The updated layers in the order of a block.
+    fn updated(&self) -> impl Iterator<Item = LoraTarget> {
+        let all = LoraTarget::ALL.into_iter();
+        all.filter(|target| self.targets.contains(target))
     }
 
     /// What is added to a backbone: `rank · (inputs + outputs)` values for each updated layer.
@@ -117,10 +120,7 @@ impl LoraConfig {
         let mut tensors = Vec::new();
         for i in 0..vit.depth {
             let at = vit.at_block(i);
-            for target in LoraTarget::ALL
-                .into_iter()
-                .filter(|target| self.targets.contains(target))
-            {
+            for target in self.updated() {
                 let [inputs, outputs] = target.widths(&at);
                 let name = |part: &str| format!("blocks.{i}.{}.lora_{part}.weight", target.path());
                 let start = Start::Kaiming { inputs };

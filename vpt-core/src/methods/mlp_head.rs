@@ -25,7 +25,7 @@ pub(super) fn added(layers: usize, vit: &VitConfig) -> Vec<AddedTensor> {
             AddedTensor::new(format!("mlp_head.{i}.bias"), [width], Start::Zero),
         ]
     };
-    (1..layers).map(|i| i - 1).flat_map(layer).collect()
+    (0..layers.saturating_sub(1)).flat_map(layer).collect()
 }
 
 /// The layers between what is pooled and the head.

@@ -68,7 +68,8 @@ pub struct Metric {
     pub outcome: Option<Outcome>,
     /// Tasks for which it says something.
     pub kinds: &'static [TaskKind],
-    /// Numbers of classes for which it says something (top-5 of three classes does not).
+    /// Numbers of classes, of which each image has one, for which it says something (top-5 of three classes does not). In a
+    /// multi-label task each class is a question of its own, and any number is enough.
     pub classes: RangeInclusive<usize>,
     /// The pure function.
     pub compute: fn(&View) -> Option<f64>,
@@ -88,7 +89,7 @@ impl Metric {
 
     /// Whether it says something about a task of this kind with this number of classes.
     pub fn applies_to(&self, kind: TaskKind, classes: usize) -> bool {
-        self.kinds.contains(&kind) && self.classes.contains(&classes)
+        self.kinds.contains(&kind) && (kind == TaskKind::MultiLabel || self.classes.contains(&classes))
     }
 }
 
