@@ -12,11 +12,26 @@ use vpt_eval::report::format;
 use vpt_train::{RunDir, RunState, TrainConfig};
 
 use crate::child::Child;
+use crate::knn_settings::{KnnSettings, NEIGHBOURS};
 use crate::session::Session;
 use crate::{interrupt, progress, settings};
 
+/// What a run does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// It trains, by `vpt train`.
+    Train,
+    /// It lets the nearest training images vote, by `vpt knn`.
+    Knn,
+}
+
+/// What a comparison calls [`Work::Knn`], beside the names of methods.
+pub const KNN: &str = "knn";
+
 /// A run that a comparison or a cross-validation needs.
 pub struct PlannedRun {
+    /// What it does with the settings.
+    pub work: Work,
     /// What its folder is called.
     pub name: String,
     /// All settings, method and seed among them.
@@ -47,7 +62,41 @@ pub enum Ended {
     Interrupted,
 }
 
+impl Work {
+    /// What there is to do for a method of a comparison.
+    pub fn of(method: &str) -> Self {
+        match method {
+            KNN => Self::Knn,
+            _ => Self::Train,
+        }
+    }
+
+    /// The method of the settings: that of a linear probe, whose features they are, for neighbours.
+    pub fn method(self, name: &str) -> &str {
+        match self {
+            Self::Train => name,
+            Self::Knn => "linear",
+        }
+    }
+
+    /// The settings without what this work has nothing to do with.
+    pub fn settings(self, config: TrainConfig) -> TrainConfig {
+        match self {
+            Self::Train => config,
+            Self::Knn => KnnSettings::new(&config, NEIGHBOURS.to_vec()).config,
+        }
+    }
+}
+
 impl PlannedRun {
+    /// The method as a comparison calls it.
+    pub fn method(&self) -> String {
+        match self.work {
+            Work::Train => self.config.method.to_string(),
+            Work::Knn => KNN.to_owned(),
+        }
+    }
+
     /// Looks for this very run in the folders of the comparison `dir`, numbered ones included, and among the finished
     /// runs below `others`.
     pub fn find(&self, dir: &Path, others: &Path) -> Found {
@@ -68,16 +117,19 @@ impl PlannedRun {
         unreachable!("there is always a number without a folder")
     }
 
-    /// Makes the folder of a run that `vpt train --resume` can start.
+    /// Makes the folder of a run that `vpt train --resume`, or `vpt knn --resume`, can start.
     pub fn prepare(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
         let path = folder.join(RunDir::ARGS);
-        let text = self.config.to_toml()?;
+        let text = match self.work {
+            Work::Train => self.config.to_toml()?,
+            Work::Knn => KnnSettings::new(&self.config, NEIGHBOURS.to_vec()).to_toml()?,
+        };
         atomic::write_bytes(&path, text.as_bytes())
             .with_context(|| format!("cannot write `{}`", path.display()))
     }
 
-    /// Finds the run, or trains it in a process of its own: its peak memory is then its own, and a crash is no one else's.
+    /// Finds the run, or has it done in a process of its own: its peak memory is then its own, and a crash is no one else's.
     pub fn complete(
         &self,
         dir: &Path,
@@ -101,7 +153,10 @@ impl PlannedRun {
         let bar = progress::spinner(output, label);
         let started = Instant::now();
         let words = [
-            "train",
+            match self.work {
+                Work::Train => "train",
+                Work::Knn => "knn",
+            },
             "--resume",
             &folder.to_string_lossy(),
             "--json",
@@ -161,7 +216,12 @@ impl PlannedRun {
     }
 
     fn has_settings_of(&self, folder: &Path) -> bool {
-        settings::of_run(folder).is_ok_and(|config| what_matters(config) == what_matters(self.config.clone()))
+        let same = |config| what_matters(config) == what_matters(self.config.clone());
+        match self.work {
+            Work::Train => settings::of_run(folder).is_ok_and(same),
+            Work::Knn => KnnSettings::of_run(folder)
+                .is_ok_and(|found| found.neighbours == NEIGHBOURS && same(found.config)),
+        }
     }
 }
 
@@ -175,6 +235,7 @@ fn what_matters(config: TrainConfig) -> TrainConfig {
         workers: 0,
         cache_mb: 0,
         leak_check: true,
+        tensorboard: false,
         ..config
     }
 }

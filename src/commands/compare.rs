@@ -15,7 +15,7 @@ use crate::cli::training::TrainingArgs;
 use crate::cli::values::{self, Seeds, Setting};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::planned_run::{self, Ended, PlannedRun};
+use crate::planned_run::{self, Ended, PlannedRun, Work};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::{interrupt, shell, tables};
@@ -34,12 +34,12 @@ already there with the same settings, data, backbone and version are reused.";
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES, allow_negative_numbers = true)]
 pub struct CompareArgs {
-    /// Methods, separated by commas (`vpt list methods`)
+    /// Methods, separated by commas: those of `vpt list methods`, and `knn`
     #[arg(
         long,
         value_name = "METHODS",
         value_delimiter = ',',
-        value_parser = values::method,
+        value_parser = values::compared,
         default_value = "vpt-deep,vpt-shallow,linear,full"
     )]
     pub methods: Vec<String>,
@@ -49,7 +49,7 @@ pub struct CompareArgs {
     pub seeds: Seeds,
 
     /// Method that the others are measured against [default: full, or else the last one]
-    #[arg(long, value_name = "METHOD", value_parser = values::method)]
+    #[arg(long, value_name = "METHOD", value_parser = values::compared)]
     pub baseline: Option<String>,
 
     /// A setting for all methods, or for one: `lr=0.01`, `vpt-deep.lr=0.01`; may be given several times
@@ -101,7 +101,7 @@ pub fn run(args: &CompareArgs, session: &Session) -> Result<Exit> {
             "[{}/{}] {} seed {}",
             index + 1,
             plans.len(),
-            plan.config.method,
+            plan.method(),
             plan.config.seed
         );
         match plan.complete(&folders.comparison, &folders.trained, &label, &device, session)? {
@@ -110,7 +110,8 @@ pub fn run(args: &CompareArgs, session: &Session) -> Result<Exit> {
                 output.error(format!("{label}: {reason}"));
                 failures.push(format!(
                     "No result of {} with seed {}: {reason}.",
-                    plan.config.method, plan.config.seed
+                    plan.method(),
+                    plan.config.seed
                 ));
             }
             Ended::Interrupted => {
@@ -170,7 +171,8 @@ impl CompareArgs {
         let mut plans = Vec::new();
         for &seed in &self.seeds.0 {
             for method in &self.methods {
-                let config = self.config_of(&settings, method, seed)?.for_data(&dataset)?;
+                let work = Work::of(method);
+                let config = work.settings(self.config_of(&settings, method, seed)?.for_data(&dataset)?);
                 if config.open_options() != first.open_options()
                     || config.data_dir != first.data_dir
                     || config.classes != first.classes
@@ -183,7 +185,8 @@ impl CompareArgs {
                 }
                 let backbone_sha256 = config.load_backbone()?.sha256;
                 plans.push(PlannedRun {
-                    name: format!("{}-seed{}", config.method, config.seed),
+                    work,
+                    name: format!("{method}-seed{seed}"),
                     config,
                     backbone_sha256,
                     data_fingerprint: data_fingerprint.clone(),
@@ -207,7 +210,7 @@ impl CompareArgs {
                 Some(_) => {}
             }
         }
-        one.set("method.name", Some(method.to_owned()));
+        one.set("method.name", Some(Work::of(method).method(method).to_owned()));
         one.set("seed", Some(seed as i64));
         settings.with([self.training.layer(), all, one])
     }

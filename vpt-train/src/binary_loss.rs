@@ -37,7 +37,7 @@ impl BinaryObjective {
 
     /// Rows of `[batch, classes]`: 1 for the classes of an image and 0 for all others (or what mixup or cutmix made of
     /// these), smoothed towards a half.
-    fn targets(&self, labels: &[Label], soft: Option<&[f32]>) -> Vec<f32> {
+    pub(crate) fn targets(&self, labels: &[Label], soft: Option<&[f32]>) -> Vec<f32> {
         let classes = self.positive_weights.len();
         let mut rows = soft.map_or_else(|| vec![0.0; labels.len() * classes], <[f32]>::to_vec);
         if soft.is_none() {

@@ -9,6 +9,7 @@ use vpt_data::{AugmentConfig, ColumnNames, Dataset, OpenOptions, TaskKind};
 use vpt_eval::{AbstainRule, CalibrationPlan, ThresholdRule};
 
 use crate::defaults::recipe;
+use crate::solve::STRENGTHS;
 use crate::{ClassWeights, HeadInit, Loss, Opt, Sampling, Sched, TrainError};
 
 /// Every setting of a training run. The run folder's `args.toml` is this, so `-c args.toml` repeats a run.
@@ -53,8 +54,9 @@ pub struct TrainConfig {
     pub head_init: HeadInit,
     /// Momentum of SGD.
     pub momentum: f64,
-    /// Weight decay of everything but biases and norms.
-    pub weight_decay: f64,
+    /// Weight decay of everything but biases and norms; if absent, validation chooses it ([`Opt::Lbfgs`] alone can do so).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<f64>,
     /// Epochs (may be a fraction) over which the learning rate rises linearly.
     pub warmup_epochs: f64,
     /// Learning rate after warm-up.
@@ -124,6 +126,8 @@ pub struct TrainConfig {
     /// When to leave a decision to somebody else, chosen on the validation images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub abstain: Option<AbstainRule>,
+    /// Write curves for TensorBoard too.
+    pub tensorboard: bool,
     /// Store task files as float16; all metrics are measured after rounding.
     pub half: bool,
     /// Tuning method.
@@ -156,7 +160,7 @@ impl TrainConfig {
             head_lr: recipe.head_lr,
             head_init: recipe.head_init,
             momentum: 0.9,
-            weight_decay: recipe.weight_decay,
+            weight_decay: Some(recipe.weight_decay),
             warmup_epochs: recipe.warmup_epochs,
             sched: Sched::Cosine,
             clip_grad: recipe.clip_grad,
@@ -186,6 +190,7 @@ impl TrainConfig {
             calibrate: true,
             operating_point: None,
             abstain: None,
+            tensorboard: false,
             half: false,
             method,
             augment: recipe.augment(),
@@ -210,10 +215,19 @@ impl TrainConfig {
         let spread_is_given = merged.contains_key("grade_spread");
         let metric_is_given = merged.contains_key("eval_metric");
         let warmup_is_given = merged.contains_key("warmup_epochs");
+        let [epochs_are_given, decay_is_given] = ["epochs", "weight_decay"].map(|key| merged.contains_key(key));
         let mut table = Table::try_from(&defaults).map_err(config_error)?;
         merge(&mut table, merged);
         remove_none(&mut table);
         let mut config: Self = Value::Table(table).try_into().map_err(config_error)?;
+        if config.opt == Opt::Lbfgs {
+            if !decay_is_given {
+                config.weight_decay = None;
+            }
+            if !epochs_are_given {
+                config.epochs = config.weight_decay.map_or(STRENGTHS, |_| 1);
+            }
+        }
         if !warmup_is_given {
             // A shorter training has a shorter warm-up, in proportion.
             config.warmup_epochs *= (config.epochs as f64 / defaults.epochs as f64).min(1.0);
@@ -364,7 +378,7 @@ fn main_metric(kind: TaskKind) -> &'static str {
 }
 
 /// Optional settings, which `"none"` takes away.
-const OPTIONAL: [&str; 16] = [
+const OPTIONAL: [&str; 17] = [
     "kind",
     "folds",
     "fold",
@@ -377,6 +391,7 @@ const OPTIONAL: [&str; 16] = [
     "init_from",
     "head_lr",
     "clip_grad",
+    "weight_decay",
     "focal_gamma",
     "logit_adjustment",
     "patience",
@@ -561,6 +576,28 @@ mod tests {
     }
 
     #[test]
+    fn a_solver_tries_strengths_or_takes_the_one_given() {
+        let solved = |more: &str| {
+            let text = format!("data_dir = \"a\"\nmethod = \"linear\"\nopt = \"lbfgs\"\n{more}");
+            let config = layers(&[&text]).expect("reads");
+            config.validate().expect("goes");
+            let text = config.to_toml().expect("is TOML");
+            assert_eq!(TrainConfig::from_toml(&text).expect("reads"), config, "{text}");
+            config
+        };
+        let chosen = solved("");
+        assert_eq!((chosen.weight_decay, chosen.epochs), (None, 15));
+        let strengths: Vec<f64> = (0..15).map(|epoch| chosen.l2(epoch)).collect();
+        for (strength, expected) in strengths.iter().zip([10.0, 10f64.sqrt(), 1.0]) {
+            assert!((strength / expected - 1.0).abs() < 1e-12, "{strengths:?}");
+        }
+        assert!((strengths[14] / 1e-6 - 1.0).abs() < 1e-12, "{strengths:?}");
+        assert_eq!(solved("epochs = 4").l2(0), 10.0);
+        let given = solved("weight_decay = 1e-3");
+        assert_eq!((given.weight_decay, given.epochs, given.l2(0)), (Some(1e-3), 1, 1e-3));
+    }
+
+    #[test]
     fn later_layers_win_and_the_method_chooses_the_defaults() {
         let task = "data_dir = \"a\"\nepochs = 7\n[method]\nnum_tokens = 50\n[augment]\nhflip = 0.0";
         let deep = layers(&[task]).expect("reads");
@@ -700,6 +737,24 @@ mod tests {
             ("lr = nan", "--lr"),
             ("lr = inf", "--lr"),
             ("weight_decay = -0.1", "--weight-decay"),
+            ("weight_decay = \"none\"", "`--opt lbfgs`"),
+            ("opt = \"lbfgs\"", "`--method linear`"),
+            (
+                "method = \"linear\"\nopt = \"lbfgs\"\nloss = \"focal\"",
+                "`--loss focal`",
+            ),
+            (
+                "method = \"linear\"\nopt = \"lbfgs\"\nsampling = \"balanced\"",
+                "`--sampling balanced`",
+            ),
+            (
+                "method = \"linear\"\nopt = \"lbfgs\"\nweight_decay = 0.0",
+                "--weight-decay",
+            ),
+            (
+                "method = \"linear\"\nopt = \"lbfgs\"\nweight_decay = 0.1\nepochs = 3",
+                "--epochs",
+            ),
             ("epochs = 3\nwarmup_epochs = 4", "--warmup-epochs"),
             ("clip_grad = 0.0", "--clip-grad"),
             ("smoothing = 1.0", "--smoothing"),

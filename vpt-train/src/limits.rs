@@ -5,7 +5,10 @@ use std::fmt::Display;
 use vpt_data::TaskKind;
 use vpt_eval::metrics::METRICS;
 
-use crate::{ClassWeights, Loss, Sampling, TrainConfig, TrainError};
+use crate::{ClassWeights, Loss, Opt, Sampling, TrainConfig, TrainError};
+
+/// Least penalty of `--opt lbfgs`.
+const WEAKEST_L2: f64 = 1e-9;
 
 impl TrainConfig {
     /// Checks every setting's range, and that the settings go together.
@@ -21,7 +24,8 @@ impl TrainConfig {
         positive("--lr", Some(self.lr))?;
         positive("--head-lr", self.head_lr)?;
         within("--momentum", self.momentum, 0.0, 0.9999)?;
-        within("--weight-decay", self.weight_decay, 0.0, 10.0)?;
+        within("--weight-decay", self.weight_decay.unwrap_or(0.0), 0.0, 10.0)?;
+        self.validate_opt()?;
         within("--warmup-epochs", self.warmup_epochs, 0.0, self.epochs as f64)?;
         positive("--clip-grad", self.clip_grad)?;
         self.validate_folds()?;
@@ -76,6 +80,39 @@ impl TrainConfig {
             .logit_adjustment
             .map(|tau| ("--logit-adjustment", tau.to_string()));
         [sampling, weights, adjustment].into_iter().flatten().collect()
+    }
+
+    /// What only L-BFGS can do, and what it can be used for.
+    fn validate_opt(&self) -> Result<(), TrainError> {
+        if self.opt != Opt::Lbfgs {
+            return match self.weight_decay {
+                Some(_) => Ok(()),
+                None => Err(error("--weight-decay", "none", "a number without `--opt lbfgs`")),
+            };
+        }
+        let fails = |allowed: &str| Err(error("--opt", "lbfgs", allowed));
+        match self.weight_decay {
+            _ if !self.features_are_constant() => {
+                fails("`adamw` or `sgd`: L-BFGS is for `--method linear` without augmentation, whose features are computed once")
+            }
+            _ if self.loss != Loss::CrossEntropy => {
+                fails("`adamw` or `sgd` beside `--loss focal`, which is not convex")
+            }
+            _ if self.sampling == Sampling::Balanced => fails(
+                "`adamw` or `sgd` beside `--sampling balanced`: L-BFGS reads all images at once; use `--class-weights balanced`",
+            ),
+            Some(strength) if strength < WEAKEST_L2 => Err(error(
+                "--weight-decay",
+                strength,
+                format!("at least {WEAKEST_L2:e} with `--opt lbfgs`: without a penalty separable classes have no solution"),
+            )),
+            Some(_) if self.epochs != 1 => Err(error(
+                "--epochs",
+                self.epochs,
+                "1 beside `--opt lbfgs --weight-decay`, which is one problem; without --weight-decay it is how many strengths are tried",
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn validate_folds(&self) -> Result<(), TrainError> {

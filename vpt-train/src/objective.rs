@@ -3,6 +3,7 @@
 use burn::tensor::{Tensor, TensorData};
 use vpt_data::{Label, TaskKind};
 
+use crate::logistic::Link;
 use crate::{BinaryObjective, Loss, Targets, TrainConfig};
 
 /// Loss, targets and logit adjustment of a run. Only training knows them: validation, test and inference see the logits as
@@ -44,6 +45,31 @@ impl Objective {
             loss: config.loss,
             focal_gamma,
             adjustment: config.logit_adjustment.map(|tau| log_priors(counts, tau)),
+        }
+    }
+
+    /// What the images are, `[images, classes]`, as [`LogisticRegression`](crate::logistic::LogisticRegression) reads it.
+    pub(crate) fn rows(&self, labels: &[Label]) -> Vec<f32> {
+        match &self.binary {
+            Some(binary) => binary.targets(labels, None),
+            None => {
+                let labels: Vec<usize> = labels.iter().filter_map(Label::class).collect();
+                self.targets.rows(&labels, None)
+            }
+        }
+    }
+
+    /// The loss of an image against its row.
+    pub(crate) fn link(&self) -> Link {
+        let wide = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect();
+        match (&self.binary, &self.adjustment) {
+            (Some(binary), _) => Link::Sigmoid {
+                positive_weights: wide(&binary.positive_weights),
+            },
+            (None, Some(terms)) => Link::Softmax { offset: wide(terms) },
+            (None, None) => Link::Softmax {
+                offset: vec![0.0; self.targets.weights.len()],
+            },
         }
     }
 

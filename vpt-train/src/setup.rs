@@ -19,9 +19,10 @@ use crate::journal::Journal;
 use crate::preview::preview;
 use crate::source::{FeatureTable, Source};
 use crate::state::Progress;
+use crate::tensorboard::EventFile;
 use crate::trainer::Resumed;
 use crate::{
-    GroupOptimizer, Objective, Observer, OptimizerConfig, RunDir, RunPlan, RunState, Sampling, TrainConfig,
+    GroupOptimizer, Objective, Observer, Opt, OptimizerConfig, RunDir, RunPlan, RunState, Sampling, TrainConfig,
     TrainError, Trainer,
 };
 
@@ -182,6 +183,7 @@ impl Trainer {
             best_tuned: BTreeMap::new(),
             notes,
             leaks: None,
+            events: None,
             config,
             dataset,
             preprocess,
@@ -268,7 +270,11 @@ impl Trainer {
         }
         let train = self.feature_table(Split::Train, self.batches(true), observer)?;
         let val = self.feature_table(Split::Val, self.batches(false), observer)?;
-        Ok((Source::Features(train), Some(val)))
+        let train = match self.config.opt {
+            Opt::Lbfgs => Source::Whole(train),
+            Opt::AdamW | Opt::Sgd => Source::Features(train),
+        };
+        Ok((train, Some(val)))
     }
 
     /// What the head reads of the images of a split as evaluation sees them, to be trained on in `batches`.
@@ -298,6 +304,9 @@ impl Trainer {
         self.run.write(RunDir::LABELS, labels.as_bytes())?;
         if !self.run.file(RunDir::PREVIEW).exists() {
             self.write_preview()?;
+        }
+        if self.config.tensorboard {
+            self.events = Some(EventFile::begin(&self.run, &self.progress.history)?);
         }
         let (epoch, step) = plan.from;
         self.journal.line(match (epoch, step) {
@@ -331,7 +340,10 @@ impl Trainer {
             images: Split::ALL.map(|split| self.dataset.split(split).len()),
             classes: self.dataset.classes.len(),
             epochs: self.config.epochs,
-            steps_per_epoch: batches.div_ceil(self.config.grad_accum_steps),
+            steps_per_epoch: match self.config.opt {
+                Opt::Lbfgs => 1,
+                Opt::AdamW | Opt::Sgd => batches.div_ceil(self.config.grad_accum_steps),
+            },
             from: (
                 self.progress.epoch,
                 self.progress.batch.div_ceil(self.config.grad_accum_steps),
@@ -390,7 +402,7 @@ pub(crate) fn optimizer_config(config: &TrainConfig, model: &Classifier) -> Opti
     OptimizerConfig {
         opt: config.opt,
         momentum: config.momentum,
-        weight_decay: config.weight_decay,
+        weight_decay: config.weight_decay.unwrap_or(0.0),
         no_decay: model.no_decay_group(),
         head: ParamGroup::from_paths(vec!["head.weight", "head.bias"]),
         head_lr_scale: config.head_lr.map_or(1.0, |head_lr| head_lr / config.lr),

@@ -1,7 +1,7 @@
 //! [`Source`]: the training batches, as images or as features that were computed once.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 use rand_pcg::Pcg64;
 use vpt_core::{Classifier, HostTensor};
 use vpt_data::{Batch, DataError, Label, Loader, LoaderConfig};
@@ -14,6 +14,8 @@ pub enum Source {
     Images(Loader),
     /// What the head reads, for methods that tune nothing below it.
     Features(FeatureTable),
+    /// The same for a solver, which takes them whole: there are no batches.
+    Whole(FeatureTable),
 }
 
 /// A batch on its way to the device.
@@ -48,6 +50,7 @@ impl Source {
                     .map(|batch| Ok(TrainBatch::from(batch?))),
             ),
             Self::Features(table) => Box::new(table.epoch(epoch, first).map(Ok)),
+            Self::Whole(_) => Box::new(std::iter::empty()),
         }
     }
 }
@@ -126,6 +129,16 @@ impl FeatureTable {
             labels,
             batches,
         })
+    }
+
+    /// All rows, `[images, dim]`.
+    pub(crate) fn features(&self) -> ArrayView2<'_, f32> {
+        ArrayView2::from_shape((self.labels.len(), self.dim), &self.values).expect("rows of one length")
+    }
+
+    /// Class, or classes, of each image.
+    pub(crate) fn labels(&self) -> &[Label] {
+        &self.labels
     }
 
     /// Logits `[images, classes]` of all rows, in order.

@@ -9,7 +9,7 @@ use vpt_train::{RunDir, TrainConfig};
 use super::RunArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::planned_run::{Ended, PlannedRun, device_of_children};
+use crate::planned_run::{Ended, PlannedRun, Work, device_of_children};
 use crate::session::Session;
 use crate::{interrupt, tables};
 
@@ -99,6 +99,7 @@ fn plans(config: &TrainConfig, folds: usize, dataset: &Dataset) -> Result<Vec<Pl
     let parts = dataset.folds(folds, config.val_fraction, config.split_seed)?;
     let plan = |(index, part): (usize, Dataset)| {
         Ok(PlannedRun {
+            work: Work::Train,
             name: format!("fold{}", index + 1),
             config: TrainConfig {
                 fold: Some(index + 1),

@@ -66,7 +66,7 @@ fn training_stops_early_when_nothing_improves() {
         lr: 1e-30,
         head_lr: None,
         head_init: HeadInit::Normal,
-        weight_decay: 0.0,
+        weight_decay: Some(0.0),
         epochs: 9,
         patience: Some(2),
         ..bench.config("vpt-deep")
@@ -122,7 +122,7 @@ fn a_probed_head_has_learnt_before_the_first_step() {
             lr: 1e-30,
             head_lr: None,
             head_init,
-            weight_decay: 0.0,
+            weight_decay: Some(0.0),
             epochs: 1,
             ..bench.config("vpt-deep")
         };
@@ -147,7 +147,7 @@ fn a_run_can_start_from_a_task_file() {
         lr: 1e-30,
         head_lr: None,
         head_init: HeadInit::Probe, // which the head of the task file makes unnecessary
-        weight_decay: 0.0,
+        weight_decay: Some(0.0),
         epochs: 1,
         init_from: Some(best),
         ..config
