@@ -13,10 +13,6 @@ use super::values;
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Data")]
 pub struct SamplingArgs {
-    /// Use only K training images of each class
-    #[arg(long, value_name = "K", value_parser = values::count)]
-    pub shots: Option<usize>,
-
     /// Share of images for validation, where the data has no such split
     #[arg(long, value_name = "F", value_parser = values::rate)]
     pub val_fraction: Option<f64>,
@@ -25,13 +21,26 @@ pub struct SamplingArgs {
     #[arg(long, value_name = "F", value_parser = values::rate)]
     pub test_fraction: Option<f64>,
 
-    /// Seed of the splits and of `--shots`, apart from that of the training
+    /// Seed of the splits, and of `--shots` where it has none, apart from that of the training
     #[arg(long, value_name = "SEED", value_parser = values::seed)]
     pub split_seed: Option<u64>,
 
     /// Do not look for images that the splits share
     #[arg(long)]
     pub no_leak_check: bool,
+}
+
+/// How few of the training images are used.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Data")]
+pub struct ShotsArgs {
+    /// Use only K training images of each class
+    #[arg(long, value_name = "K", value_parser = values::count)]
+    pub shots: Option<usize>,
+
+    /// Seed of the choice of `--shots`, apart from that of the splits
+    #[arg(long, value_name = "SEED", value_parser = values::seed, requires = "shots")]
+    pub shots_seed: Option<u64>,
 }
 
 /// What is fine-tuned.
@@ -269,6 +278,10 @@ pub struct TrainingArgs {
     #[arg(long, value_name = "MIB", help_heading = "Data")]
     pub cache_mb: Option<usize>,
 
+    /// Show each training image this many times an epoch, differently augmented each time
+    #[arg(long, value_name = "N", value_parser = values::count, help_heading = "Data")]
+    pub repeats: Option<usize>,
+
     #[command(flatten)]
     pub model: ModelArgs,
 
@@ -295,6 +308,7 @@ impl TrainingArgs {
         let mut layer = Layer::default();
         self.sampling.add_to(&mut layer);
         layer.count("cache_mb", self.cache_mb);
+        layer.count("repeats", self.repeats);
         self.model.add_to(&mut layer);
         self.prompts.add_to(&mut layer);
         self.optim.add_to(&mut layer);
@@ -308,11 +322,18 @@ impl TrainingArgs {
 impl SamplingArgs {
     /// What was given, into a layer of settings.
     pub fn add_to(&self, layer: &mut Layer) {
-        layer.count("shots", self.shots);
         layer.set("val_fraction", self.val_fraction);
         layer.set("test_fraction", self.test_fraction);
         layer.set("split_seed", self.split_seed.map(|seed| seed as i64));
         layer.set("leak_check", self.no_leak_check.then_some(false));
+    }
+}
+
+impl ShotsArgs {
+    /// What was given, into a layer of settings.
+    pub fn add_to(&self, layer: &mut Layer) {
+        layer.count("shots", self.shots);
+        layer.set("shots_seed", self.shots_seed.map(|seed| seed as i64));
     }
 }
 

@@ -15,7 +15,7 @@ use vpt_eval::{
 use vpt_train::{Existing, RunDir, TrainConfig};
 
 use crate::cli::layer::Layer;
-use crate::cli::training::SamplingArgs;
+use crate::cli::training::{SamplingArgs, ShotsArgs};
 use crate::cli::{DataArgs, values};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -43,6 +43,9 @@ pub struct KnnArgs {
 
     #[command(flatten)]
     pub sampling: SamplingArgs,
+
+    #[command(flatten)]
+    pub shots: ShotsArgs,
 
     /// Backbone: `demo` (built in), a folder with weights, one weight file, `hf-hub:org/name`, or a name of `vpt list models` [default: demo]
     #[arg(long, value_name = "MODEL", help_heading = "Model")]
@@ -152,7 +155,7 @@ pub fn run(args: &KnnArgs, session: &Session) -> Result<Exit> {
     for note in &notes {
         output.info(format!("note: {note}"));
     }
-    let (split, mut predictions) = if dataset.test.is_empty() {
+    let (split, mut predictions) = if dataset.test.is_empty() || !config.read_test {
         output
             .info("note: there are no test images: results are of the validation images, which also chose k");
         (Split::Val, validation)
@@ -216,6 +219,7 @@ impl KnnArgs {
         }
         let mut flags = Layer::default();
         self.sampling.add_to(&mut flags);
+        self.shots.add_to(&mut flags);
         flags.set("model", self.model.clone());
         flags.set("image_size", self.img_size.map(|size| size.map(|side| side as i64).to_vec()));
         let config = Settings::read(&self.data, None)?.with([flags])?;

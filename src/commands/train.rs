@@ -14,7 +14,7 @@ use vpt_train::{Existing, Outcome, RunDir, TrainConfig, Trainer};
 
 use crate::banner::Banner;
 use crate::cli::layer::Layer;
-use crate::cli::training::TrainingArgs;
+use crate::cli::training::{ShotsArgs, TrainingArgs};
 use crate::cli::{DataArgs, values};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -45,6 +45,17 @@ pub struct TrainArgs {
     /// Tuning method (`vpt list methods`) [default: vpt-deep]
     #[arg(long, value_name = "METHOD", value_parser = values::method, help_heading = "Method")]
     pub method: Option<String>,
+
+    #[command(flatten)]
+    pub shots: ShotsArgs,
+
+    /// Train on the validation images too: the last epoch counts, and nothing is calibrated
+    #[arg(long, help_heading = "Data")]
+    pub train_on_val: bool,
+
+    /// Do not read the test images: results are of the validation images
+    #[arg(long, help_heading = "Data")]
+    pub no_test: bool,
 
     #[command(flatten)]
     pub training: TrainingArgs,
@@ -266,6 +277,9 @@ impl TrainArgs {
     /// The settings that flags give.
     fn layer(&self) -> Layer {
         let mut layer = self.training.layer();
+        self.shots.add_to(&mut layer);
+        layer.switch("train_on_val", self.train_on_val);
+        layer.set("read_test", self.no_test.then_some(false));
         layer.set("method.name", self.method.clone());
         layer.set("seed", self.seed.map(|seed| seed as i64));
         layer.switch("half", self.run.half);

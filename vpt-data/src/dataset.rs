@@ -113,7 +113,7 @@ impl Dataset {
             Images::Split { train, val, test } => dataset.complete(train, val, test, options)?,
         }
         if let Some(shots) = options.shots {
-            dataset.take_shots(shots, options.seed);
+            dataset.take_shots(shots, options.shots_seed.unwrap_or(options.seed));
         }
         Ok(dataset)
     }

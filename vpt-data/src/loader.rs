@@ -56,6 +56,8 @@ pub struct LoaderConfig {
     pub shuffle: bool,
     /// Whether each epoch, always in a random order, has every class equally often (see [`LoaderConfig::order`]).
     pub balanced: bool,
+    /// How many times an epoch has each picture, differently augmented each time. 0 counts as 1.
+    pub repeats: usize,
     /// Whether to leave out a last batch that is not full.
     pub drop_last: bool,
     /// Seed of order, augmentation and mixing.
@@ -76,6 +78,7 @@ impl Default for LoaderConfig {
             batch_size: 32,
             shuffle: false,
             balanced: false,
+            repeats: 1,
             drop_last: false,
             seed: 0,
             augment: None,
@@ -117,7 +120,7 @@ impl Loader {
 
     /// How many batches an epoch has.
     pub fn batches_per_epoch(&self) -> usize {
-        let samples = self.source.samples.len();
+        let samples = self.config.draws(self.source.samples.len());
         if self.config.drop_last {
             samples / self.config.batch_size
         } else {

@@ -14,6 +14,8 @@ pub struct OpenOptions {
     pub test_fraction: f64,
     /// Take this many training images per class only.
     pub shots: Option<usize>,
+    /// Decides which images `shots` takes; `seed` if absent.
+    pub shots_seed: Option<u64>,
     /// Leave out unreadable images instead of failing.
     pub skip_bad_images: bool,
     /// Decode every image once, so that a broken one is known before training.
@@ -43,6 +45,7 @@ impl Default for OpenOptions {
             val_fraction: 0.15,
             test_fraction: 0.15,
             shots: None,
+            shots_seed: None,
             skip_bad_images: false,
             check_images: true,
             columns: ColumnNames::default(),

@@ -29,7 +29,11 @@ mod suite;
 pub use attention::{PromptAttention, Rollout, prompt_attention, rollout};
 pub use bootstrap::{Bootstrap, Estimate, IntervalMethod};
 pub use calibrate::{AbstainRule, CalibrationPlan, ThresholdRule};
-pub use comparison::{Comparison, ComparisonRow, RunCurves, RunSummary};
+pub use comparison::{
+    Comparison, ComparisonRow, Costs, ExactTest, FewShotCrossing, FewShotCurve, FewShotPoint, FewShotRun,
+    Forgetting, McNemarTests, MethodSearch, Pair, RunCurves, RunSummary, Rung, SeedTest, SourceScore, Trial,
+    TrialEnd, few_shot,
+};
 pub use epoch::EpochRow;
 pub use error::EvalError;
 pub use features::{FeatureExtractor, FeatureFormat, FeatureKind, FeatureRequest, FeatureShapes};

@@ -155,7 +155,10 @@ impl TrainError {
             Self::Changed { what, .. } => Some(format!(
                 "bring the {what} back, or start a new run; --init-from takes over what was learnt"
             )),
-            Self::EmptySplit { .. } => Some("add images, or raise --val-fraction".into()),
+            Self::EmptySplit { split, .. } => Some(match split {
+                vpt_data::Split::Test => "add test images, or raise --test-fraction".into(),
+                _ => "add images, or raise --val-fraction".into(),
+            }),
             Self::NotFinite { lr, clip_grad, .. } => Some(match clip_grad {
                 None => format!(
                     "lower --lr (for instance to {:.1e}) or limit steps with --clip-grad 1",

@@ -4,7 +4,7 @@ use std::fs;
 
 use burn::module::Module;
 use ndarray::Array2;
-use vpt_core::{Classifier, TaskFile};
+use vpt_core::{Calibration, Classifier, TaskFile};
 use vpt_data::Split;
 use vpt_eval::report::EvaluationReport;
 use vpt_eval::{Bootstrap, Predictions, Results, peak_memory_bytes, report};
@@ -21,26 +21,38 @@ impl Trainer {
         let best = self.run.file(RunDir::BEST);
         let model = self.model.valid().load_tuned(&TaskFile::load(&best)?.tensors)?;
 
-        let split = if self.dataset.test.is_empty() {
-            Split::Val
-        } else {
-            Split::Test
+        let split = match self.config.read_test && !self.dataset.test.is_empty() {
+            true => Split::Test,
+            false => Split::Val,
         };
         if split == Split::Val {
-            observer.note(
-                "there are no test images: results are of the validation images, which also chose the epoch",
-            );
+            let why = match self.config.read_test {
+                true => "there are no test images",
+                false => "the test images are not read",
+            };
+            observer.note(&format!(
+                "{why}: results are of the validation images, which also chose the epoch"
+            ));
         }
-        let validation = self.predict(&model, Split::Val, observer)?;
-        let (calibration, notes) = self.config.calibration_plan().fit(&validation);
-        for note in &notes {
-            observer.note(note);
+        let mut validation = None;
+        let mut calibration = Calibration::default();
+        if self.config.train_on_val {
+            observer.note(
+                "the validation images were trained on: the last epoch counts, and nothing is calibrated",
+            );
+        } else {
+            let predictions = self.predict(&model, Split::Val, observer)?;
+            let (fitted, notes) = self.config.calibration_plan().fit(&predictions);
+            for note in &notes {
+                observer.note(note);
+            }
+            (calibration, validation) = (fitted, Some(predictions));
         }
         self.metadata.calibration = calibration.clone();
         self.save_best()?;
 
-        let mut predictions = match split {
-            Split::Val => validation,
+        let mut predictions = match (split, validation) {
+            (Split::Val, Some(validation)) => validation,
             _ => self.predict(&model, split, observer)?,
         };
         predictions.calibration = calibration;

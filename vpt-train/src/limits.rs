@@ -53,6 +53,19 @@ impl TrainConfig {
         )?;
         whole("--workers", self.workers, 0, 1024)?;
         whole("--shots", self.shots.unwrap_or(1), 1, usize::MAX)?;
+        if let (Some(seed), None) = (self.shots_seed, self.shots) {
+            return Err(error(
+                "--shots-seed",
+                seed,
+                "`none` without `--shots`: give both, or neither",
+            ));
+        }
+        whole("--repeats", self.repeats, 1, 100_000)?;
+        if let (Some(patience), true) = (self.patience, self.train_on_val) {
+            let allowed = "`none` with `--train-on-val`, which leaves no images to stop by";
+            return Err(error("--patience", patience, allowed));
+        }
+        self.validate_train_on_val()?;
         within("--val-fraction", self.val_fraction, 0.01, 0.9)?;
         within("--test-fraction", self.test_fraction, 0.0, 0.9)?;
         within(
@@ -101,6 +114,11 @@ impl TrainConfig {
             _ if self.sampling == Sampling::Balanced => fails(
                 "`adamw` or `sgd` beside `--sampling balanced`: L-BFGS reads all images at once; use `--class-weights balanced`",
             ),
+            None if self.train_on_val => Err(error(
+                "--weight-decay",
+                "none",
+                "a number with `--train-on-val`, which leaves no images to choose it on",
+            )),
             Some(strength) if strength < WEAKEST_L2 => Err(error(
                 "--weight-decay",
                 strength,
@@ -129,6 +147,31 @@ impl TrainConfig {
             return Err(error("--shots", shots, allowed));
         }
         Ok(())
+    }
+
+    /// What would have to be chosen on images that were trained on.
+    fn validate_train_on_val(&self) -> Result<(), TrainError> {
+        if !self.train_on_val {
+            return Ok(());
+        }
+        if !self.read_test {
+            let allowed = "left out beside `--no-test`: no images would be left to measure on";
+            return Err(error("--train-on-val", "true", allowed));
+        }
+        let chosen = [
+            (
+                "--operating-point",
+                self.operating_point.map(|rule| rule.to_string()),
+            ),
+            ("--abstain", self.abstain.map(|rule| rule.to_string())),
+        ];
+        match chosen.into_iter().find_map(|(flag, value)| Some((flag, value?))) {
+            Some((flag, value)) => {
+                let allowed = "`none` with `--train-on-val`, which leaves no images to choose it on";
+                Err(error(flag, value, allowed))
+            }
+            None => Ok(()),
+        }
     }
 
     fn validate_balance(&self) -> Result<(), TrainError> {
@@ -252,4 +295,99 @@ fn metric(name: &str) -> Result<(), TrainError> {
         name,
         format!("one of {}", names.join(", ")),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config_layers::layers;
+
+    #[test]
+    fn impossible_values_name_flag_value_and_range() {
+        for (text, flag) in [
+            ("epochs = 0", "--epochs"),
+            ("batch_size = 0", "--batch-size"),
+            ("lr = -1.0", "--lr"),
+            ("lr = nan", "--lr"),
+            ("lr = inf", "--lr"),
+            ("weight_decay = -0.1", "--weight-decay"),
+            ("weight_decay = \"none\"", "`--opt lbfgs`"),
+            ("opt = \"lbfgs\"", "`--method linear`"),
+            (
+                "method = \"linear\"\nopt = \"lbfgs\"\nloss = \"focal\"",
+                "`--loss focal`",
+            ),
+            (
+                "method = \"linear\"\nopt = \"lbfgs\"\nsampling = \"balanced\"",
+                "`--sampling balanced`",
+            ),
+            (
+                "method = \"linear\"\nopt = \"lbfgs\"\nweight_decay = 0.0",
+                "--weight-decay",
+            ),
+            (
+                "method = \"linear\"\nopt = \"lbfgs\"\ntrain_on_val = true",
+                "--weight-decay",
+            ),
+            (
+                "method = \"linear\"\nopt = \"lbfgs\"\nweight_decay = 0.1\nepochs = 3",
+                "--epochs",
+            ),
+            ("epochs = 3\nwarmup_epochs = 4", "--warmup-epochs"),
+            ("clip_grad = 0.0", "--clip-grad"),
+            ("smoothing = 1.0", "--smoothing"),
+            ("loss = \"focal\"\nfocal_gamma = -1.0", "--focal-gamma"),
+            ("focal_gamma = 2.0", "`--loss focal`"),
+            ("logit_adjustment = 0.0", "--logit-adjustment"),
+            ("kind = \"multi-label\"\nsampling = \"balanced\"", "--sampling"),
+            (
+                "kind = \"multi-label\"\nlogit_adjustment = 1.0",
+                "--logit-adjustment",
+            ),
+            ("kind = \"multi-label\"\nabstain = \"coverage=0.9\"", "--abstain"),
+            (
+                "kind = \"multi-label\"\npositive_class = \"a\"",
+                "--positive-class",
+            ),
+            ("sampling = \"balanced\"\nshuffle = false", "`--no-shuffle`"),
+            (
+                "sampling = \"balanced\"\nlogit_adjustment = 1.0",
+                "`--sampling balanced`",
+            ),
+            (
+                "sampling = \"balanced\"\nclass_weights = \"effective\"",
+                "`--sampling balanced`",
+            ),
+            (
+                "class_weights = \"balanced\"\nlogit_adjustment = 1.0",
+                "`--class-weights balanced`",
+            ),
+            ("patience = 0", "--patience"),
+            ("shots = 0", "--shots"),
+            ("shots_seed = 1", "--shots-seed"),
+            ("repeats = 0", "--repeats"),
+            ("patience = 3\ntrain_on_val = true", "--patience"),
+            ("read_test = false\ntrain_on_val = true", "--train-on-val"),
+            (
+                "operating_point = \"youden\"\ntrain_on_val = true",
+                "--operating-point",
+            ),
+            ("grad_accum_steps = 0", "--grad-accum-steps"),
+            ("eval_metric = \"accuracy\"", "--eval-metric"),
+            ("val_fraction = 0.0", "--val-fraction"),
+            ("val_fraction = 0.8\ntest_fraction = 0.8", "--test-fraction"),
+            ("image_size = [0, 224]", "--img-size"),
+            ("[augment]\nhflip = 1.5", "hflip"),
+            ("[augment]\nrrc_scale = [0.9, 0.1]", "rrc_scale"),
+            ("data_dir = \"\"", "--data-dir"),
+        ] {
+            let config = layers(&["data_dir = \"a\"", text]).expect(text);
+            let error = config.validate().expect_err(text);
+            assert!(error.to_string().contains(flag), "{text}: {error}");
+        }
+        let error = layers(&["[method]\nnum_tokens = 0"])
+            .expect_err("no tokens")
+            .to_string();
+        assert!(error.contains("num-tokens"), "{error}");
+    }
 }

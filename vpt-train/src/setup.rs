@@ -9,7 +9,7 @@ use burn::tensor::{Tensor, TensorData};
 use vpt_core::device::SelectedDevice;
 use vpt_core::task_file::{BackboneInfo, Calibration, TaskInfo, TrainingInfo};
 use vpt_core::{Backbone, Classifier, PromptInit, TaskMetadata, preset};
-use vpt_data::{Dataset, LeakOptions, Loader, LoaderConfig, Preprocess, Split, TaskKind};
+use vpt_data::{Dataset, LeakOptions, Loader, LoaderConfig, Preprocess, Sample, Split, TaskKind};
 use vpt_eval::{Results, metrics};
 
 use crate::checkpoint::Checkpoints;
@@ -144,6 +144,12 @@ impl Trainer {
                 });
             }
         }
+        if config.train_on_val && dataset.test.is_empty() {
+            return Err(TrainError::EmptySplit {
+                dataset: dataset.name,
+                split: Split::Test,
+            });
+        }
         let metric = metrics::find(&config.eval_metric)?;
         let classes = dataset.classes.len();
         if !metric.applies_to(config.kind(), classes) {
@@ -176,7 +182,7 @@ impl Trainer {
         let model = Classifier::new(backbone, &config.method, classes, input_size, config.seed, &on)?;
         Ok(Self {
             optimizer: GroupOptimizer::new(optimizer_config(&config, &model)),
-            objective: Objective::new(&config, &dataset.class_counts(Split::Train), dataset.train.len()),
+            objective: objective(&config, &dataset),
             metadata,
             journal: Journal::open(&run),
             checkpoints: Checkpoints::new(true),
@@ -241,6 +247,7 @@ impl Trainer {
             batch_size: self.config.batch_size,
             shuffle: training && self.config.shuffle,
             balanced: training && self.config.sampling == Sampling::Balanced,
+            repeats: if training { self.config.repeats } else { 1 },
             drop_last: false,
             seed: self.config.seed,
             augment: (training && !self.config.augment.is_none()).then(|| self.config.augment.clone()),
@@ -250,10 +257,19 @@ impl Trainer {
         }
     }
 
+    /// The images of a split; those that are trained on may include the validation images.
+    fn samples(&self, split: Split) -> Vec<Sample> {
+        let own = self.dataset.split(split);
+        match split {
+            Split::Train if self.config.train_on_val => [own, &self.dataset.val].concat(),
+            _ => own.to_vec(),
+        }
+    }
+
     /// Images of a split in batches, to train on or not.
     fn loader(&self, split: Split, training: bool) -> Loader {
         Loader::new(
-            self.dataset.split(split).to_vec(),
+            self.samples(split),
             self.dataset.classes.len(),
             self.preprocess.clone(),
             self.batches(training),
@@ -284,7 +300,7 @@ impl Trainer {
         batches: LoaderConfig,
         observer: &mut dyn Observer,
     ) -> Result<FeatureTable, TrainError> {
-        let total = self.dataset.split(split).len();
+        let total = self.samples(split).len();
         FeatureTable::compute(
             &burn::module::Module::valid(&self.model),
             &self.loader(split, false),
@@ -334,7 +350,8 @@ impl Trainer {
     }
 
     fn plan(&self) -> RunPlan {
-        let batches = self.dataset.train.len().div_ceil(self.config.batch_size);
+        let draws = self.batches(true).draws(self.samples(Split::Train).len());
+        let batches = draws.div_ceil(self.config.batch_size);
         RunPlan {
             run: self.run.path().to_owned(),
             images: Split::ALL.map(|split| self.dataset.split(split).len()),
@@ -396,6 +413,21 @@ fn unchanged(what: &'static str, then: &str, now: &str) -> Result<(), TrainError
         then: then.to_owned(),
         now: now.to_owned(),
     })
+}
+
+/// The loss for the images that are trained on.
+fn objective(config: &TrainConfig, dataset: &Dataset) -> Objective {
+    let mut counts = dataset.class_counts(Split::Train);
+    let mut images = dataset.train.len();
+    if config.train_on_val {
+        let more = dataset.class_counts(Split::Val);
+        counts
+            .iter_mut()
+            .zip(more)
+            .for_each(|(count, more)| *count += more);
+        images += dataset.val.len();
+    }
+    Objective::new(config, &counts, images)
 }
 
 pub(crate) fn optimizer_config(config: &TrainConfig, model: &Classifier) -> OptimizerConfig {

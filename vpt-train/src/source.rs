@@ -153,7 +153,8 @@ impl FeatureTable {
 
     /// Number of batches of an epoch.
     pub(crate) fn batches_per_epoch(&self) -> usize {
-        self.labels.len().div_ceil(self.batches.batch_size)
+        let draws = self.batches.draws(self.labels.len());
+        draws.div_ceil(self.batches.batch_size)
     }
 
     /// The batches of `epoch` (from 0), without the first `first` of them.

@@ -232,7 +232,8 @@ impl Trainer {
             metric,
             val_loss,
         };
-        let is_best = is_better(&best, self.progress.best.as_ref(), self.metric);
+        // Images that were trained on say nothing about which epoch is the best.
+        let is_best = self.config.train_on_val || is_better(&best, self.progress.best.as_ref(), self.metric);
         let row = EpochRow {
             epoch: self.progress.epoch + 1,
             seconds: self.progress.seconds + started.elapsed().as_secs_f64(),

@@ -9,26 +9,33 @@ use rand_pcg::Pcg64;
 const ORDER: u64 = 0x6f72646572;
 
 impl LoaderConfig {
-    /// Positions of the samples, whose classes are `labels`, in the order of `epoch`: as many as there are samples, a
-    /// function of the labels, the seed and the epoch alone.
+    /// Positions of the samples, whose classes are `labels`, in the order of `epoch`: as many as there are samples, times
+    /// [`LoaderConfig::repeats`]; a function of the labels, the seed and the epoch alone.
     ///
     /// With [`LoaderConfig::balanced`] samples of small classes come several times and some of large classes not at all.
     pub fn order(&self, labels: &[usize], epoch: usize) -> Vec<usize> {
         let mut random = rng(self.seed, &[ORDER, epoch as u64]);
         let mut order = match self.balanced {
-            true => balanced(labels, &mut random),
-            false => (0..labels.len()).collect(),
+            true => balanced(labels, self.draws(labels.len()), &mut random),
+            false => (0..self.draws(labels.len()))
+                .map(|draw| draw % labels.len())
+                .collect(),
         };
         if self.shuffle || self.balanced {
             order.shuffle(&mut random);
         }
         order
     }
+
+    /// How many samples an epoch draws from `samples`.
+    pub fn draws(&self, samples: usize) -> usize {
+        samples * self.repeats.max(1)
+    }
 }
 
-/// As many positions as there are labels, every class that occurs equally often, to within one; within a class every
-/// sample equally often, to within one. Class by class: [`LoaderConfig::order`] shuffles them.
-fn balanced(labels: &[usize], random: &mut Pcg64) -> Vec<usize> {
+/// `draws` positions, every class that occurs equally often, to within one; within a class every sample equally often, to
+/// within one. Class by class: [`LoaderConfig::order`] shuffles them.
+fn balanced(labels: &[usize], draws: usize, random: &mut Pcg64) -> Vec<usize> {
     let classes = labels.iter().max().map_or(0, |most| most + 1);
     let mut members = vec![Vec::new(); classes];
     for (index, &label) in labels.iter().enumerate() {
@@ -39,9 +46,9 @@ fn balanced(labels: &[usize], random: &mut Pcg64) -> Vec<usize> {
     members.shuffle(random);
     let (whole, rest) = match members.len() {
         0 => (0, 0),
-        classes => (labels.len() / classes, labels.len() % classes),
+        classes => (draws / classes, draws % classes),
     };
-    let mut order = Vec::with_capacity(labels.len());
+    let mut order = Vec::with_capacity(draws);
     for (number, class) in members.iter_mut().enumerate() {
         let end = order.len() + whole + usize::from(number < rest);
         while order.len() < end {
@@ -121,6 +128,22 @@ mod tests {
             seldom.iter().all(|&times| (60..140).contains(&times)),
             "{seldom:?}"
         );
+    }
+
+    #[test]
+    fn repeated_epochs_have_each_sample_as_often() {
+        let labels = labels();
+        for balanced in [false, true] {
+            let config = LoaderConfig {
+                repeats: 3,
+                ..config(true, balanced)
+            };
+            let order = config.order(&labels, 1);
+            assert_eq!(order.len(), 3 * labels.len());
+            let of = |class: usize| order.iter().filter(|&&index| labels[index] == class).count();
+            let expected = if balanced { [39, 39, 39] } else { [90, 21, 6] };
+            assert_eq!([of(0), of(1), of(3)], expected);
+        }
     }
 
     #[test]

@@ -1,99 +1,30 @@
 //! `comparison.json`: methods × seeds on one test set, each method against a baseline.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+mod costs;
+mod few_shot;
+mod forgetting;
+mod pair;
+mod row;
+mod run_summary;
+mod search;
+
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::EvalError;
 use crate::bootstrap::{self, Bootstrap, Estimate};
 use crate::metrics::{self, Metric, Scores};
 use crate::report::verdict;
 use crate::results::{load_json, save_json};
-use crate::{EpochRow, EvalError, Predictions, Results};
 
-/// A finished run: one method, one seed.
-#[derive(Debug, Clone)]
-pub struct RunSummary {
-    /// Tuning method, the label of its row.
-    pub method: String,
-    /// Seed of the training.
-    pub seed: u64,
-    /// Its `results.json` on the test split.
-    pub results: Results,
-    /// Its predictions on the test split.
-    pub predictions: Predictions,
-    /// Its training curve.
-    pub epochs: Vec<EpochRow>,
-    /// Its run folder, as links shall name it.
-    pub run_dir: PathBuf,
-}
-
-impl RunSummary {
-    /// Reads `results.json`, `predictions.csv` and `results.csv` of a run folder.
-    pub fn load(run_dir: &Path) -> Result<Self, EvalError> {
-        let results = Results::load(&run_dir.join("results.json"))?;
-        let predictions = Predictions::load_csv(&run_dir.join("predictions.csv"), results.kind)?;
-        Ok(Self {
-            method: results.method.clone(),
-            seed: results.seed.unwrap_or_default(),
-            predictions: predictions.decided_by(results.kind, results.calibration.clone()),
-            epochs: EpochRow::load_csv(&run_dir.join("results.csv"))?,
-            run_dir: run_dir.to_owned(),
-            results,
-        })
-    }
-}
-
-/// The training curve of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunCurves {
-    /// Tuning method.
-    pub method: String,
-    /// Seed of the training.
-    pub seed: u64,
-    /// The run folder.
-    pub run_dir: PathBuf,
-    /// One row per epoch.
-    pub epochs: Vec<EpochRow>,
-}
-
-/// One method of a comparison. Costs are means over the seeds, peak memory is the largest.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ComparisonRow {
-    /// Tuning method.
-    pub method: String,
-    /// Seeds that were trained.
-    pub seeds: Vec<u64>,
-    /// The compared metric: mean over the seeds, with an interval over seeds and images.
-    pub score: Estimate,
-    /// The compared metric of each seed.
-    pub score_per_seed: Vec<f64>,
-    /// `score` minus the baseline's, with an interval over seeds and images; `None` for the baseline itself.
-    pub difference: Option<Estimate>,
-    /// In words, whether it is better than the baseline and what it costs; empty for the baseline itself.
-    pub verdict: String,
-    /// Other metrics, means over the seeds.
-    pub metrics: BTreeMap<String, f64>,
-    /// Number of tuned parameters.
-    pub tuned_params: Option<usize>,
-    /// Number of all parameters.
-    pub total_params: Option<usize>,
-    /// Tuned parameters in percent of all.
-    pub tuned_percent: Option<f64>,
-    /// Size of the task file.
-    pub task_file_bytes: Option<u64>,
-    /// Seconds of training.
-    pub train_seconds: Option<f64>,
-    /// Trained images per second.
-    pub train_images_per_second: Option<f64>,
-    /// Evaluated images per second.
-    pub images_per_second: Option<f64>,
-    /// Most memory that a training process held.
-    pub peak_memory_bytes: Option<u64>,
-    /// The run folders, one per seed.
-    pub run_dirs: Vec<PathBuf>,
-}
+pub use costs::Costs;
+pub use few_shot::{FewShotCrossing, FewShotCurve, FewShotPoint, FewShotRun, few_shot};
+pub use forgetting::{Forgetting, SourceScore};
+pub use pair::{ExactTest, McNemarTests, Pair, SeedTest};
+pub use row::ComparisonRow;
+pub use run_summary::{RunCurves, RunSummary};
+pub use search::{MethodSearch, Rung, Trial, TrialEnd};
 
 /// What `comparison.json` holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -118,6 +49,18 @@ pub struct Comparison {
     pub bootstrap: Bootstrap,
     /// One row per method, in the order of the runs.
     pub rows: Vec<ComparisonRow>,
+    /// Every pair of methods.
+    #[serde(default)]
+    pub pairs: Vec<Pair>,
+    /// How the settings of each method were found; the caller fills it in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub search: Vec<MethodSearch>,
+    /// Scores against the number of training images; the caller fills both in from [`few_shot`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub few_shot: Vec<FewShotCurve>,
+    /// Where those curves cross the baseline's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub few_shot_crossings: Vec<FewShotCrossing>,
     /// The training curves of all runs.
     pub runs: Vec<RunCurves>,
     /// Commands that repeat the comparison; the caller fills them in.
@@ -170,7 +113,7 @@ impl Comparison {
             .iter()
             .zip(&scores)
             .zip(&resampled)
-            .map(|((method, scores), resampled)| row(method, scores, resampled, metric, options))
+            .map(|((method, scores), resampled)| row::row(method, scores, resampled, metric, options))
             .collect::<Result<Vec<_>, _>>()?;
 
         let base_row = rows[base].clone();
@@ -202,6 +145,10 @@ impl Comparison {
             bootstrap: *options,
             notes: notes(&rows, options),
             rows,
+            pairs: Vec::new(),
+            search: Vec::new(),
+            few_shot: Vec::new(),
+            few_shot_crossings: Vec::new(),
             runs: runs.iter().map(curves).collect(),
             commands: Vec::new(),
         })
@@ -235,71 +182,6 @@ fn by_method(runs: &[RunSummary]) -> Vec<MethodRuns<'_>> {
         }
     }
     methods
-}
-
-fn row(
-    (method, runs): &MethodRuns,
-    scores: &[Scores],
-    resampled: &[f64],
-    metric: &Metric,
-    options: &Bootstrap,
-) -> Result<ComparisonRow, EvalError> {
-    let score = |scores: &Scores| {
-        let says_something = metric.applies_to(runs[0].predictions.kind, scores.num_classes());
-        (metric.compute)(&scores.view(&scores.ones())).filter(|_| says_something)
-    };
-    let score_per_seed: Vec<f64> =
-        scores
-            .iter()
-            .map(score)
-            .collect::<Option<_>>()
-            .ok_or_else(|| EvalError::Undefined {
-                name: metric.name.to_owned(),
-                method: (*method).to_owned(),
-            })?;
-    // With one run a perfect score is a share of images like any other; with more, it would be one of several.
-    let ones = scores[0].ones();
-    let share_of = metric.share_of.filter(|_| runs.len() == 1);
-    let share_of = share_of.map(|images| images(&scores[0].view(&ones)));
-    let results = || runs.iter().map(|run| &run.results);
-    let (tuned_params, total_params) = (runs[0].results.tuned_params, runs[0].results.total_params);
-    Ok(ComparisonRow {
-        method: (*method).to_owned(),
-        seeds: runs.iter().map(|run| run.seed).collect(),
-        score: Estimate::new(Some(mean(&score_per_seed)), resampled, options.level, share_of),
-        score_per_seed,
-        metrics: mean_metrics(&results().collect::<Vec<_>>()),
-        tuned_params,
-        total_params,
-        tuned_percent: tuned_params
-            .zip(total_params)
-            .map(|(tuned, total)| 100.0 * tuned as f64 / total as f64),
-        task_file_bytes: results().filter_map(|r| r.task_file_bytes).max(),
-        train_seconds: mean_of_known(results().map(|r| r.train_seconds)),
-        train_images_per_second: mean_of_known(results().map(|r| r.train_images_per_second)),
-        images_per_second: mean_of_known(results().map(|r| r.images_per_second)),
-        peak_memory_bytes: results().filter_map(|r| r.peak_memory_bytes).max(),
-        run_dirs: runs.iter().map(|run| run.run_dir.clone()).collect(),
-        ..ComparisonRow::default()
-    })
-}
-
-/// Means of the metrics that are defined in every run.
-fn mean_metrics(results: &[&Results]) -> BTreeMap<String, f64> {
-    let mean_of = |name: &String| -> Option<(String, f64)> {
-        let values: Option<Vec<f64>> = results.iter().map(|r| r.value(name)).collect();
-        Some((name.clone(), mean(&values?)))
-    };
-    results[0].metrics.keys().filter_map(mean_of).collect()
-}
-
-fn mean_of_known(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
-    let known: Vec<f64> = values.flatten().collect();
-    (!known.is_empty()).then(|| mean(&known))
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
 }
 
 fn notes(rows: &[ComparisonRow], options: &Bootstrap) -> Vec<String> {
