@@ -86,7 +86,11 @@ impl KnnSettings {
     /// As TOML that [`KnnSettings::of_run`] reads back.
     pub fn to_toml(&self) -> Result<String> {
         let neighbours: Vec<String> = self.neighbours.iter().map(usize::to_string).collect();
-        Ok(format!("{KEY} = [{}]\n{}", neighbours.join(", "), self.config.to_toml()?))
+        Ok(format!(
+            "{KEY} = [{}]\n{}",
+            neighbours.join(", "),
+            self.config.to_toml()?
+        ))
     }
 
     /// The settings in the folder `run`.
@@ -101,11 +105,17 @@ impl KnnSettings {
         let neighbours = match table.remove(KEY) {
             Some(Value::Array(numbers)) => numbers
                 .iter()
-                .map(|number| number.as_integer().and_then(|k| usize::try_from(k).ok()).filter(|k| *k > 0))
+                .map(|number| {
+                    number
+                        .as_integer()
+                        .and_then(|k| usize::try_from(k).ok())
+                        .filter(|k| *k > 0)
+                })
                 .collect::<Option<Vec<_>>>(),
             _ => None,
         };
-        let neighbours = neighbours.with_context(|| format!("`{KEY}` is not a list of whole numbers above 0"))?;
+        let neighbours =
+            neighbours.with_context(|| format!("`{KEY}` is not a list of whole numbers above 0"))?;
         Ok(Self {
             config: TrainConfig::from_layers(&[table])?,
             neighbours,
@@ -128,12 +138,19 @@ mod tests {
             ..TrainConfig::defaults_for(MethodConfig::linear())
         };
         let settings = KnnSettings::new(&config, vec![5, 20]);
-        let other = TrainConfig { lr: 0.1, epochs: 9, ..config.clone() };
+        let other = TrainConfig {
+            lr: 0.1,
+            epochs: 9,
+            ..config.clone()
+        };
         assert_eq!(KnnSettings::new(&other, vec![5, 20]), settings);
         assert_ne!(KnnSettings::new(&config, vec![5]), settings);
         let text = settings.to_toml().expect("is TOML");
         assert_eq!(KnnSettings::from_toml(&text).expect("reads"), settings);
-        assert!(TrainConfig::from_toml(&text).is_err(), "no training is taken for it");
+        assert!(
+            TrainConfig::from_toml(&text).is_err(),
+            "no training is taken for it"
+        );
         assert!(KnnSettings::from_toml(&config.to_toml().expect("is TOML")).is_err());
     }
 }

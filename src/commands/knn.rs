@@ -221,7 +221,10 @@ impl KnnArgs {
         self.sampling.add_to(&mut flags);
         self.shots.add_to(&mut flags);
         flags.set("model", self.model.clone());
-        flags.set("image_size", self.img_size.map(|size| size.map(|side| side as i64).to_vec()));
+        flags.set(
+            "image_size",
+            self.img_size.map(|size| size.map(|side| side as i64).to_vec()),
+        );
         let config = Settings::read(&self.data, None)?.with([flags])?;
         let neighbours = match self.k.as_slice() {
             [] => NEIGHBOURS.to_vec(),
@@ -233,7 +236,9 @@ impl KnnArgs {
             false => Existing::Refuse,
         };
         let folder = self.experiment.as_deref();
-        let folder = folder.map(|name| RunDir::create(&self.output, name, existing)).transpose()?;
+        let folder = folder
+            .map(|name| RunDir::create(&self.output, name, existing))
+            .transpose()?;
         Ok((settings, folder))
     }
 }
@@ -268,7 +273,9 @@ impl<'a> Features<'a> {
     fn of(&self, split: Split) -> Result<Array2<f32>> {
         let samples = self.dataset.split(split);
         let bar = progress::images(self.session.output, split.name(), samples.len());
-        let features = self.extractor.extract(samples, &self.options, &mut |done| bar.set_position(done as u64));
+        let features = self
+            .extractor
+            .extract(samples, &self.options, &mut |done| bar.set_position(done as u64));
         bar.finish_and_clear();
         Ok(features?)
     }
@@ -308,10 +315,17 @@ fn predictions(dataset: &Dataset, split: Split, shares: Array2<f32>, kind: TaskK
     let samples = dataset.split(split);
     let predictions = Predictions::of(&dataset.classes, samples, shares)?;
     let undecided = vpt_core::Calibration::default();
-    Ok(predictions.decided_by(kind, undecided).described(&dataset.columns, samples))
+    Ok(predictions
+        .decided_by(kind, undecided)
+        .described(&dataset.columns, samples))
 }
 
 /// Whether `new` beats `old`, which it must to take its place: of equals the number of neighbours that was named first.
 fn is_better(new: f64, old: f64, metric: &Metric) -> bool {
-    old.is_nan() && !new.is_nan() || if metric.higher_is_better { new > old } else { new < old }
+    old.is_nan() && !new.is_nan()
+        || if metric.higher_is_better {
+            new > old
+        } else {
+            new < old
+        }
 }

@@ -12,7 +12,7 @@ use crate::methods::{MethodConfig, MethodKind};
 use crate::named_tensors::{self, ParamInfo};
 use crate::pretrained_head::pretrained_head;
 use crate::prompts::{Noise, PromptForm, Prompts};
-use crate::vit::{BlockOptions, DropPathFactors, Readout, VisionTransformer, VitConfig, linear};
+use crate::vit::{BlockOptions, DropPathFactors, Readout, TokensAt, VisionTransformer, VitConfig, linear};
 use crate::weights::{Backbone, TensorMismatch, canonical_sha256, is_classifier};
 use crate::{CoreError, HostTensor, init};
 
@@ -167,6 +167,37 @@ impl Classifier {
         self.head_forward(self.pooled_with(pixels, &noise, PromptForm::KeyValue))
     }
 
+    /// [`Classifier::forward`] of tokens that have passed [`Classifier::constant_blocks`] or fewer.
+    pub fn forward_from(&self, tokens: TokensAt) -> Tensor<2> {
+        self.head_forward(self.observed_from(tokens, &Noise::none(), PromptForm::KeyValue, &mut |_, _| {}))
+    }
+
+    /// [`Classifier::forward_train`] of tokens that have passed [`Classifier::constant_blocks`] or fewer.
+    pub fn forward_train_from(&self, tokens: TokensAt, rng: &mut Pcg64) -> Tensor<2> {
+        let noise = self.sample_noise(tokens.tokens.dims()[0], rng);
+        self.head_forward(self.observed_from(tokens, &noise, PromptForm::KeyValue, &mut |_, _| {}))
+    }
+
+    /// How many of the first blocks make the same of an image in every step: nothing that is learned lies in them or before
+    /// them, prompts included. None where stochastic depth may skip them.
+    pub fn constant_blocks(&self) -> usize {
+        let depth = self.backbone.blocks.len();
+        if self.config().drop_path > 0.0 {
+            return 0;
+        }
+        let prompted = match &self.tuner {
+            Some(Tuner::Prompts(prompts)) => prompts.config().prompted_blocks(depth).start,
+            None => depth,
+        };
+        let params = self.params();
+        let learned = params.keys().filter(|name| self.tunes(name));
+        learned
+            .map(|name| block_of(name, depth))
+            .min()
+            .unwrap_or(depth)
+            .min(prompted)
+    }
+
     /// [`Classifier::forward`] in the reference's form, where prompts are tokens like any other and every
     /// block computes every row. Slower, equal up to rounding; the yardstick for the fast form.
     pub fn forward_plain(&self, pixels: Tensor<4>) -> Tensor<2> {
@@ -197,14 +228,23 @@ impl Classifier {
         form: PromptForm,
         observe: &mut dyn FnMut(usize, &Tensor<3>),
     ) -> Tensor<2> {
+        self.observed_from(self.backbone.tokens(pixels).into(), noise, form, observe)
+    }
+
+    /// [`Classifier::observed`] from tokens in front of a block on, which nothing before it that the method learns has touched.
+    fn observed_from(
+        &self,
+        tokens: TokensAt,
+        noise: &Noise,
+        form: PromptForm,
+        observe: &mut dyn FnMut(usize, &Tensor<3>),
+    ) -> Tensor<2> {
         let vit = &self.backbone;
-        let tokens = vit.embed(pixels);
         let tokens = match &self.tuner {
             Some(Tuner::Prompts(prompts)) => {
                 prompts.forward_blocks(vit, tokens, &self.readout, noise, form, observe)
             }
             None => {
-                let tokens = vit.normalise_input(tokens);
                 let needed = match form {
                     PromptForm::KeyValue => self.readout.clone(),
                     PromptForm::Plain => Readout::Mean(0..vit.num_tokens()),
@@ -356,6 +396,17 @@ fn take<'a>(backbone: &mut Cow<'a, Backbone>, name: &str) -> Option<Cow<'a, Host
     match backbone {
         Cow::Owned(backbone) => backbone.tensors.remove(name).map(Cow::Owned),
         Cow::Borrowed(backbone) => backbone.tensors.get(name).map(Cow::Borrowed),
+    }
+}
+
+/// The first block whose output a parameter has a say in, all of them for one that is not known to come later. Prompts say
+/// themselves where they come.
+fn block_of(name: &str, depth: usize) -> usize {
+    let mut parts = name.split('.');
+    match parts.next() {
+        Some("blocks") => parts.next().and_then(|index| index.parse().ok()).unwrap_or(0),
+        Some("norm" | "attn_pool" | "fc_norm" | "head" | "prompts" | "prompt_proj") => depth,
+        _ => 0,
     }
 }
 

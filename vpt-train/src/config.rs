@@ -94,7 +94,7 @@ pub struct TrainConfig {
     pub workers: usize,
     /// Memory for decoded images in MiB; 0 decodes every image every epoch.
     pub cache_mb: usize,
-    /// Whether features are computed once where nothing below the head changes (head-only methods without augmentation).
+    /// Whether what the frozen blocks below all that is learnt make of an image is computed once, where images are not augmented.
     pub cache_features: bool,
     /// Training images per class; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -225,7 +225,12 @@ impl TrainConfig {
 
     /// Whether every forward pass below the head gives the same features, so that they can be computed once.
     pub fn features_are_constant(&self) -> bool {
-        self.cache_features && self.method.kind == MethodKind::Linear && self.augment.is_none()
+        self.images_are_constant() && self.method.kind == MethodKind::Linear
+    }
+
+    /// Whether what does not change of the model makes the same of an image in every epoch, and may be kept.
+    pub fn images_are_constant(&self) -> bool {
+        self.cache_features && self.augment.is_none()
     }
 }
 

@@ -52,7 +52,8 @@ impl TrainConfig {
         let spread_is_given = merged.contains_key("grade_spread");
         let metric_is_given = merged.contains_key("eval_metric");
         let warmup_is_given = merged.contains_key("warmup_epochs");
-        let [epochs_are_given, decay_is_given] = ["epochs", "weight_decay"].map(|key| merged.contains_key(key));
+        let [epochs_are_given, decay_is_given] =
+            ["epochs", "weight_decay"].map(|key| merged.contains_key(key));
         let mut table = Table::try_from(&defaults).map_err(config_error)?;
         merge(&mut table, merged);
         remove_none(&mut table);
@@ -292,7 +293,10 @@ mod tests {
         assert!((strengths[14] / 1e-6 - 1.0).abs() < 1e-12, "{strengths:?}");
         assert_eq!(solved("epochs = 4").l2(0), 10.0);
         let given = solved("weight_decay = 1e-3");
-        assert_eq!((given.weight_decay, given.epochs, given.l2(0)), (Some(1e-3), 1, 1e-3));
+        assert_eq!(
+            (given.weight_decay, given.epochs, given.l2(0)),
+            (Some(1e-3), 1, 1e-3)
+        );
     }
 
     #[test]

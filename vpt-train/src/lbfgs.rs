@@ -85,10 +85,16 @@ impl Lbfgs {
                     2.0 * low
                 };
             }
-            let Some((there, new_value, new_gradient)) = found else { break };
+            let Some((there, new_value, new_gradient)) = found else {
+                break;
+            };
             let pair = Pair {
                 step: there.iter().zip(&x).map(|(new, old)| new - old).collect(),
-                change: new_gradient.iter().zip(&gradient).map(|(new, old)| new - old).collect(),
+                change: new_gradient
+                    .iter()
+                    .zip(&gradient)
+                    .map(|(new, old)| new - old)
+                    .collect(),
             };
             if dot(&pair.step, &pair.change) > 0.0 {
                 past.push_back(pair);
@@ -141,7 +147,9 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 fn add(to: &mut [f64], factor: f64, other: &[f64]) {
-    to.iter_mut().zip(other).for_each(|(to, other)| *to += factor * other);
+    to.iter_mut()
+        .zip(other)
+        .for_each(|(to, other)| *to += factor * other);
 }
 
 fn largest(values: &[f64]) -> f64 {
@@ -155,20 +163,34 @@ mod tests {
     #[test]
     fn finds_the_minimum_of_a_badly_scaled_quadratic() {
         let scales: Vec<f64> = (0..50).map(|i| 10f64.powf(f64::from(i) / 49.0 * 4.0)).collect();
-        let minimum = Lbfgs { tolerance: 1e-9, ..Lbfgs::default() }.minimise(vec![0.0; 50], |x| {
+        let minimum = Lbfgs {
+            tolerance: 1e-9,
+            ..Lbfgs::default()
+        }
+        .minimise(vec![0.0; 50], |x| {
             let gradient = x.iter().zip(&scales).map(|(x, scale)| scale * (x - 3.0));
-            let value = x.iter().zip(&scales).map(|(x, scale)| 0.5 * scale * (x - 3.0).powi(2));
+            let value = x
+                .iter()
+                .zip(&scales)
+                .map(|(x, scale)| 0.5 * scale * (x - 3.0).powi(2));
             (value.sum(), gradient.collect())
         });
         assert!(minimum.gradient <= 1e-9, "{minimum:?}");
-        assert!(minimum.x.iter().all(|x| (x - 3.0).abs() < 1e-8), "{:?}", minimum.x);
+        assert!(
+            minimum.x.iter().all(|x| (x - 3.0).abs() < 1e-8),
+            "{:?}",
+            minimum.x
+        );
     }
 
     #[test]
     fn follows_the_valley_of_rosenbrock() {
         let minimum = Lbfgs::default().minimise(vec![-1.2, 1.0], |x| {
             let (a, b) = (1.0 - x[0], x[1] - x[0] * x[0]);
-            (a * a + 100.0 * b * b, vec![-2.0 * a - 400.0 * x[0] * b, 200.0 * b])
+            (
+                a * a + 100.0 * b * b,
+                vec![-2.0 * a - 400.0 * x[0] * b, 200.0 * b],
+            )
         });
         assert!(minimum.x.iter().all(|x| (x - 1.0).abs() < 1e-6), "{minimum:?}");
         assert!(minimum.evaluations < 100, "{minimum:?}");
@@ -176,9 +198,15 @@ mod tests {
 
     #[test]
     fn ends_where_rounding_hides_the_decrease() {
-        let minimum = Lbfgs { tolerance: 0.0, ..Lbfgs::default() }
-            .minimise(vec![5.0], |x| (1e6 + x[0] * x[0], vec![2.0 * x[0]]));
-        assert!(minimum.x[0].abs() < 1e-4 && minimum.iterations < 100, "{minimum:?}");
+        let minimum = Lbfgs {
+            tolerance: 0.0,
+            ..Lbfgs::default()
+        }
+        .minimise(vec![5.0], |x| (1e6 + x[0] * x[0], vec![2.0 * x[0]]));
+        assert!(
+            minimum.x[0].abs() < 1e-4 && minimum.iterations < 100,
+            "{minimum:?}"
+        );
     }
 
     #[test]

@@ -105,9 +105,9 @@ impl TrainConfig {
         }
         let fails = |allowed: &str| Err(error("--opt", "lbfgs", allowed));
         match self.weight_decay {
-            _ if !self.features_are_constant() => {
-                fails("`adamw` or `sgd`: L-BFGS is for `--method linear` without augmentation, whose features are computed once")
-            }
+            _ if !self.features_are_constant() => fails(
+                "`adamw` or `sgd`: L-BFGS is for `--method linear` without augmentation, whose features are computed once",
+            ),
             _ if self.loss != Loss::CrossEntropy => {
                 fails("`adamw` or `sgd` beside `--loss focal`, which is not convex")
             }
@@ -122,7 +122,9 @@ impl TrainConfig {
             Some(strength) if strength < WEAKEST_L2 => Err(error(
                 "--weight-decay",
                 strength,
-                format!("at least {WEAKEST_L2:e} with `--opt lbfgs`: without a penalty separable classes have no solution"),
+                format!(
+                    "at least {WEAKEST_L2:e} with `--opt lbfgs`: without a penalty separable classes have no solution"
+                ),
             )),
             Some(_) if self.epochs != 1 => Err(error(
                 "--epochs",

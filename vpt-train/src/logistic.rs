@@ -47,7 +47,8 @@ impl LogisticRegression<'_> {
         let (images, dim) = self.features.dim();
         let classes = self.targets.ncols();
         let (weights, bias) = x.split_at(classes * dim);
-        let weights = ArrayView2::from_shape((classes, dim), weights).expect("as many as classes and features");
+        let weights =
+            ArrayView2::from_shape((classes, dim), weights).expect("as many as classes and features");
         let bias = ArrayView1::from(bias);
         let rows = images.div_ceil(PARTS).max(FEWEST_ROWS);
         let parts: Vec<_> = (0..images)
@@ -90,7 +91,9 @@ impl LogisticRegression<'_> {
         let targets = self.targets.slice_axis(Axis(0), rows);
         let mut scores = features.dot(&weights.t()) + bias;
         let each = scores.outer_iter_mut().zip(targets.outer_iter());
-        let loss = each.map(|(scores, targets)| self.link.loss(scores, targets)).sum();
+        let loss = each
+            .map(|(scores, targets)| self.link.loss(scores, targets))
+            .sum();
         (loss, scores.t().dot(&features), scores.sum_axis(Axis(0)))
     }
 }
@@ -200,12 +203,24 @@ mod tests {
             let start = vec![0.0; fixture.classes * (fixture.dim + 1)];
             let minimum = solver.minimise(start.clone(), |x| problem.evaluate(x));
             let loss = problem.without_penalty(minimum.value, &minimum.x);
-            assert!((loss - solved.loss).abs() < 1e-7, "{name}: {loss} {}", solved.loss);
+            assert!(
+                (loss - solved.loss).abs() < 1e-7,
+                "{name}: {loss} {}",
+                solved.loss
+            );
             for (found, expected) in minimum.x.iter().zip(solved.weights.iter().chain(&solved.bias)) {
-                assert!((found - expected).abs() < 1e-5 * expected.abs().max(1.0), "{name}: {found} {expected}");
+                assert!(
+                    (found - expected).abs() < 1e-5 * expected.abs().max(1.0),
+                    "{name}: {found} {expected}"
+                );
             }
             let usual = Lbfgs::default().minimise(start, |x| problem.evaluate(x));
-            assert!((usual.value - minimum.value).abs() < 1e-9, "{name}: {} {}", usual.value, minimum.value);
+            assert!(
+                (usual.value - minimum.value).abs() < 1e-9,
+                "{name}: {} {}",
+                usual.value,
+                minimum.value
+            );
         }
     }
 
@@ -217,7 +232,9 @@ mod tests {
             if let Link::Softmax { offset } = &mut problem.link {
                 *offset = vec![0.3, -0.2, 1.0, -2.0];
             }
-            let x: Vec<f64> = (0..fixture.classes * (fixture.dim + 1)).map(|i| (i as f64).sin()).collect();
+            let x: Vec<f64> = (0..fixture.classes * (fixture.dim + 1))
+                .map(|i| (i as f64).sin())
+                .collect();
             let (_, gradient) = problem.evaluate(&x);
             for (i, found) in gradient.iter().enumerate() {
                 let at = |step: f64| {
@@ -237,11 +254,21 @@ mod tests {
         let targets = ArrayView2::from_shape((1, 2), &[0.0f32, 1.0]).expect("fits");
         for link in [
             Link::Softmax { offset: vec![0.0; 2] },
-            Link::Sigmoid { positive_weights: vec![1.0; 2] },
+            Link::Sigmoid {
+                positive_weights: vec![1.0; 2],
+            },
         ] {
-            let problem = LogisticRegression { features, targets, link, l2: 0.0 };
+            let problem = LogisticRegression {
+                features,
+                targets,
+                link,
+                l2: 0.0,
+            };
             let (loss, gradient) = problem.evaluate(&[1e3, -1e3, 0.0, 0.0]);
-            assert!(loss.is_finite() && gradient.iter().all(|slope| slope.is_finite()), "{loss} {gradient:?}");
+            assert!(
+                loss.is_finite() && gradient.iter().all(|slope| slope.is_finite()),
+                "{loss} {gradient:?}"
+            );
             assert_eq!(problem.evaluate(&[-1e3, 1e3, 0.0, 0.0]).0, 0.0);
         }
     }

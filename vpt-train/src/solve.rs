@@ -80,7 +80,10 @@ impl Trainer {
         let (weight, bias) = values.split_at(values.len() - classes);
         let dim = weight.len() / classes;
         let tensors = BTreeMap::from([
-            (WEIGHT.to_owned(), HostTensor::new([classes, dim], weight.to_vec())),
+            (
+                WEIGHT.to_owned(),
+                HostTensor::new([classes, dim], weight.to_vec()),
+            ),
             (BIAS.to_owned(), HostTensor::new([classes], bias.to_vec())),
         ]);
         self.model = self.model.clone().load_tuned(&tensors)?;

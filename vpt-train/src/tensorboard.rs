@@ -73,7 +73,10 @@ fn summary(row: &EpochRow) -> Vec<u8> {
     ];
     let fixed = fixed.map(|(tag, value)| (tag.to_owned(), value));
     let decay = row.weight_decay.map(|decay| ("weight_decay".to_owned(), decay));
-    let metrics = row.metrics.iter().map(|(name, value)| (format!("val/{name}"), *value));
+    let metrics = row
+        .metrics
+        .iter()
+        .map(|(name, value)| (format!("val/{name}"), *value));
     let values = fixed.into_iter().chain(decay).chain(metrics);
     values
         .filter(|(_, value)| value.is_finite())
@@ -94,13 +97,18 @@ fn record(data: &[u8]) -> Vec<u8> {
 
 /// The checksum of TFRecords: CRC-32C, turned so that the checksum of data that hold checksums is not a special one.
 fn masked(data: &[u8]) -> [u8; 4] {
-    crc32c(data).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
+    crc32c(data)
+        .rotate_right(15)
+        .wrapping_add(0xa282_ead8)
+        .to_le_bytes()
 }
 
 /// CRC-32C (Castagnoli), bit by bit: the files are small.
 fn crc32c(data: &[u8]) -> u32 {
     let bit = |crc: u32, _| (crc >> 1) ^ (0x82f6_3b78 & (crc & 1).wrapping_neg());
-    !data.iter().fold(!0, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), bit))
+    !data
+        .iter()
+        .fold(!0, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), bit))
 }
 
 /// Fields of protocol buffers: number and wire type, then the value.
@@ -154,14 +162,25 @@ mod tests {
             images_per_second: f64::INFINITY,
             ..EpochRow::default()
         };
-        let scalars = [&b"\x0a\x11\x0a\x0aloss/train\x15\0\0\0\x3f"[..], b"\x0a\x09\x0a\x02lr\x15\0\0\x80\x3e"].concat();
+        let scalars = [
+            &b"\x0a\x11\x0a\x0aloss/train\x15\0\0\0\x3f"[..],
+            b"\x0a\x09\x0a\x02lr\x15\0\0\x80\x3e",
+        ]
+        .concat();
         assert_eq!(summary(&row), scalars);
-        let mut file = EventFile { path: PathBuf::new(), time: 1.0 };
+        let mut file = EventFile {
+            path: PathBuf::new(),
+            time: 1.0,
+        };
         let record = file.record_of(&row);
         let data = &record[12..record.len() - 4];
         assert_eq!(record[..8], (data.len() as u64).to_le_bytes());
         assert_eq!(data[..9], *b"\x09\0\0\0\0\0\0\xf0\x3f", "1.0 seconds");
-        assert_eq!(data[9..14], *b"\x10\xac\x02\x2a\x1e", "step 300, then the summary");
+        assert_eq!(
+            data[9..14],
+            *b"\x10\xac\x02\x2a\x1e",
+            "step 300, then the summary"
+        );
         assert_eq!(data[14..], scalars);
     }
 }

@@ -20,8 +20,8 @@ use crate::journal::Journal;
 use crate::meter::LossMeter;
 use crate::observer::StepInfo;
 use crate::source::{FeatureTable, Source, TrainBatch};
-use crate::tensorboard::EventFile;
 use crate::state::{Best, EndReason, Progress};
+use crate::tensorboard::EventFile;
 use crate::{
     GroupOptimizer, HeadInit, Objective, Observer, Opt, RunDir, RunPlan, TrainConfig, TrainError,
     clip_global_norm, lr_at,

@@ -11,7 +11,7 @@ use super::{PromptConfig, PromptSets};
 use crate::HostTensor;
 use crate::init;
 use crate::vit::{
-    BlockOptions, DropPathFactors, Readout, VisionTransformer, VitConfig, inverted_dropout, linear,
+    BlockOptions, DropPathFactors, Readout, TokensAt, VisionTransformer, VitConfig, inverted_dropout, linear,
     placeholder,
 };
 
@@ -136,16 +136,16 @@ impl Prompts {
         self.config.readout(vit.readout(), prefix, vit.num_tokens())
     }
 
-    /// From embedded tokens (before `norm_pre`) through all blocks.
+    /// Through all blocks that `tokens` have not passed; the first prompted one must be among them.
     ///
     /// # Shapes
-    /// - tokens: `[batch, T, D]`
+    /// - tokens: `[batch, T, D]`, after `norm_pre`
     /// - output: `[batch, rows, D]`: the rows that `readout` needs, or `T`, or `T + P` when prompts
     ///   flow out of the last block
     pub fn forward_blocks(
         &self,
         vit: &VisionTransformer,
-        tokens: Tensor<3>,
+        tokens: TokensAt,
         readout: &Readout,
         noise: &Noise,
         form: PromptForm,
@@ -153,8 +153,8 @@ impl Prompts {
     ) -> Tensor<3> {
         let prompted = self.config.prompted_blocks(vit.blocks.len());
         let sets = self.project();
-        let mut tokens = vit.normalise_input(tokens);
-        for (i, block) in vit.blocks.iter().enumerate() {
+        let TokensAt { block, mut tokens } = tokens;
+        for (i, block) in vit.blocks.iter().enumerate().skip(block) {
             let num_tokens = vit.num_tokens_at(i);
             tokens = block.enter(tokens);
             let mut options = BlockOptions {

@@ -6,7 +6,7 @@ use rand_pcg::Pcg64;
 
 use super::{
     AttentionPool, Block, BlockOptions, GlobalPool, LayerNorm, PatchEmbed, PosEmbedResampling, Positions,
-    Readout, VitConfig, placeholder,
+    Readout, TokensAt, VitConfig, placeholder,
 };
 use crate::CoreError;
 
@@ -158,16 +158,26 @@ impl VisionTransformer {
         self.normalise_input(self.embed(pixels))
     }
 
-    /// Runs the blocks `[batch, tokens, D] → [batch, rows, D]`; the last computes only the rows that
-    /// `readout` needs. `observe` sees the output of each block.
+    /// The tokens that enter block `block`, without stochastic depth.
+    pub fn tokens_at(&self, pixels: Tensor<4>, block: usize) -> TokensAt {
+        let mut tokens = self.tokens(pixels);
+        for block in &self.blocks[..block] {
+            tokens = block.forward(block.enter(tokens), BlockOptions::default());
+        }
+        TokensAt { block, tokens }
+    }
+
+    /// Runs the blocks that `tokens` have not passed, `[batch, tokens, D] → [batch, rows, D]`; the last computes only the
+    /// rows that `readout` needs. `observe` sees the output of each block.
     pub fn forward_blocks(
         &self,
-        mut tokens: Tensor<3>,
+        tokens: impl Into<TokensAt>,
         readout: &Readout,
         drop_path: &DropPathFactors,
         observe: &mut dyn FnMut(usize, &Tensor<3>),
     ) -> Tensor<3> {
-        for (i, block) in self.blocks.iter().enumerate() {
+        let TokensAt { block, mut tokens } = tokens.into();
+        for (i, block) in self.blocks.iter().enumerate().skip(block) {
             let options = BlockOptions {
                 prompts: None,
                 rows: self.rows_after(i, readout),

@@ -24,11 +24,23 @@ fn each_strength_is_a_row_and_the_seed_does_not_matter() {
     let rows = history(&bench, "whole");
     let strengths: Vec<f64> = rows.iter().filter_map(|row| row.weight_decay).collect();
     assert_eq!(strengths.len(), 8);
-    assert!(strengths.windows(2).all(|pair| (pair[1] / pair[0] - 0.1).abs() < 1e-9), "{strengths:?}");
+    assert!(
+        strengths
+            .windows(2)
+            .all(|pair| (pair[1] / pair[0] - 0.1).abs() < 1e-9),
+        "{strengths:?}"
+    );
     let losses: Vec<f64> = rows.iter().map(|row| row.train_loss).collect();
-    assert!(losses.is_sorted_by(|a, b| a > b), "weaker penalties fit better: {losses:?}");
+    assert!(
+        losses.is_sorted_by(|a, b| a > b),
+        "weaker penalties fit better: {losses:?}"
+    );
     assert!(losses[0] < 3f64.ln() && losses[7] < 0.01, "{losses:?}");
-    let best = rows.iter().max_by(|a, b| a.metrics["top1"].total_cmp(&b.metrics["top1"]).then(b.val_loss.total_cmp(&a.val_loss)));
+    let best = rows.iter().max_by(|a, b| {
+        a.metrics["top1"]
+            .total_cmp(&b.metrics["top1"])
+            .then(b.val_loss.total_cmp(&a.val_loss))
+    });
     assert_eq!(best.map(|row| row.epoch), Some(finished.best_epoch));
 
     bench.run_in_pieces("pieces", &config, &[1, 2, 5]);
@@ -37,7 +49,10 @@ fn each_strength_is_a_row_and_the_seed_does_not_matter() {
     let other = TrainConfig { seed: 7, ..config };
     bench.run("other", &other);
     assert_eq!(history(&bench, "other"), rows);
-    assert_eq!(bench.read("other", RunDir::PREDICTIONS), bench.read("whole", RunDir::PREDICTIONS));
+    assert_eq!(
+        bench.read("other", RunDir::PREDICTIONS),
+        bench.read("whole", RunDir::PREDICTIONS)
+    );
 }
 
 #[test]
@@ -61,6 +76,12 @@ fn it_is_the_minimum_that_steps_approach() {
     bench.run("stepped", &stepped);
     let last = |name: &str| -> EpochRow { history(&bench, name).pop().expect("has epochs") };
     let (solved, stepped) = (last("solved"), last("stepped"));
-    assert!((solved.train_loss - stepped.train_loss).abs() < 2e-3, "{solved:?} {stepped:?}");
-    assert!((solved.val_loss - stepped.val_loss).abs() < 2e-3, "{solved:?} {stepped:?}");
+    assert!(
+        (solved.train_loss - stepped.train_loss).abs() < 2e-3,
+        "{solved:?} {stepped:?}"
+    );
+    assert!(
+        (solved.val_loss - stepped.val_loss).abs() < 2e-3,
+        "{solved:?} {stepped:?}"
+    );
 }

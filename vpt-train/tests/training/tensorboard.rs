@@ -68,7 +68,10 @@ fn an_epoch_is_a_record_and_a_resumed_run_has_each_once() {
         for (point, row) in points.iter().zip(&rows) {
             assert_eq!(point[0], row.epoch, "{tag}");
             let (read, written) = (point[1].as_f64().unwrap(), value(row));
-            assert!((read - written).abs() <= 1e-6 * written.abs(), "{tag}: {read} {written}");
+            assert!(
+                (read - written).abs() <= 1e-6 * written.abs(),
+                "{tag}: {read} {written}"
+            );
         }
     }
 }
@@ -92,7 +95,15 @@ fn read_by_tensorboard(run: &std::path::Path) -> Option<Value> {
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator\n\
         read = EventAccumulator(sys.argv[1]); read.Reload()\n\
         print(json.dumps({tag: [[e.step, e.value] for e in read.Scalars(tag)] for tag in read.Tags()['scalars']}))";
-    let output = Command::new(&python).args(["-c", script]).arg(run).output().expect("python starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new(&python)
+        .args(["-c", script])
+        .arg(run)
+        .output()
+        .expect("python starts");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     Some(serde_json::from_slice(&output.stdout).expect("is JSON"))
 }
