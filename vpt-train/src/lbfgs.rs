@@ -33,6 +33,10 @@ pub struct Minimum {
 const DECREASE: f64 = 1e-4;
 const CURVATURE: f64 = 0.9;
 
+/// Share of the value below which a difference is rounding: there the slope alone says whether a step brought a decrease (Hager
+/// & Zhang 2005, equation 4.1).
+const ROUNDING: f64 = 1e-13;
+
 /// Bisections of one line search. After so many, rounding hides whatever decrease is left.
 const MAX_BISECTIONS: usize = 40;
 
@@ -68,9 +72,13 @@ impl Lbfgs {
                 let there: Vec<f64> = x.iter().zip(&direction).map(|(x, d)| x + step * d).collect();
                 let (new_value, new_gradient) = function(&there);
                 evaluations += 1;
+                let new_slope = dot(&new_gradient, &direction);
                 // A value that is no number is no decrease either.
-                if new_value <= value + DECREASE * step * slope {
-                    let enough = dot(&new_gradient, &direction) >= CURVATURE * slope;
+                let decreased = new_value <= value + DECREASE * step * slope
+                    || new_value <= value + ROUNDING * value.abs()
+                        && new_slope <= (2.0 * DECREASE - 1.0) * slope;
+                if decreased {
+                    let enough = new_slope >= CURVATURE * slope;
                     found = Some((there, new_value, new_gradient));
                     if enough {
                         break;
