@@ -50,22 +50,42 @@ fn nearest_neighbours_need_no_training() {
 fn a_run_folder_keeps_what_it_found() {
     let sandbox = Sandbox::new();
     sandbox.draw("pets", &CLASSES, [6, 3, 4]);
-    let words = format!("knn --data-dir pets --model {} -k 5,3 --experiment near", sandbox.model());
+    let words = format!(
+        "knn --data-dir pets --model {} -k 5,3 --experiment near",
+        sandbox.model()
+    );
     sandbox.run(&words, 0);
     let results = sandbox.json("runs/train/near/results.json");
-    assert_eq!((&results["method"], &results["seed"]), (&json!("knn"), &json!(42)));
-    assert_eq!(results["task_file_bytes"], 18 * 48 * 4 + 18 * 4, "18 features of width 48, 18 classes");
+    assert_eq!(
+        (&results["method"], &results["seed"]),
+        (&json!("knn"), &json!(42))
+    );
+    assert_eq!(
+        results["task_file_bytes"],
+        18 * 48 * 4 + 18 * 4,
+        "18 features of width 48, 18 classes"
+    );
     let predictions = String::from_utf8(sandbox.read("runs/train/near/predictions.csv")).unwrap();
     assert_eq!(predictions.lines().count(), 1 + 12, "{predictions}");
     let log = String::from_utf8(sandbox.read("runs/train/near/log.txt")).unwrap();
-    assert!(log.contains("k = 5: val top1 ") && log.contains("k = 3: val top1 "), "{log}");
+    assert!(
+        log.contains("k = 5: val top1 ") && log.contains("k = 3: val top1 "),
+        "{log}"
+    );
 
     let taken = sandbox.run(&words, 1);
     assert!(taken.stderr.contains("exists already"), "{}", taken.stderr);
     sandbox.run(&format!("{words} --exist-ok --threads 1"), 0);
-    assert_eq!(timeless(sandbox.json("runs/train/near/results.json")), timeless(results));
+    assert_eq!(
+        timeless(sandbox.json("runs/train/near/results.json")),
+        timeless(results)
+    );
     let training = sandbox.run("train --resume runs/train/near", 0);
-    assert!(training.stderr.contains("finished already"), "{}", training.stderr);
+    assert!(
+        training.stderr.contains("finished already"),
+        "{}",
+        training.stderr
+    );
 }
 
 #[test]
@@ -87,8 +107,18 @@ fn neighbours_are_compared_like_any_method() {
 
     let second = sandbox.run(&words, 0);
     assert_eq!(first.stdout, second.stdout);
-    assert_eq!(second.stderr.matches("finished already").count(), 4, "{}", second.stderr);
+    assert_eq!(
+        second.stderr.matches("finished already").count(),
+        4,
+        "{}",
+        second.stderr
+    );
     // What concerns training alone is no other run of it.
     let third = sandbox.run(&format!("{words} --lr 0.5"), 0);
-    assert_eq!(third.stderr.matches("finished already").count(), 2, "{}", third.stderr);
+    assert_eq!(
+        third.stderr.matches("finished already").count(),
+        2,
+        "{}",
+        third.stderr
+    );
 }

@@ -77,6 +77,7 @@ pub(crate) fn loader(samples: &[Sample], classes: usize, pre: &Preprocess, opts:
         batch_size: opts.batch_size.max(1),
         shuffle: false,
         balanced: false,
+        repeats: 1,
         drop_last: false,
         seed: 0,
         augment: None,

@@ -43,27 +43,33 @@ const MAX_BISECTIONS: usize = 40;
 impl Default for Lbfgs {
     fn default() -> Self {
         Self {
-            memory: 10,
-            tolerance: 1e-7,
-            max_iterations: 2000,
+            memory: 50,
+            tolerance: 1e-6,
+            max_iterations: 3000,
         }
     }
 }
 
 impl Lbfgs {
-    /// Searches from `x`; `function` gives value and gradient. Ends where no entry of the gradient exceeds the tolerance, where
-    /// float64 shows no decrease any more, or after the last iteration.
-    pub fn minimise(&self, mut x: Vec<f64>, mut function: impl FnMut(&[f64]) -> (f64, Vec<f64>)) -> Minimum {
+    /// Searches from `x`; `function` gives value and gradient, and `scaled` divides by a guess at the curvature that every step
+    /// starts from (a copy where there is none; it must be symmetric and positive). Ends where no entry of the gradient exceeds
+    /// the tolerance, where float64 shows no decrease any more, or after the last iteration.
+    pub fn minimise(
+        &self,
+        mut x: Vec<f64>,
+        scaled: impl Fn(&[f64]) -> Vec<f64>,
+        mut function: impl FnMut(&[f64]) -> (f64, Vec<f64>),
+    ) -> Minimum {
         let (mut value, mut gradient) = function(&x);
         let (mut iterations, mut evaluations) = (0, 1);
         let mut past: VecDeque<Pair> = VecDeque::with_capacity(self.memory + 1);
         while iterations < self.max_iterations && largest(&gradient) > self.tolerance {
-            let mut direction = descent(&gradient, &past);
+            let mut direction = descent(&gradient, &past, &scaled);
             let mut slope = dot(&direction, &gradient);
             if slope >= 0.0 {
                 // Rounding spoilt the curvature: begin again with the gradient.
                 past.clear();
-                direction = descent(&gradient, &past);
+                direction = descent(&gradient, &past, &scaled);
                 slope = dot(&direction, &gradient);
             }
             let (mut low, mut high, mut step) = (0.0, f64::INFINITY, 1.0);
@@ -129,20 +135,20 @@ struct Pair {
     change: Vec<f64>,
 }
 
-/// The negated gradient, multiplied by the inverse curvature that the past steps suggest. The first step has length 1 at most.
-fn descent(gradient: &[f64], past: &VecDeque<Pair>) -> Vec<f64> {
-    let mut direction: Vec<f64> = gradient.iter().map(|g| -g).collect();
+/// The negated gradient, divided by the curvature that the guess and the past steps suggest.
+fn descent(gradient: &[f64], past: &VecDeque<Pair>, scaled: &impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
+    let mut rest: Vec<f64> = gradient.iter().map(|g| -g).collect();
     let mut shares = Vec::with_capacity(past.len());
     for Pair { step, change } in past.iter().rev() {
-        let share = dot(step, &direction) / dot(step, change);
-        add(&mut direction, -share, change);
+        let share = dot(step, &rest) / dot(step, change);
+        add(&mut rest, -share, change);
         shares.push(share);
     }
-    let scale = match past.back() {
-        Some(Pair { step, change }) => dot(step, change) / dot(change, change),
-        None => 1.0 / dot(gradient, gradient).sqrt().max(1.0),
-    };
-    direction.iter_mut().for_each(|d| *d *= scale);
+    let mut direction = scaled(&rest);
+    if let Some(Pair { step, change }) = past.back() {
+        let scale = dot(step, change) / dot(change, &scaled(change));
+        direction.iter_mut().for_each(|d| *d *= scale);
+    }
     for (Pair { step, change }, share) in past.iter().zip(shares.into_iter().rev()) {
         let other = dot(change, &direction) / dot(step, change);
         add(&mut direction, share - other, step);
@@ -175,7 +181,7 @@ mod tests {
             tolerance: 1e-9,
             ..Lbfgs::default()
         }
-        .minimise(vec![0.0; 50], |x| {
+        .minimise(vec![0.0; 50], <[f64]>::to_vec, |x| {
             let gradient = x.iter().zip(&scales).map(|(x, scale)| scale * (x - 3.0));
             let value = x
                 .iter()
@@ -193,7 +199,7 @@ mod tests {
 
     #[test]
     fn follows_the_valley_of_rosenbrock() {
-        let minimum = Lbfgs::default().minimise(vec![-1.2, 1.0], |x| {
+        let minimum = Lbfgs::default().minimise(vec![-1.2, 1.0], <[f64]>::to_vec, |x| {
             let (a, b) = (1.0 - x[0], x[1] - x[0] * x[0]);
             (
                 a * a + 100.0 * b * b,
@@ -210,7 +216,9 @@ mod tests {
             tolerance: 0.0,
             ..Lbfgs::default()
         }
-        .minimise(vec![5.0], |x| (1e6 + x[0] * x[0], vec![2.0 * x[0]]));
+        .minimise(vec![5.0], <[f64]>::to_vec, |x| {
+            (1e6 + x[0] * x[0], vec![2.0 * x[0]])
+        });
         assert!(
             minimum.x[0].abs() < 1e-4 && minimum.iterations < 100,
             "{minimum:?}"
@@ -219,7 +227,9 @@ mod tests {
 
     #[test]
     fn steps_back_from_where_there_is_no_number() {
-        let minimum = Lbfgs::default().minimise(vec![0.1], |x| (x[0] - x[0].ln(), vec![1.0 - 1.0 / x[0]]));
+        let minimum = Lbfgs::default().minimise(vec![0.1], <[f64]>::to_vec, |x| {
+            (x[0] - x[0].ln(), vec![1.0 - 1.0 / x[0]])
+        });
         assert!((minimum.x[0] - 1.0).abs() < 1e-6, "{minimum:?}");
     }
 }

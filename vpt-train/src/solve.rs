@@ -44,13 +44,14 @@ impl Trainer {
             0 => vec![0.0; classes * (problem.features.ncols() + 1)],
             _ => self.head(),
         };
+        let curvature = problem.curvature();
         let Minimum {
             x,
             value,
             gradient,
             iterations,
             evaluations,
-        } = Lbfgs::default().minimise(start, |x| problem.evaluate(x));
+        } = Lbfgs::default().minimise(start, |x| curvature.scaled(x), |x| problem.evaluate(x));
         self.journal.line(format!(
             "penalty {l2:.3e}: {iterations} steps, largest entry of the gradient {gradient:.1e}"
         ));
