@@ -1,5 +1,6 @@
 //! The command line: global flags, the commands, and groups of flags that several commands share.
 
+pub mod budget;
 pub mod layer;
 pub mod training;
 pub mod values;

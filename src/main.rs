@@ -15,6 +15,7 @@ mod knn_settings;
 mod output;
 mod planned_run;
 mod progress;
+mod queue;
 mod session;
 mod settings;
 mod shell;

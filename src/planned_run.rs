@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use indicatif::MultiProgress;
 use vpt_core::DeviceChoice;
 use vpt_data::atomic;
 use vpt_eval::Results;
@@ -13,6 +14,7 @@ use vpt_train::{RunDir, RunState, TrainConfig};
 
 use crate::child::Child;
 use crate::knn_settings::{KnnSettings, NEIGHBOURS};
+use crate::output::Output;
 use crate::session::Session;
 use crate::{interrupt, progress, settings};
 
@@ -88,15 +90,23 @@ impl Work {
     }
 }
 
-impl PlannedRun {
-    /// The method as a comparison calls it.
-    pub fn method(&self) -> String {
-        match self.work {
-            Work::Train => self.config.method.to_string(),
-            Work::Knn => KNN.to_owned(),
-        }
-    }
+/// Where a run belongs, and how its process is started and followed.
+pub struct Place<'a> {
+    /// The folder of its comparison or cross-validation.
+    pub own: &'a Path,
+    /// A folder of runs where a finished one may serve as well.
+    pub others: &'a Path,
+    /// What it is called while it goes on.
+    pub label: &'a str,
+    /// Global flags of its process.
+    pub flags: &'a [String],
+    /// The printer.
+    pub output: Output,
+    /// The bars that are drawn at the same time.
+    pub bars: &'a MultiProgress,
+}
 
+impl PlannedRun {
     /// Looks for this very run in the folders of the comparison `dir`, numbered ones included, and among the finished
     /// runs below `others`.
     pub fn find(&self, dir: &Path, others: &Path) -> Found {
@@ -130,18 +140,12 @@ impl PlannedRun {
     }
 
     /// Finds the run, or has it done in a process of its own: its peak memory is then its own, and a crash is no one else's.
-    pub fn complete(
-        &self,
-        dir: &Path,
-        others: &Path,
-        label: &str,
-        device: &str,
-        session: &Session,
-    ) -> Result<Ended> {
-        let output = session.output;
-        let folder = match self.find(dir, others) {
+    pub fn complete(&self, place: &Place<'_>) -> Result<Ended> {
+        let Place { label, output, .. } = *place;
+        let say = |text: String| place.bars.suspend(|| output.info(text));
+        let folder = match self.find(place.own, place.others) {
             Found::Finished(folder) => {
-                output.info(format!("{label}: finished already in {}", folder.display()));
+                say(format!("{label}: finished already in {}", folder.display()));
                 return Ok(Ended::Finished(folder));
             }
             Found::Begun(folder) => folder,
@@ -150,31 +154,23 @@ impl PlannedRun {
                 folder
             }
         };
-        let bar = progress::spinner(output, label);
+        let bar = place.bars.add(progress::spinner(output, label));
         let started = Instant::now();
-        let words = [
-            match self.work {
-                Work::Train => "train",
-                Work::Knn => "knn",
-            },
-            "--resume",
-            &folder.to_string_lossy(),
-            "--json",
-            "--stop-with-stdin",
-            "--device",
-            device,
-        ];
-        let words: Vec<_> = words.map(str::to_owned).into_iter().collect();
-        let child = Child::run(&[words.as_slice(), session.download_flags()].concat(), |line| {
+        let folder_name = folder.to_string_lossy();
+        let command = match self.work {
+            Work::Train => "train",
+            Work::Knn => "knn",
+        };
+        let words = [command, "--resume", &folder_name, "--json", "--stop-with-stdin"];
+        let words = words.map(str::to_owned);
+        let child = Child::run(&[words.as_slice(), place.flags].concat(), |line| {
             bar.set_message(line.trim().to_owned());
         })?;
         bar.finish_and_clear();
         Ok(match child.code {
             Some(0) => {
-                output.info(format!(
-                    "{label}: {}",
-                    format::duration(started.elapsed().as_secs_f64())
-                ));
+                let time = format::duration(started.elapsed().as_secs_f64());
+                say(format!("{label}: {time}"));
                 Ended::Finished(folder)
             }
             _ if interrupt::requested() => Ended::Interrupted,
@@ -216,7 +212,8 @@ impl PlannedRun {
     }
 
     fn has_settings_of(&self, folder: &Path) -> bool {
-        let same = |config| what_matters(config) == what_matters(self.config.clone());
+        let own = || self.work.settings(self.config.clone());
+        let same = |config| what_matters(config) == what_matters(own());
         match self.work {
             Work::Train => settings::of_run(folder).is_ok_and(same),
             Work::Knn => KnnSettings::of_run(folder)

@@ -15,6 +15,7 @@ use crate::failure::Failure;
 /// The layers below the flags, in order.
 pub struct Settings {
     layers: Vec<Table>,
+    file: Table,
 }
 
 impl Settings {
@@ -24,9 +25,8 @@ impl Settings {
         if let Some(task) = &data.task {
             layers.push(layer_of(&TaskSpec::find(task, &task_folders())?)?);
         }
-        if let Some(file) = file {
-            layers.push(read_toml(file)?);
-        }
+        let file = file.map(read_toml).transpose()?.unwrap_or_default();
+        layers.push(file.clone());
         let mut flags = Layer::default();
         flags.set(
             "data_dir",
@@ -46,7 +46,12 @@ impl Settings {
         }
         flags.count("workers", data.workers);
         layers.push(flags.into_table());
-        Ok(Self { layers })
+        Ok(Self { layers, file })
+    }
+
+    /// Whether the file says something of `key` (dotted within a table).
+    pub fn file_has(&self, key: &str) -> bool {
+        has(&self.file, key)
     }
 
     /// The settings with `flags` on top; checked, and with absolute paths, so that a run can be found from anywhere.
@@ -66,6 +71,17 @@ impl Settings {
         }
         config.validate()?;
         Ok(config)
+    }
+}
+
+/// Whether `table` has `key` (dotted within a table).
+pub fn has(table: &Table, key: &str) -> bool {
+    match key.split_once('.') {
+        None => table.contains_key(key),
+        Some((first, rest)) => table
+            .get(first)
+            .and_then(toml::Value::as_table)
+            .is_some_and(|below| has(below, rest)),
     }
 }
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use vpt_core::device::DeviceChoice;
 use vpt_core::{CoreError, MethodConfig, PromptOptions};
+use vpt_train::search::Protocol;
 
 use crate::planned_run::KNN;
 
@@ -150,6 +151,38 @@ pub fn seeds(text: &str) -> Result<Seeds, String> {
     }
 }
 
+/// How many training images of each class a comparison has: some numbers, of which the largest (or all) is the comparison
+/// itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShotCounts {
+    /// Without the largest, ascending.
+    pub fewer: Vec<usize>,
+    /// The largest; all if `None`.
+    pub most: Option<usize>,
+}
+
+/// Parses [`ShotCounts`].
+pub fn shots(text: &str) -> Result<ShotCounts, String> {
+    let expected = || "expected numbers of images and perhaps `all`, such as `1,2,4,8,16,all`".to_owned();
+    let parts: Vec<&str> = text.split(',').map(str::trim).collect();
+    let numbers = parts.iter().filter(|part| **part != "all");
+    let numbers = numbers.map(|part| count(part).map_err(|_| expected()));
+    let mut fewer: Vec<usize> = numbers.collect::<Result<BTreeSet<_>, _>>()?.into_iter().collect();
+    let most = match parts.contains(&"all") {
+        true => None,
+        false => fewer.pop(),
+    };
+    Ok(ShotCounts { fewer, most })
+}
+
+/// A published way to choose settings.
+pub fn protocol(text: &str) -> Result<Protocol, String> {
+    match text {
+        "vtab1k" => Ok(Protocol::Vtab1k),
+        _ => Err("expected `vtab1k`".to_owned()),
+    }
+}
+
 /// A bound that `vpt eval` holds a metric against.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bound {
@@ -231,6 +264,21 @@ mod tests {
         assert_eq!(seeds("7,"), Ok(Seeds(vec![7])));
         assert_eq!(seeds("5,1"), Ok(Seeds(vec![5, 1])));
         assert!(seeds("0").is_err() && seeds("1,1").is_err() && seeds("a,b").is_err());
+    }
+
+    #[test]
+    fn the_most_shots_are_the_comparison_itself() {
+        let counts = |fewer: &[usize], most| {
+            Ok(ShotCounts {
+                fewer: fewer.to_vec(),
+                most,
+            })
+        };
+        assert_eq!(shots("1,16,4,all"), counts(&[1, 4, 16], None));
+        assert_eq!(shots("8,2"), counts(&[2], Some(8)));
+        assert_eq!(shots("16"), counts(&[], Some(16)));
+        assert_eq!(shots("all"), counts(&[], None));
+        assert!(shots("0").is_err() && shots("").is_err() && shots("some").is_err());
     }
 
     #[test]

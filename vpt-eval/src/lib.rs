@@ -8,6 +8,7 @@
 mod attention;
 pub mod bootstrap;
 mod calibrate;
+mod cka;
 mod comparison;
 pub mod csv;
 mod epoch;
@@ -29,6 +30,7 @@ mod suite;
 pub use attention::{PromptAttention, Rollout, prompt_attention, rollout};
 pub use bootstrap::{Bootstrap, Estimate, IntervalMethod};
 pub use calibrate::{AbstainRule, CalibrationPlan, ThresholdRule};
+pub use cka::linear_cka;
 pub use comparison::{
     Comparison, ComparisonRow, Costs, ExactTest, FewShotCrossing, FewShotCurve, FewShotPoint, FewShotRun,
     Forgetting, McNemarTests, MethodSearch, Pair, RunCurves, RunSummary, Rung, SeedTest, SourceScore, Trial,

@@ -32,15 +32,17 @@ pub struct Recipe {
 impl Recipe {
     /// The augmentation: that of [`AugmentConfig::default`] with this crop, or none.
     pub fn augment(&self) -> AugmentConfig {
-        let Some(crop) = self.crop else {
-            return AugmentConfig::none();
-        };
-        let flattest = f64::midpoint(crop, 1.0);
-        AugmentConfig {
-            rrc_scale: [crop, 1.0],
-            rrc_ratio: [flattest, 1.0 / flattest],
-            ..AugmentConfig::default()
-        }
+        self.crop.map_or_else(AugmentConfig::none, crop_of)
+    }
+}
+
+/// [`AugmentConfig::default`] with random crops of at least this share of the image's area, the flatter the smaller.
+pub(crate) fn crop_of(area: f64) -> AugmentConfig {
+    let flattest = f64::midpoint(area, 1.0);
+    AugmentConfig {
+        rrc_scale: [area, 1.0],
+        rrc_ratio: [flattest, 1.0 / flattest],
+        ..AugmentConfig::default()
     }
 }
 

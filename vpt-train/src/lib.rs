@@ -32,6 +32,7 @@ mod preview;
 mod run_dir;
 mod sampling;
 mod schedule;
+pub mod search;
 mod setup;
 mod solve;
 mod source;

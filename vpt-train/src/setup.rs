@@ -28,13 +28,18 @@ use crate::{
 };
 
 impl TrainConfig {
+    /// Whether training starts from the backbone's weights, and not from random ones.
+    pub fn starts_pretrained(&self) -> bool {
+        self.pretrained
+    }
+
     /// The backbone that these settings name.
     ///
     /// # Errors
     /// [`TrainError::Core`] when it cannot be loaded; [`TrainError::Setting`] when a model without pretraining has no known
     /// architecture.
     pub fn load_backbone(&self) -> Result<Backbone, TrainError> {
-        if self.pretrained {
+        if self.starts_pretrained() {
             return Ok(Backbone::load(&self.model)?);
         }
         let config = match preset(&self.model) {

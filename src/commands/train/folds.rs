@@ -9,7 +9,8 @@ use vpt_train::{RunDir, TrainConfig};
 use super::RunArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::planned_run::{Ended, PlannedRun, Work, device_of_children};
+use crate::planned_run::{Ended, PlannedRun, Work};
+use crate::queue::Queue;
 use crate::session::Session;
 use crate::{interrupt, tables};
 
@@ -29,21 +30,21 @@ pub fn run(
     let name = args.experiment.as_deref().unwrap_or(&dataset.name);
     let folder = args.output.join("folds").join(name);
     interrupt::handle(output, "stopping after this step; Ctrl-C again stops at once")?;
-    let device = device_of_children(session)?;
+    let queue = Queue::new(session, 1, folder.clone(), args.output.join("train"))?;
+    let Some(ended) = queue.complete(&plans)? else {
+        output.hint("the same command goes on from there");
+        return Ok(Exit::Interrupted);
+    };
     let mut runs = Vec::new();
-    for (index, plan) in plans.iter().enumerate() {
-        let label = format!("[{}/{folds}] fold {}", index + 1, index + 1);
-        match plan.complete(&folder, &args.output.join("train"), &label, &device, session)? {
-            Ended::Finished(folder) => runs.push(RunSummary::load(&folder)?),
+    for (ended, (label, _)) in ended.iter().zip(&plans) {
+        match ended {
+            Ended::Finished(folder) => runs.push(RunSummary::load(folder)?),
             Ended::Failed(reason) => {
-                return Err(Failure::new(format!("fold {}: {reason}", index + 1))
+                return Err(Failure::new(format!("{label}: {reason}"))
                     .hint("the same command goes on from there")
                     .into());
             }
-            Ended::Interrupted => {
-                output.hint("the same command goes on from there");
-                return Ok(Exit::Interrupted);
-            }
+            Ended::Interrupted => return Ok(Exit::Interrupted),
         }
     }
 
@@ -94,11 +95,12 @@ pub fn run(
     Ok(Exit::Success)
 }
 
-fn plans(config: &TrainConfig, folds: usize, dataset: &Dataset) -> Result<Vec<PlannedRun>> {
+/// The runs, under their labels.
+fn plans(config: &TrainConfig, folds: usize, dataset: &Dataset) -> Result<Vec<(String, PlannedRun)>> {
     let backbone_sha256 = config.load_backbone()?.sha256;
     let parts = dataset.folds(folds, config.val_fraction, config.split_seed)?;
     let plan = |(index, part): (usize, Dataset)| {
-        Ok(PlannedRun {
+        let run = PlannedRun {
             work: Work::Train,
             name: format!("fold{}", index + 1),
             config: TrainConfig {
@@ -107,7 +109,8 @@ fn plans(config: &TrainConfig, folds: usize, dataset: &Dataset) -> Result<Vec<Pl
             },
             backbone_sha256: backbone_sha256.clone(),
             data_fingerprint: part.fingerprint()?,
-        })
+        };
+        Ok((format!("fold {}", index + 1), run))
     };
     parts.into_iter().enumerate().map(plan).collect()
 }

@@ -180,7 +180,7 @@ impl TaskFile {
     }
 
     /// Whether `backbone` is the one that the task was trained on.
-    fn check_backbone(&self, backbone: &Backbone) -> Result<(), CoreError> {
+    pub fn check_backbone(&self, backbone: &Backbone) -> Result<(), CoreError> {
         let trained_on = &self.metadata.backbone;
         if backbone.sha256 == trained_on.sha256 {
             return Ok(());
