@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import json
 import os
+import random
 import time
 from pathlib import Path
 
@@ -24,7 +25,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from sklearn.metrics import roc_auc_score
-from timm.data import Mixup, create_transform
+from timm.data import Mixup, auto_augment, create_transform
 from timm.loss import LabelSmoothingCrossEntropy, SoftTargetCrossEntropy
 from timm.optim import create_optimizer_v2
 from timm.scheduler import CosineLRScheduler
@@ -40,6 +41,15 @@ AUGMENTATIONS = {
     "strong": {"scale": (0.35, 1.0), "hflip": 0.5, "aa": "rand-m9-mstd0.5-inc1", "reprob": 0.25, "mixup": 0.2, "cutmix": 0.0,
                "smoothing": 0.1, "drop_path": 0.1},
 }
+
+
+def posterize(image, bits, **kwargs):
+    """timm's may ask to keep no bits, which Pillow 13 refuses; one bit is the nearest to it."""
+    return TIMM_POSTERIZE(image, max(bits, 1), **kwargs)
+
+
+TIMM_POSTERIZE = auto_augment.posterize
+auto_augment.NAME_TO_OP.update({name: posterize for name, op in auto_augment.NAME_TO_OP.items() if op is TIMM_POSTERIZE})
 
 
 def read(data):
@@ -91,7 +101,6 @@ def train(splits, pixels, classes, setting, seed, epochs, metric, test, amp):
     """One run: the metrics of its best epoch on validation, and, if asked for, of the same weights on test."""
     torch.manual_seed(seed)
     np.random.seed(seed)
-    import random
     random.seed(seed)
     augmentation = AUGMENTATIONS[setting["augmentation"]]
     model = model_for(classes, augmentation["drop_path"])
@@ -145,7 +154,7 @@ def main():
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, default=Path("timm_finetune.json"))
     parser.add_argument("--metric", choices=["top1", "auroc"], default="top1")
-    parser.add_argument("--search-epochs", type=int, default=20)
+    parser.add_argument("--search-epochs", type=int, default=15)
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--amp", action="store_true", help="bfloat16 in the forward and backward pass, as timm's `--amp --amp-dtype bfloat16`")
