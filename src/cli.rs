@@ -168,13 +168,17 @@ pub struct ColumnArgs {
     #[arg(id = "label_column", long = "label-column", value_name = "NAME")]
     pub label: Option<String>,
 
-    /// Column of a table with the split [default: split …]
+    /// Column of a table with the split, or `none` [default: split …]
     #[arg(id = "split_column", long = "split-column", value_name = "NAME")]
     pub split: Option<String>,
 
-    /// Column of a table with what keeps images together, such as the patient [default: group, patient …]
+    /// Column of a table with what keeps images together, such as the patient, or `none` [default: group, patient …]
     #[arg(id = "group_column", long = "group-column", value_name = "NAME")]
     pub group: Option<String>,
+
+    /// Column of a table with how much an image counts in the training loss, or `none` [default: weight, sample_weight]
+    #[arg(id = "weight_column", long = "weight-column", value_name = "NAME")]
+    pub weight: Option<String>,
 }
 
 impl ColumnArgs {
@@ -185,6 +189,7 @@ impl ColumnArgs {
             label: self.label.clone(),
             split: self.split.clone(),
             group: self.group.clone(),
+            weight: self.weight.clone(),
         }
     }
 }

@@ -41,6 +41,7 @@ impl Settings {
             ("label", columns.label),
             ("split", columns.split),
             ("group", columns.group),
+            ("weight", columns.weight),
         ] {
             flags.set(&format!("columns.{column}"), name);
         }

@@ -2,6 +2,7 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use vpt_eval::metrics::{self, Metric};
+use vpt_eval::report::SuiteRow;
 use vpt_eval::report::format::{self, UNKNOWN, Unit};
 use vpt_eval::{Comparison, Estimate, Results, Subgroup, Suite};
 
@@ -53,36 +54,7 @@ pub fn results(results: &Results, main: &Metric) -> String {
 
 /// A line a task.
 pub fn suite(suite: &Suite) -> String {
-    let rows = suite.tasks.iter().map(|task| {
-        let results = &task.results;
-        let value = |name: &str| {
-            let metric = metrics::find(name).ok()?;
-            let estimate = &results.metrics.get(name)?.estimate;
-            Some(Unit::of(metric).estimate(estimate))
-        };
-        vec![
-            task.name.clone(),
-            task.kind.to_string(),
-            results.method.clone(),
-            results.per_class.len().to_string(),
-            results.images.to_string(),
-            task.main_metric.clone(),
-            value(&task.main_metric).unwrap_or(UNKNOWN.to_owned()),
-            value("ece").unwrap_or(UNKNOWN.to_owned()),
-            results.task_file_bytes.map_or(UNKNOWN.to_owned(), format::bytes),
-        ]
-    });
-    let titles = [
-        "task",
-        "kind",
-        "method",
-        "classes",
-        "images",
-        "metric",
-        "value",
-        "calibration error",
-        "task file",
-    ];
+    let rows = suite.tasks.iter().map(|task| SuiteRow::of(task).cells().to_vec());
     let backbones = match suite.backbones {
         1 => "1 backbone".to_owned(),
         several => format!("{several} backbones"),
@@ -91,7 +63,7 @@ pub fn suite(suite: &Suite) -> String {
         "{}: {} tasks on {backbones}\n\n{}",
         suite.name,
         suite.tasks.len(),
-        plain(&titles, rows)
+        plain(&SuiteRow::TITLES, rows)
     )
 }
 

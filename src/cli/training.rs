@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use toml::Value;
-use vpt_eval::{AbstainRule, ThresholdRule};
+use vpt_eval::{AbstainRule, CalibrationPlan, ThresholdRule};
 
 use super::layer::Layer;
 use super::values;
@@ -88,6 +88,10 @@ pub struct PromptArgs {
     #[arg(long)]
     pub prompt_last: bool,
 
+    /// For `vpt-shallow`: a learned gate behind each block mixes the prompts that entered it with what it made of them
+    #[arg(long)]
+    pub prompt_gate: bool,
+
     /// One set of prompts shared by all blocks
     #[arg(long)]
     pub prompt_shared: bool,
@@ -99,6 +103,27 @@ pub struct PromptArgs {
     /// What the head reads: the backbone's pooling, or a mean over image tokens, prompts or both
     #[arg(long, value_name = "POOL", value_parser = ["original", "image", "prompt", "image-prompt"])]
     pub prompt_pool: Option<String>,
+}
+
+/// How the other methods look.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Method options")]
+pub struct MethodArgs {
+    /// Rank of the updates of `lora` [default: 8]
+    #[arg(long, value_name = "R", value_parser = values::count)]
+    pub lora_rank: Option<usize>,
+
+    /// Scale of the updates of `lora`, which is ALPHA / R [default: 16]
+    #[arg(long, value_name = "ALPHA", value_parser = values::positive)]
+    pub lora_alpha: Option<f64>,
+
+    /// Layers of every block that `lora` updates: `qkv`, `proj`, `fc1`, `fc2` [default: qkv]
+    #[arg(long, value_name = "LAYERS", value_delimiter = ',', value_parser = ["qkv", "proj", "fc1", "fc2"])]
+    pub lora_targets: Vec<String>,
+
+    /// Channels between the two layers of `adapter` and `adaptformer` [default: 64]
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub adapter_dim: Option<usize>,
 }
 
 /// How the parameters are fitted.
@@ -186,6 +211,34 @@ pub struct OptimArgs {
     pub eval_metric: Option<String>,
 }
 
+/// What of a model's outputs becomes a decision, chosen on validation images; shared by training and `vpt calibrate`.
+#[derive(Args, Clone, Copy, Debug, Default)]
+#[command(next_help_heading = "Decisions")]
+pub struct CalibrationArgs {
+    /// Threshold for two classes, or for each of any number: `youden`, `sensitivity=0.95`, `specificity=0.9`, or `cost=5` (false alarms that a miss is worth)
+    #[arg(long, value_name = "RULE", value_parser = values::rule::<ThresholdRule>)]
+    pub operating_point: Option<ThresholdRule>,
+
+    /// Leave uncertain images undecided: `coverage=0.9` decides the surest 90 %, `error=0.02` as many as 2 % errors allow
+    #[arg(long, value_name = "RULE", value_parser = values::rule::<AbstainRule>)]
+    pub abstain: Option<AbstainRule>,
+
+    /// Leave probabilities as the softmax gives them instead of fitting a temperature
+    #[arg(long)]
+    pub no_calibration: bool,
+}
+
+impl CalibrationArgs {
+    /// What is to be chosen.
+    pub fn plan(self) -> CalibrationPlan {
+        CalibrationPlan {
+            temperature: !self.no_calibration,
+            threshold: self.operating_point,
+            abstain: self.abstain,
+        }
+    }
+}
+
 /// How the trained model's outputs become decisions. All of it is chosen on the validation images and stored in the task file.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Decisions")]
@@ -198,17 +251,8 @@ pub struct DecisionArgs {
     #[arg(long, value_name = "CLASS")]
     pub positive_class: Option<String>,
 
-    /// Threshold for two classes, or for each of any number: `youden`, `sensitivity=0.95`, `specificity=0.9`, or `cost=5` (false alarms that a miss is worth)
-    #[arg(long, value_name = "RULE", value_parser = values::rule::<ThresholdRule>)]
-    pub operating_point: Option<ThresholdRule>,
-
-    /// Leave uncertain images undecided: `coverage=0.9` decides the surest 90 %, `error=0.02` as many as 2 % errors allow
-    #[arg(long, value_name = "RULE", value_parser = values::rule::<AbstainRule>)]
-    pub abstain: Option<AbstainRule>,
-
-    /// Leave probabilities as the softmax gives them instead of fitting a temperature
-    #[arg(long)]
-    pub no_calibration: bool,
+    #[command(flatten)]
+    pub calibration: CalibrationArgs,
 }
 
 /// How training images are changed before the model sees them.
@@ -289,6 +333,9 @@ pub struct TrainingArgs {
     pub prompts: PromptArgs,
 
     #[command(flatten)]
+    pub method: MethodArgs,
+
+    #[command(flatten)]
     pub optim: OptimArgs,
 
     #[command(flatten)]
@@ -311,6 +358,7 @@ impl TrainingArgs {
         layer.count("repeats", self.repeats);
         self.model.add_to(&mut layer);
         self.prompts.add_to(&mut layer);
+        self.method.add_to(&mut layer);
         self.optim.add_to(&mut layer);
         self.decisions.add_to(&mut layer);
         self.augment.add_to(&mut layer);
@@ -362,9 +410,20 @@ impl PromptArgs {
         layer.count("method.project_dim", self.prompt_project_dim);
         layer.count("method.deep_layers", self.prompt_deep_layers);
         layer.switch("method.last", self.prompt_last);
+        layer.switch("method.gate", self.prompt_gate);
         layer.switch("method.shared", self.prompt_shared);
         layer.set("method.init", self.prompt_init.clone());
         layer.set("method.pool", self.prompt_pool.clone());
+    }
+}
+
+impl MethodArgs {
+    fn add_to(&self, layer: &mut Layer) {
+        layer.count("method.lora_rank", self.lora_rank);
+        layer.set("method.lora_alpha", self.lora_alpha);
+        let targets = (!self.lora_targets.is_empty()).then(|| self.lora_targets.clone());
+        layer.set("method.lora_targets", targets);
+        layer.count("method.adapter_dim", self.adapter_dim);
     }
 }
 
@@ -397,9 +456,10 @@ impl DecisionArgs {
     fn add_to(&self, layer: &mut Layer) {
         layer.set("kind", self.kind.clone());
         layer.set("positive_class", self.positive_class.clone());
-        layer.set("operating_point", self.operating_point.map(String::from));
-        layer.set("abstain", self.abstain.map(String::from));
-        layer.set("calibrate", self.no_calibration.then_some(false));
+        let chosen = self.calibration;
+        layer.set("operating_point", chosen.operating_point.map(String::from));
+        layer.set("abstain", chosen.abstain.map(String::from));
+        layer.set("calibrate", chosen.no_calibration.then_some(false));
     }
 }
 

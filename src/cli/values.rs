@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use vpt_core::device::DeviceChoice;
-use vpt_core::{CoreError, MethodConfig, PromptOptions};
+use vpt_core::{CoreError, MethodConfig, MethodOptions};
 use vpt_train::search::Protocol;
 
 use crate::planned_run::KNN;
@@ -96,7 +96,7 @@ pub fn metric(text: &str) -> Result<String, String> {
 
 /// The name of a tuning method.
 pub fn method(text: &str) -> Result<String, String> {
-    let method = MethodConfig::parse(text, &PromptOptions::default());
+    let method = MethodConfig::parse(text, &MethodOptions::default());
     method
         .map(|method| method.to_string())
         .map_err(|error| error.to_string())

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use vpt_core::{Backbone, MethodConfig, PromptOptions, preset};
+use vpt_core::{Backbone, MethodConfig, MethodOptions, preset};
 use vpt_eval::report::format;
 use vpt_train::bench::{Bench, Speed, matmul_peak};
 
@@ -90,9 +90,9 @@ struct Report {
 pub fn run(args: &BenchArgs, session: &Session) -> Result<Exit> {
     let output = session.output;
     let backbone = args.backbone()?;
-    let options = PromptOptions {
+    let options = MethodOptions {
         num_tokens: args.num_tokens,
-        ..PromptOptions::default()
+        ..MethodOptions::default()
     };
     let method = MethodConfig::parse(&args.method, &options)?;
     let image_size = args.img_size.unwrap_or(backbone.preprocess.input_size);

@@ -8,10 +8,10 @@ use serde::Serialize;
 use vpt_core::Calibration;
 use vpt_data::TaskKind;
 use vpt_eval::report::format::{UNKNOWN, Unit};
-use vpt_eval::{AbstainRule, CalibrationPlan, PredictOptions, Predictions, ThresholdRule, metrics, predict};
+use vpt_eval::{PredictOptions, Predictions, metrics, predict};
 
-use crate::cli::DataArgs;
-use crate::cli::values;
+use crate::cli::training::CalibrationArgs;
+use crate::cli::{DataArgs, values};
 use crate::evaluation::Images;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -47,17 +47,8 @@ pub struct CalibrateArgs {
     #[arg(long, value_name = "MODEL")]
     pub model: Option<String>,
 
-    /// Threshold for two classes, or for each of any number: `youden`, `sensitivity=0.95`, `specificity=0.9`, or `cost=5` (false alarms that a miss is worth)
-    #[arg(long, value_name = "RULE", value_parser = values::rule::<ThresholdRule>)]
-    pub operating_point: Option<ThresholdRule>,
-
-    /// Leave uncertain images undecided: `coverage=0.9` decides the surest 90 %, `error=0.02` as many as 2 % errors allow
-    #[arg(long, value_name = "RULE", value_parser = values::rule::<AbstainRule>)]
-    pub abstain: Option<AbstainRule>,
-
-    /// Leave probabilities as the softmax gives them instead of fitting a temperature
-    #[arg(long)]
-    pub no_calibration: bool,
+    #[command(flatten)]
+    pub calibration: CalibrationArgs,
 
     /// Images in a batch
     #[arg(short, long, visible_alias = "batch", value_name = "N", default_value = "64", value_parser = values::count)]
@@ -86,7 +77,8 @@ pub fn run(args: &CalibrateArgs, session: &Session) -> Result<Exit> {
     let metadata = &target.task.metadata;
     let classes = &metadata.task.classes;
     let multi_label = metadata.task.kind == TaskKind::MultiLabel;
-    if let Some(rule) = args.abstain.filter(|_| multi_label) {
+    let plan = args.calibration.plan();
+    if let Some(rule) = plan.abstain.filter(|_| multi_label) {
         return Err(Failure::usage(format!(
             "`--abstain {rule}` is for tasks of one class for each image, the task is {}",
             metadata.task.kind
@@ -94,10 +86,7 @@ pub fn run(args: &CalibrateArgs, session: &Session) -> Result<Exit> {
         .hint("leave it out: a class is found or not, by its own threshold (`--operating-point`)")
         .into());
     }
-    if let Some(rule) = args
-        .operating_point
-        .filter(|_| classes.len() != 2 && !multi_label)
-    {
+    if let Some(rule) = plan.threshold.filter(|_| classes.len() != 2 && !multi_label) {
         return Err(Failure::usage(format!(
             "`--operating-point {rule}` is a threshold between two classes, the task has {}",
             classes.len()
@@ -126,11 +115,6 @@ pub fn run(args: &CalibrateArgs, session: &Session) -> Result<Exit> {
     bar.finish_and_clear();
     let predictions = predicted.decided_by(metadata.task.kind, metadata.calibration.clone());
 
-    let plan = CalibrationPlan {
-        temperature: !args.no_calibration,
-        threshold: args.operating_point,
-        abstain: args.abstain,
-    };
     let (after, notes) = plan.fit(&predictions);
     for note in &notes {
         output.warn(note);

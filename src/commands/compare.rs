@@ -208,7 +208,7 @@ pub fn run(args: &CompareArgs, session: &Session) -> Result<Exit> {
         level: args.ci,
         ..Bootstrap::default()
     };
-    let metric = &planner.first.eval_metric;
+    let metric = planner.first.main_metric();
     let mut comparison = Comparison::with_metric(&runs, &baseline, metric, &bootstrap)?;
     if !few.is_empty() {
         let all = runs.iter().map(|run| FewShotRun {

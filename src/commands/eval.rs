@@ -135,7 +135,7 @@ fn one(target: &Path, evaluator: &Evaluator, args: &EvalArgs, session: &Session)
         let page = EvaluationReport {
             results: &results,
             predictions: &predictions,
-            main_metric: &config.eval_metric,
+            main_metric: config.main_metric(),
             metadata: &metadata,
             dataset: &dataset,
             leaks: Some(&leaks),
@@ -157,8 +157,8 @@ fn one(target: &Path, evaluator: &Evaluator, args: &EvalArgs, session: &Session)
     ))?;
     session
         .output
-        .result(tables::results(&results, metrics::find(&config.eval_metric)?))?;
-    check_bounds(&args.fail_under, &results, &config.eval_metric, session.output)
+        .result(tables::results(&results, metrics::find(config.main_metric())?))?;
+    check_bounds(&args.fail_under, &results, config.main_metric(), session.output)
 }
 
 /// Exit code 3 if a metric is worse than its bound.

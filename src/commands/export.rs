@@ -17,7 +17,7 @@ Examples:
   vpt train --data-dir other_images --model weights/my_images
 
 Writes model.safetensors and config.json in timm's form: the backbone with what training changed, and the head.
-For methods that change the backbone or the head (full, partial, bitfit, linear); prompts live in their task file.";
+For methods that change the backbone or the head (full, partial, bitfit, norm, linear); what others add lives in their task file.";
 
 /// Write a fine-tuned backbone in timm's form
 #[derive(Args, Clone, Debug)]

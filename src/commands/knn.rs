@@ -113,7 +113,7 @@ pub fn run(args: &KnnArgs, session: &Session) -> Result<Exit> {
     }
     settings.config = settings.config.for_data(&dataset)?;
     let (config, neighbours) = (&settings.config, &settings.neighbours);
-    let metric = metrics::find(&config.eval_metric)?;
+    let metric = metrics::find(config.main_metric())?;
     let backbone = config.load_backbone()?;
     for note in dataset.notes.iter().chain(&backbone.notes) {
         output.info(format!("note: {note}"));

@@ -34,7 +34,8 @@ task that may leave images undecided adds {\"abstained\"}.
 With `--attention`, a PNG for each image: the image as the model sees it, then attention rollout of
 the backbone alone and of the task; `--json` adds {\"attention\", \"prompt_share\"}, the file and the
 part of what the head reads that is the prompts'.
-Images that cannot be read are reported and make the exit code 1; the others are classified.";
+Images that cannot be read are reported and make the exit code 1 (not with `--skip-bad-images`); the
+others are classified.";
 
 /// Classify images
 #[derive(Args, Clone, Debug)]
@@ -67,6 +68,10 @@ pub struct PredictArgs {
     /// Also write pictures of where the model looks, with and without the task, into this folder
     #[arg(long, value_name = "DIR")]
     pub attention: Option<PathBuf>,
+
+    /// Images that cannot be read are reported and left out, and are no failure
+    #[arg(long)]
+    pub skip_bad_images: bool,
 
     #[command(flatten)]
     pub decisions: DecisionArgs,
@@ -124,7 +129,10 @@ pub fn run(args: &PredictArgs, session: &Session) -> Result<Exit> {
         let batch = paths.by_ref().take(args.batch_size).collect::<Result<Vec<_>>>()?;
         let (predictions, unreadable) = model.predict(&batch)?;
         for error in &unreadable {
-            bar.suspend(|| output.error(error));
+            bar.suspend(|| match args.skip_bad_images {
+                true => output.warn(format!("skipped: {error}")),
+                false => output.error(error),
+            });
         }
         bad += unreadable.len();
         if let Some(predictions) = predictions {
@@ -155,9 +163,13 @@ pub fn run(args: &PredictArgs, session: &Session) -> Result<Exit> {
     }
     match bad {
         0 => Ok(Exit::Success),
+        _ if args.skip_bad_images && done > 0 => {
+            output.warn(format!("skipped {bad} of {} images", done + bad));
+            Ok(Exit::Success)
+        }
         _ => Err(
             Failure::new(format!("{bad} of {} images could not be read", done + bad))
-                .hint("replace or remove these files; the others are classified")
+                .hint("replace or remove these files, or leave them out with `--skip-bad-images`; the others are classified")
                 .into(),
         ),
     }

@@ -173,7 +173,7 @@ fn fit(
     if args.run.stop_with_stdin {
         interrupt::follow_stdin();
     }
-    let outcome = trainer.fit(&mut Progress::new(output, &config.eval_metric, banner), stop)?;
+    let outcome = trainer.fit(&mut Progress::new(output, config.main_metric(), banner), stop)?;
     match outcome {
         Outcome::Finished(finished) => report(&finished.run, &finished.results, session),
         Outcome::Interrupted { run, epochs } => {

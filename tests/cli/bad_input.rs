@@ -287,3 +287,35 @@ fn crc32(bytes: &[u8]) -> u32 {
     }
     !crc
 }
+
+#[test]
+fn predict_may_go_on_without_bad_images() {
+    let sandbox = Sandbox::new();
+    crate::end_to_end::trained(&sandbox, "--method linear");
+    let png = sandbox.read("pets/test/ant/000.png");
+    sandbox.write("mixed/1.png", &png);
+    sandbox.write("mixed/2.png", &png[..png.len() / 2]);
+    sandbox.write("mixed/3.png", "this is not an image");
+    sandbox.write("mixed/4.png", &png);
+    let stopped = sandbox.run("predict runs/train/pets mixed --json", 1);
+    assert!(
+        stopped.stderr.contains("error:")
+            && stopped.stderr.contains("2.png")
+            && stopped.stderr.contains("--skip-bad-images"),
+        "{}",
+        stopped.stderr
+    );
+    let went_on = sandbox.run("predict runs/train/pets mixed --json --skip-bad-images", 0);
+    assert_eq!(
+        (stopped.stdout, 2),
+        (went_on.stdout.clone(), went_on.stdout.lines().count())
+    );
+    for said in ["2.png", "3.png", "skipped 2 of 4 images"] {
+        assert!(went_on.stderr.contains(said), "{said}: {}", went_on.stderr);
+    }
+    assert!(!went_on.stderr.contains("error:"), "{}", went_on.stderr);
+    let none = sandbox
+        .run("predict runs/train/pets mixed/3.png --skip-bad-images", 1)
+        .stderr;
+    assert!(none.contains("1 of 1 images could not be read"), "{none}");
+}

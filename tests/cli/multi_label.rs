@@ -215,6 +215,11 @@ fn what_supposes_one_class_is_refused() {
             "train --data-dir things.csv --eval-metric qwk",
             ["`--eval-metric`", "multi-label"],
         ),
+        // The default of other tasks, asked for: not exchanged for the metric of this one.
+        (
+            "train --data-dir things.csv --eval-metric top1",
+            ["`--eval-metric` is `top1`", "multi-label"],
+        ),
         ("knn --data-dir things.csv", ["any number of classes", "linear"]),
     ] {
         let error = refused(words);

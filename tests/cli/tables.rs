@@ -67,9 +67,127 @@ fn a_mistake_names_its_line_and_nothing_is_written() {
     );
     assert!(
         run.stderr
-            .contains("hint: each line needs a `path` and a `label`"),
+            .contains("hint: each image needs a line with its `path`"),
         "{}",
         run.stderr
     );
     assert!(!sandbox.path("runs").exists());
+}
+
+/// Weights are for training: the same for all they change nothing, and unequal ones change what is learnt and no count.
+#[test]
+fn images_count_by_their_weight_in_training_only() {
+    let sandbox = Sandbox::new();
+    let model = sandbox.model();
+    let text = table(&sandbox);
+    let with = |weight: &dyn Fn(usize) -> String| -> String {
+        let lines = text.lines().enumerate();
+        let weighted = lines.map(|(line, text)| match line {
+            0 => format!("{text};weight\n"),
+            _ => format!("{text};{}\n", weight(line)),
+        });
+        weighted.collect()
+    };
+    // Features computed once, images, and images that are blended.
+    for (name, method) in [
+        ("features", "--method linear --epochs 3"),
+        ("images", "--method vpt-deep --num-tokens 2 --epochs 1 --no-aug"),
+        ("mixed", "--method linear --epochs 2 --mixup 0.5 --cutmix 1"),
+    ] {
+        let results = |kind: &str, text: &str, flags: &str| {
+            sandbox.write("scans.csv", text);
+            sandbox.run(
+                &format!(
+                    "train --data-dir scans.csv --model {model} --batch 8 {method} {flags} --experiment {name}-{kind}"
+                ),
+                0,
+            );
+            let run = format!("runs/train/{name}-{kind}");
+            let history = String::from_utf8(sandbox.read(&format!("{run}/results.csv"))).unwrap();
+            // Without what depends on the clock.
+            let losses = history.lines().map(|line| {
+                let columns: Vec<&str> = line.split(',').collect();
+                columns[2..5].join(",")
+            });
+            (
+                losses.collect::<Vec<_>>(),
+                sandbox.json(&format!("{run}/results.json")),
+            )
+        };
+        let (plain, _) = results("plain", &text, "");
+        let (even, _) = results("even", &with(&|_| "8".into()), "");
+        assert_eq!(plain, even, "{name}: only proportions matter");
+        let (uneven, measured) = results("uneven", &with(&|line| (1 + 50 * (line % 2)).to_string()), "");
+        assert_ne!(plain, uneven, "{name}");
+        assert_eq!(measured["metrics"]["top1"]["n"], 4, "each test image counts once");
+        let kilograms = with(&|line| (60 + line).to_string());
+        let (unused, _) = results("unused", &kilograms, "--weight-column none");
+        assert_eq!(plain, unused, "{name}: a column of that name that is no weight");
+    }
+    sandbox.write(
+        "scans.csv",
+        with(&|line| if line == 3 { "-2".into() } else { "1".into() }),
+    );
+    let wrong = sandbox
+        .run(&format!("train --data-dir scans.csv --model {model}"), 1)
+        .stderr;
+    assert!(
+        wrong.contains("scans.csv:4: the weight is `-2`, expected a positive number"),
+        "{wrong}"
+    );
+    sandbox.write("scans.csv", with(&|line| line.to_string()));
+    let said = sandbox.run("inspect data scans.csv --json", 0).json()["notes"].to_string();
+    assert!(said.contains("count 1 to 24 in the training loss"), "{said}");
+}
+
+#[test]
+fn a_table_beside_class_folders_gives_subgroups() {
+    let sandbox = Sandbox::new();
+    sandbox.draw("pets", &["ant", "bee"], [8, 4, 12]);
+    let model = sandbox.model();
+    for (split, count) in [("train", 8), ("val", 4), ("test", 12)] {
+        let mut text = String::from("file_name,scanner,patient\n");
+        for class in ["ant", "bee"] {
+            for image in 0..count {
+                let scanner = ["A", "B"][image % 2];
+                writeln!(
+                    text,
+                    "{class}/{image:03}.png,{scanner},{split}{class}{}",
+                    image / 2
+                )
+                .unwrap();
+            }
+        }
+        sandbox.write(&format!("pets/{split}/metadata.csv"), text);
+    }
+    sandbox.run(
+        &format!("train --data-dir pets --model {model} --method linear --epochs 1"),
+        0,
+    );
+    let results = sandbox.run("eval runs/train/pets --json", 0).json();
+    let values: Vec<String> = results["subgroups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|subgroup| format!("{}={}", subgroup["column"], subgroup["value"]).replace('"', ""))
+        .collect();
+    assert_eq!(values, ["scanner=A", "scanner=B"]);
+    let predictions = String::from_utf8(sandbox.read("runs/train/pets/predictions.csv")).unwrap();
+    assert!(
+        predictions.contains("testant0"),
+        "groups are known: {predictions}"
+    );
+
+    let table = String::from_utf8(sandbox.read("pets/test/metadata.csv")).unwrap();
+    sandbox.write(
+        "pets/test/metadata.csv",
+        table.replace("bee/003.png,B,testbee1\n", ""),
+    );
+    let missing = sandbox
+        .run(&format!("train --data-dir pets --model {model}"), 1)
+        .stderr;
+    assert!(
+        missing.contains("metadata.csv: no line for the image `bee/003.png`") && missing.contains("hint:"),
+        "{missing}"
+    );
 }

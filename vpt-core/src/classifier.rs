@@ -8,23 +8,18 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 use rand_pcg::Pcg64;
 
-use crate::methods::{MethodConfig, MethodKind};
+use crate::methods::{MethodConfig, Tuner, is_added};
 use crate::named_tensors::{self, ParamInfo};
 use crate::pretrained_head::pretrained_head;
-use crate::prompts::{Noise, PromptForm, Prompts};
-use crate::vit::{BlockOptions, DropPathFactors, Readout, TokensAt, VisionTransformer, VitConfig, linear};
+use crate::prompts::{Noise, PromptForm};
+use crate::vit::{
+    BlockOptions, DropPathFactors, Hook, Readout, TokensAt, VisionTransformer, VitConfig, linear,
+};
 use crate::weights::{Backbone, TensorMismatch, canonical_sha256, is_classifier};
 use crate::{CoreError, HostTensor, init};
 
 /// Standard deviation of a fresh head's weights, as in timm.
 const HEAD_STD: f64 = 0.02;
-
-/// Parameters that a tuning method adds to the backbone.
-#[derive(Module, Debug)]
-pub enum Tuner {
-    /// Visual prompts.
-    Prompts(Prompts),
-}
 
 /// A backbone, the parameters that the method adds, and a linear head.
 ///
@@ -68,6 +63,7 @@ impl Classifier {
         }
         let backbone = backbone.into();
         let vit = &backbone.config;
+        method.check(vit)?;
         let dim = vit.num_features();
         let weight = init::normal(
             [num_classes, dim],
@@ -78,9 +74,7 @@ impl Classifier {
             ("head.weight".to_owned(), weight),
             ("head.bias".to_owned(), HostTensor::full([num_classes], 0.0)),
         ]);
-        if let Some(prompts) = &method.prompts {
-            added.extend(Prompts::initial_tensors(prompts, vit, seed));
-        }
+        added.extend(method.initial_tensors(vit, seed));
         Self::build(backbone, method, None, image_size, added, device)
     }
 
@@ -118,14 +112,10 @@ impl Classifier {
         device: &Device,
     ) -> Result<Self, CoreError> {
         let vit = VisionTransformer::new(&backbone.config, image_size, device)?;
-        method.check(&backbone.config)?;
-        let prompts = method
-            .prompts
-            .as_ref()
-            .map(|prompts| Prompts::new(prompts, &backbone.config, device));
-        let readout = readout.unwrap_or_else(|| match &prompts {
-            Some(prompts) => prompts.readout(&vit),
-            None => vit.readout(),
+        let tuner = Tuner::new(method, &backbone.config, device);
+        let readout = readout.unwrap_or_else(|| match &tuner {
+            Some(Tuner::Prompts(prompts)) => prompts.readout(&vit),
+            _ => vit.readout(),
         });
         let num_classes = added["head.bias"].numel();
         let model = Self {
@@ -136,7 +126,7 @@ impl Classifier {
                 device,
             ),
             backbone: vit,
-            tuner: prompts.map(Tuner::Prompts),
+            tuner,
             method: method.clone(),
             readout,
         };
@@ -179,7 +169,7 @@ impl Classifier {
     }
 
     /// How many of the first blocks make the same of an image in every step: nothing that is learned lies in them or before
-    /// them, prompts included. None where stochastic depth may skip them.
+    /// them, prompts included. None where stochastic depth may skip them, or for methods that add to the blocks' operations.
     pub fn constant_blocks(&self) -> usize {
         let depth = self.backbone.blocks.len();
         if self.config().drop_path > 0.0 {
@@ -187,7 +177,8 @@ impl Classifier {
         }
         let prompted = match &self.tuner {
             Some(Tuner::Prompts(prompts)) => prompts.config().prompted_blocks(depth).start,
-            None => depth,
+            Some(Tuner::Mlp(_)) | None => depth,
+            Some(_) => 0,
         };
         let params = self.params();
         let learned = params.keys().filter(|name| self.tunes(name));
@@ -216,7 +207,10 @@ impl Classifier {
 
     /// Logits `[batch, classes]` of pooled features `[batch, D]`.
     pub fn head_forward(&self, pooled: Tensor<2>) -> Tensor<2> {
-        self.head.forward(pooled)
+        self.head.forward(match &self.tuner {
+            Some(tuner) => tuner.before_head(pooled),
+            None => pooled,
+        })
     }
 
     /// [`Classifier::pooled_with`] that also shows the output of each block to `observe`. In the fast form
@@ -228,7 +222,8 @@ impl Classifier {
         form: PromptForm,
         observe: &mut dyn FnMut(usize, &Tensor<3>),
     ) -> Tensor<2> {
-        self.observed_from(self.backbone.tokens(pixels).into(), noise, form, observe)
+        let tokens = self.backbone.tokens(pixels, self.hook());
+        self.observed_from(tokens.into(), noise, form, observe)
     }
 
     /// [`Classifier::observed`] from tokens in front of a block on, which nothing before it that the method learns has touched.
@@ -239,20 +234,20 @@ impl Classifier {
         form: PromptForm,
         observe: &mut dyn FnMut(usize, &Tensor<3>),
     ) -> Tensor<2> {
-        let vit = &self.backbone;
+        let (vit, hook) = (&self.backbone, self.hook());
         let tokens = match &self.tuner {
             Some(Tuner::Prompts(prompts)) => {
                 prompts.forward_blocks(vit, tokens, &self.readout, noise, form, observe)
             }
-            None => {
+            _ => {
                 let needed = match form {
                     PromptForm::KeyValue => self.readout.clone(),
                     PromptForm::Plain => Readout::Mean(0..vit.num_tokens()),
                 };
-                vit.forward_blocks(tokens, &needed, &noise.drop_path, observe)
+                vit.forward_blocks(tokens, &needed, &noise.drop_path, hook, observe)
             }
         };
-        vit.pool(tokens, &self.readout)
+        vit.pool(tokens, &self.readout, hook)
     }
 
     /// Shows `observe` how much each token attends to each in every block, `[batch, heads, tokens, tokens]`: the image's tokens
@@ -261,30 +256,43 @@ impl Classifier {
     /// Returns how much of each token behind the last block the head reads, `[batch, tokens]`, rows that sum to one (for
     /// an attention pooling, the mean of its heads).
     pub fn attention(&self, pixels: Tensor<4>, observe: &mut dyn FnMut(usize, Tensor<4>)) -> Tensor<2> {
-        let vit = &self.backbone;
-        let mut tokens = vit.tokens(pixels);
+        let (vit, hook) = (&self.backbone, self.hook());
+        let mut tokens = vit.tokens(pixels, hook);
         for (i, block) in vit.blocks.iter().enumerate() {
-            tokens = match &self.tuner {
+            let hook = hook.at(i);
+            let entering = match &self.tuner {
                 Some(Tuner::Prompts(prompts)) => prompts.enter(vit, i, tokens),
-                None => block.enter(tokens),
+                _ => block.enter(tokens, hook),
             };
-            observe(i, block.attention_weights(tokens.clone()));
-            tokens = block.forward(tokens, BlockOptions::default());
+            observe(i, block.attention_weights(entering.clone(), hook));
+            let options = BlockOptions {
+                hook,
+                ..BlockOptions::default()
+            };
+            tokens = block.forward(entering.clone(), options);
+            if let Some(Tuner::Prompts(prompts)) = &self.tuner {
+                tokens = prompts.gated(vit, i, Some(entering), tokens);
+            }
         }
-        vit.reading(tokens, &self.readout)
+        vit.reading(tokens, &self.readout, hook)
     }
 
-    /// Draws the dropout and stochastic depth of one training step. A linear probe has none: its features are fixed.
+    /// How the method takes part in the blocks' operations.
+    fn hook(&self) -> Hook<'_> {
+        self.tuner.as_ref().map_or_else(Hook::none, Tuner::hook)
+    }
+
+    /// Draws the dropout and stochastic depth of one training step. A head alone has none: its features are fixed.
     pub fn sample_noise(&self, batch: usize, rng: &mut Pcg64) -> Noise {
         let prompts = match &self.tuner {
             Some(Tuner::Prompts(prompts)) => prompts.sample_dropout(&self.backbone, batch, rng),
-            None => Vec::new(),
+            _ => Vec::new(),
         };
         Noise {
             prompts,
-            drop_path: match self.method.kind {
-                MethodKind::Linear => DropPathFactors::none(),
-                _ => self.backbone.sample_drop_path(batch, rng),
+            drop_path: match self.method.kind.is_head_alone() {
+                true => DropPathFactors::none(),
+                false => self.backbone.sample_drop_path(batch, rng),
             },
         }
     }
@@ -334,7 +342,8 @@ impl Classifier {
         self.num_params()
     }
 
-    /// The learned tensors under their task-file names: `prompts`, `prompt_proj.*`, `head.*`, else timm's.
+    /// The learned tensors under their task-file names: those of the backbone are timm's, those that a method adds are listed in
+    /// its file in [`crate::methods`].
     pub fn tuned_tensors(&self) -> BTreeMap<String, HostTensor> {
         named_tensors::read(self, self.config(), |name| self.tunes(name))
     }
@@ -358,12 +367,12 @@ impl Classifier {
 
     /// The backbone's tensors under timm's names.
     pub fn backbone_tensors(&self) -> BTreeMap<String, HostTensor> {
-        let added = |name: &str| is_classifier(name) || name.starts_with("prompt");
-        named_tensors::read(self, self.config(), |name| !added(name))
+        let own = |name: &str| !is_classifier(name) && !is_added(name);
+        named_tensors::read(self, self.config(), own)
     }
 
-    /// The canonical hash of the backbone as it is now: equal to [`Backbone::sha256`] as long as nothing
-    /// but prompts and head was learned.
+    /// The canonical hash of the backbone as it is now: equal to [`Backbone::sha256`] where the method
+    /// [keeps it](MethodConfig::keeps_backbone).
     pub fn backbone_sha256(&self) -> String {
         canonical_sha256(&self.backbone_tensors())
     }
@@ -405,7 +414,10 @@ fn block_of(name: &str, depth: usize) -> usize {
     let mut parts = name.split('.');
     match parts.next() {
         Some("blocks") => parts.next().and_then(|index| index.parse().ok()).unwrap_or(0),
-        Some("norm" | "attn_pool" | "fc_norm" | "head" | "prompts" | "prompt_proj") => depth,
+        Some(
+            "norm" | "attn_pool" | "fc_norm" | "head" | "mlp_head" | "prompts" | "prompt_proj"
+            | "prompt_gate",
+        ) => depth,
         _ => 0,
     }
 }

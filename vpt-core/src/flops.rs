@@ -1,5 +1,6 @@
 //! [`ForwardMacs`]: multiply-adds of a forward pass, the floor that measured speed is held against.
 
+use crate::methods::{MethodConfig, MethodKind};
 use crate::{GlobalPool, VitConfig};
 
 /// Multiply-adds of one image's forward pass, counted from the architecture.
@@ -19,16 +20,17 @@ pub struct ForwardMacs {
     pub prompts_kv: u128,
     /// Keys and values of deep prompts: once for a batch, not for each image (once and for all when serving).
     pub prompts_kv_per_batch: u128,
+    /// What adapters, updates of low rank and hidden layers of a head add; what scales and shifts add is element-wise.
+    pub tuner: u128,
     /// What is saved in the last block when the head reads the class token alone: the other tokens end there
     /// as keys and values.
     pub last_block_saving: u128,
 }
 
 impl ForwardMacs {
-    /// Counts for images of `[height, width]` pixels with `prompts` prompt tokens in every block (0 for
-    /// none).
-    pub fn of(config: &VitConfig, image_size: [usize; 2], prompts: usize) -> Self {
-        let prompts = prompts as u128;
+    /// Counts for images of `[height, width]` pixels with what `method` adds; its prompts are counted in every block.
+    pub fn of(config: &VitConfig, image_size: [usize; 2], method: &MethodConfig) -> Self {
+        let prompts = method.prompts.as_ref().map_or(0, |prompts| prompts.num_tokens) as u128;
         let patches = |stage| config.grid_in(stage, image_size).iter().product::<usize>() as u128;
         let prefix = config.num_prefix_tokens() as u128;
         let embedding = patches(0) * (config.patch_values() * config.embed_dim) as u128;
@@ -43,6 +45,10 @@ impl ForwardMacs {
             prompts_plain: 0,
             prompts_kv: 0,
             prompts_kv_per_batch: 0,
+            tuner: match method.kind {
+                MethodKind::Mlp => method.mlp_layers.saturating_sub(1) as u128 * width * width,
+                _ => 0,
+            },
             last_block_saving: 0,
         };
         for i in 0..config.depth {
@@ -67,6 +73,7 @@ impl ForwardMacs {
                 // Four patches of half the width.
                 macs.backbone += tokens * 2 * dim * dim;
             }
+            macs.tuner += tokens * tuner_macs(method, &at);
             macs.attention += attention(seen, seen);
             macs.backbone += tokens * (as_key + else_of) + attention(seen, seen);
             macs.prompts_plain += prompts * (as_key + else_of) + attention(seen + prompts, seen + prompts)
@@ -81,27 +88,64 @@ impl ForwardMacs {
     }
 }
 
+/// Multiply-adds of each token in what `method` adds to a block.
+fn tuner_macs(method: &MethodConfig, at: &VitConfig) -> u128 {
+    let macs = match (method.kind, &method.lora, method.adapter) {
+        (MethodKind::Lora, Some(lora), _) => {
+            let layers = lora.layers(at).into_iter();
+            layers
+                .map(|[inputs, outputs]| lora.rank * (inputs + outputs))
+                .sum()
+        }
+        (MethodKind::Adapter, _, Some(adapter)) => 4 * at.embed_dim * adapter.dim,
+        (MethodKind::Adaptformer, _, Some(adapter)) => 2 * at.embed_dim * adapter.dim,
+        _ => 0,
+    };
+    macs as u128
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::presets::preset;
+    use crate::{PromptConfig, PromptDepth};
+
+    fn deep(num_tokens: usize) -> MethodConfig {
+        MethodConfig::vpt(PromptConfig::new(PromptDepth::Deep, num_tokens))
+    }
 
     /// Figures of design section 2 and of the published models: ViT-B/16 17.6, ViT-Ti/16 1.3 billion.
     #[test]
     fn known_counts() {
         let base = preset("vit_base_patch16_224").unwrap();
-        let macs = ForwardMacs::of(&base, [224, 224], 100);
+        let macs = ForwardMacs::of(&base, [224, 224], &deep(100));
         let percent = |part: u128| (1000.0 * part as f64 / macs.backbone as f64).round() / 10.0;
         assert_eq!((macs.backbone as f64 / 1e7).round() / 100.0, 17.56);
         assert_eq!(percent(macs.prompts_plain), 53.5);
         assert_eq!(percent(macs.prompts_kv), 2.1);
         assert_eq!(percent(macs.prompts_kv_per_batch), 8.1);
-        let tiny = ForwardMacs::of(&preset("vit_tiny_patch16_224").unwrap(), [224, 224], 0);
+        let tiny = ForwardMacs::of(
+            &preset("vit_tiny_patch16_224").unwrap(),
+            [224, 224],
+            &MethodConfig::linear(),
+        );
         assert_eq!((tiny.backbone as f64 / 1e7).round() / 100.0, 1.25);
         assert_eq!(
             (tiny.prompts_plain, tiny.prompts_kv, tiny.prompts_kv_per_batch),
             (0, 0, 0)
         );
+    }
+
+    /// ViT-B/16: 197 tokens in 12 blocks.
+    #[test]
+    fn what_methods_add() {
+        let base = preset("vit_base_patch16_224").unwrap();
+        let added = |kind| ForwardMacs::of(&base, [224, 224], &MethodConfig::new(kind)).tuner;
+        assert_eq!(added(MethodKind::Lora), 197 * 12 * 8 * (768 + 3 * 768));
+        assert_eq!(added(MethodKind::Adapter), 197 * 12 * 2 * (2 * 768 * 64));
+        assert_eq!(added(MethodKind::Adaptformer), 197 * 12 * 2 * 768 * 64);
+        assert_eq!(added(MethodKind::Mlp), 768 * 768);
+        assert_eq!(added(MethodKind::Ssf) + added(MethodKind::Full), 0);
     }
 
     /// The paper's table 1: Swin-T 4.5, Swin-B 15.4 billion.
@@ -111,7 +155,7 @@ mod tests {
             ("swin_tiny_patch4_window7_224", 4.5),
             ("swin_base_patch4_window7_224", 15.4),
         ] {
-            let macs = ForwardMacs::of(&preset(name).unwrap(), [224, 224], 0);
+            let macs = ForwardMacs::of(&preset(name).unwrap(), [224, 224], &MethodConfig::linear());
             assert_eq!((macs.backbone as f64 / 1e8).round() / 10.0, expected, "{name}");
         }
     }
@@ -128,7 +172,7 @@ mod tests {
             mlp_ratio: 4.0,
             ..VitConfig::default()
         };
-        let macs = ForwardMacs::of(&config, [2, 2], 3);
+        let macs = ForwardMacs::of(&config, [2, 2], &deep(3));
         // Embedding 4·3·2; five tokens: qkv 5·2·6, attention 2·5·5·2, projection 5·2·2, MLP 2·5·2·8.
         assert_eq!(macs.backbone, 24 + 60 + 100 + 20 + 160);
         assert_eq!(macs.prompts_kv, 2 * 5 * 3 * 2);
@@ -151,6 +195,6 @@ mod tests {
         };
         let tokens = (1_u128 << 28) + 1;
         let attention = 1024 * 2 * tokens * tokens * 192;
-        assert!(ForwardMacs::of(&config, [16384, 16384], 0).backbone > attention);
+        assert!(ForwardMacs::of(&config, [16384, 16384], &MethodConfig::linear()).backbone > attention);
     }
 }

@@ -21,11 +21,11 @@ pub mod task_file;
 pub mod vit;
 pub mod weights;
 
-pub use classifier::{Classifier, Tuner};
+pub use classifier::Classifier;
 pub use device::{DeviceChoice, SelectedDevice};
 pub use error::CoreError;
 pub use host_tensor::HostTensor;
-pub use methods::{MethodConfig, MethodKind, PromptOptions};
+pub use methods::{MethodConfig, MethodKind, MethodOptions, Tuner};
 pub use presets::preset;
 pub use prompts::{PromptConfig, PromptDepth, PromptInit, PromptPool};
 pub use task_file::{Calibration, Decision, TaskFile, TaskMetadata};

@@ -47,7 +47,7 @@ impl MemoryEstimate {
         let first = vit.depth - tracked_blocks(vit, method);
         let (mut passing, mut kept) = (0, 0);
         for i in 0..vit.depth {
-            let block = BlockMemory::of(vit, i, image_size, extra, learns_weights(method));
+            let block = BlockMemory::of(vit, method, i, image_size, extra);
             passing = passing.max(block.passing);
             if i >= first {
                 kept += block.kept;
@@ -71,7 +71,7 @@ struct BlockMemory {
 }
 
 impl BlockMemory {
-    fn of(vit: &VitConfig, i: usize, image_size: [usize; 2], extra: usize, learns: bool) -> Self {
+    fn of(vit: &VitConfig, method: &MethodConfig, i: usize, image_size: [usize; 2], extra: usize) -> Self {
         let at = vit.at_block(i);
         let (dim, fc1, hidden) = (
             at.embed_dim as u128,
@@ -94,10 +94,12 @@ impl BlockMemory {
         // Tokens are copied into windows and back.
         let moved = if vit.swin.is_some() { 4 * dim } else { 0 };
         let gate = if vit.gated_mlp { 3 * hidden } else { 0 };
+        let learns = method.kind.learns_layers();
         let inputs = if learns { 2 * dim + hidden } else { 0 };
+        let tuner = kept_by_tuner(method, &at);
         Self {
             passing: FLOAT * tokens * (dim + (4 * dim + moved + 2 * scores).max(fc1 + hidden)),
-            kept: FLOAT * tokens * (6 * dim + moved + 3 * scores + fc1 + gate + inputs),
+            kept: FLOAT * tokens * (6 * dim + moved + 3 * scores + fc1 + gate + inputs + tuner),
         }
     }
 }
@@ -118,41 +120,49 @@ impl Parameters {
                 counts.tuned += count;
             }
         }
-        if let Some(prompts) = &method.prompts {
-            let count = prompts.num_params(vit) as u128;
-            counts.all += count;
-            counts.tuned += count;
-        }
+        let added = method.num_added(vit) as u128;
+        counts.all += added;
+        counts.tuned += added;
         counts
     }
 }
 
-/// Whether layers of the blocks learn their weights, and so keep their inputs.
-fn learns_weights(method: &MethodConfig) -> bool {
-    matches!(method.kind, MethodKind::Full | MethodKind::Partial)
+/// Values that what a method adds to a block keeps of each token: inputs of its layers, and products that are scaled.
+fn kept_by_tuner(method: &MethodConfig, at: &VitConfig) -> u128 {
+    let dim = at.embed_dim;
+    let kept = match (method.kind, &method.lora, method.adapter) {
+        (MethodKind::Lora, Some(lora), _) => {
+            lora.layers(at).iter().map(|[inputs, _]| inputs + lora.rank).sum()
+        }
+        (MethodKind::Adapter, _, Some(adapter)) => 2 * (dim + 2 * adapter.dim),
+        (MethodKind::Adaptformer, _, Some(adapter)) => dim + 2 * adapter.dim,
+        (MethodKind::Ssf, ..) => 7 * dim + at.mlp_fc1(),
+        _ => 0,
+    };
+    kept as u128
 }
 
 /// Blocks that gradients go through: those from the first learned parameter on.
 fn tracked_blocks(vit: &VitConfig, method: &MethodConfig) -> usize {
     match method.kind {
-        MethodKind::Linear => 0,
+        MethodKind::Linear | MethodKind::Mlp => 0,
         MethodKind::Partial => method.partial_blocks.min(vit.depth),
-        MethodKind::Full | MethodKind::Bitfit => vit.depth,
-        MethodKind::VptDeep | MethodKind::VptShallow => match &method.prompts {
+        MethodKind::VptDeep | MethodKind::VptShallow if !method.bias => match &method.prompts {
             Some(prompts) => vit.depth - prompts.prompted_blocks(vit.depth).start,
             None => vit.depth,
         },
+        _ => vit.depth,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{PromptOptions, preset};
+    use crate::{MethodOptions, preset};
 
     fn estimate(method: &str, batch: usize) -> MemoryEstimate {
         let vit = preset("vit_tiny_patch16_224").unwrap();
-        let method = MethodConfig::parse(method, &PromptOptions::default()).unwrap();
+        let method = MethodConfig::parse(method, &MethodOptions::default()).unwrap();
         MemoryEstimate::of(&vit, &method, [224, 224], batch, 2)
     }
 
@@ -164,6 +174,12 @@ mod tests {
         let (row, pixels) = (4 * 197 * 192, 4 * 3 * 224 * 224);
         assert_eq!(per_image("vpt-deep"), pixels + 12 * 10 * row);
         assert_eq!(per_image("bitfit"), per_image("vpt-deep"));
+        assert_eq!(per_image("vpt-deep+bias"), per_image("vpt-deep"));
+        assert_eq!(per_image("lora"), pixels + 12 * (10 * row + 4 * 197 * (192 + 8)));
+        assert_eq!(
+            per_image("adapter"),
+            pixels + 12 * (10 * row + 4 * 197 * 2 * (192 + 128))
+        );
         assert_eq!(per_image("full"), pixels + 12 * 16 * row);
         assert_eq!(per_image("partial-2"), pixels + 2 * 16 * row);
         assert_eq!(per_image("vpt-shallow"), pixels + 12 * 10 * 4 * 207 * 192);

@@ -118,14 +118,17 @@ impl Path {
     /// The name in files.
     fn name(&self) -> String {
         let path = self.0.join(".");
-        match path.strip_prefix("tuner.Prompts.") {
-            Some("tokens.0") => "prompts".to_owned(),
-            Some(rest) => match rest.strip_prefix("tokens") {
+        if let Some(rest) = path.strip_prefix("tuner.Prompts.") {
+            return match rest.strip_prefix("tokens") {
+                Some(".0") => "prompts".to_owned(),
                 Some(further) => format!("prompts{further}"),
                 None => format!("prompt_{rest}"),
-            },
-            None => path.strip_prefix("backbone.").unwrap_or(&path).to_owned(),
+            };
         }
+        // `tuner`, the kind of tuner, and a path like those of the backbone.
+        let added = path.strip_prefix("tuner.").and_then(|rest| rest.split_once('.'));
+        let own = added.map_or(&*path, |(_, rest)| rest);
+        own.strip_prefix("backbone.").unwrap_or(own).to_owned()
     }
 }
 
@@ -282,6 +285,12 @@ mod tests {
         assert_eq!(name(&["tuner", "Prompts", "tokens", "0"]), "prompts");
         assert_eq!(name(&["tuner", "Prompts", "tokens", "2"]), "prompts.2");
         assert_eq!(name(&["tuner", "Prompts", "proj", "bias"]), "prompt_proj.bias");
+        assert_eq!(name(&["tuner", "Prompts", "gate"]), "prompt_gate");
+        assert_eq!(
+            name(&["tuner", "Lora", "blocks", "3", "attn", "qkv", "lora_A", "weight"]),
+            "blocks.3.attn.qkv.lora_A.weight"
+        );
+        assert_eq!(name(&["tuner", "Ssf", "ssf_scale_1"]), "ssf_scale_1");
         assert_eq!(name(&["head", "weight"]), "head.weight");
     }
 

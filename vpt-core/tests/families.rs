@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor};
+use vpt_core::methods::{LoraTarget, is_added};
 use vpt_core::presets::{PRESETS, Preset};
 use vpt_core::prompts::{Noise, PromptForm};
 use vpt_core::task_file::{BackboneInfo, Calibration, FORMAT, TaskInfo, TrainingInfo};
 use vpt_core::{
-    Backbone, Classifier, GlobalPool, HostTensor, MethodConfig, MethodKind, PromptOptions, TaskFile,
+    Backbone, Classifier, GlobalPool, HostTensor, MethodConfig, MethodKind, MethodOptions, TaskFile,
     TaskMetadata, VitConfig, init, named_tensors,
 };
 
@@ -37,6 +38,9 @@ const FAMILIES: [&str; 20] = [
 
 const CLASSES: usize = 3;
 const TOKENS: usize = 2;
+const RANK: usize = 2;
+/// So many channels that some are open behind a ReLU.
+const CHANNELS: usize = 8;
 
 /// The family at a size that computes in milliseconds: two rows of three patches; for Swin so many windows, shifted in
 /// every second block, and a last stage in which one window is the whole image.
@@ -63,17 +67,38 @@ fn backbone(name: &str) -> Backbone {
     Backbone::random(config, 0, 7)
 }
 
-fn method(kind: MethodKind) -> MethodConfig {
-    let options = PromptOptions {
+fn method(name: &str, gate: bool) -> MethodConfig {
+    let options = MethodOptions {
         num_tokens: TOKENS,
-        ..PromptOptions::default()
+        gate,
+        lora_rank: RANK,
+        lora_targets: LoraTarget::ALL.to_vec(),
+        adapter_dim: CHANNELS,
+        ..MethodOptions::default()
     };
-    MethodConfig::parse(kind.name(), &options).unwrap()
+    MethodConfig::parse(name, &options).unwrap()
+}
+
+/// Every method, and prompts with a gate and with biases.
+fn methods() -> Vec<MethodConfig> {
+    let named = MethodKind::ALL.map(|kind| match kind {
+        MethodKind::Partial | MethodKind::Mlp => MethodConfig::new(kind),
+        kind => method(kind.name(), false),
+    });
+    let mut methods = named.to_vec();
+    methods.push(method("vpt-shallow", true));
+    methods.push(method("vpt-deep+bias", false));
+    methods
 }
 
 /// What the method should learn, counted from the names and shapes of the backbone's tensors.
-fn expected_count(kind: MethodKind, backbone: &Backbone) -> usize {
-    let VitConfig { depth, swin, .. } = &backbone.config;
+fn expected_count(method: &MethodConfig, backbone: &Backbone) -> usize {
+    let VitConfig {
+        depth,
+        swin,
+        pre_norm,
+        ..
+    } = &backbone.config;
     let of = |wanted: &dyn Fn(&str) -> bool| -> usize {
         let tensors = backbone.tensors.iter().filter(|(name, _)| wanted(name));
         tensors.map(|(_, tensor)| tensor.numel()).sum()
@@ -84,13 +109,51 @@ fn expected_count(kind: MethodKind, backbone: &Backbone) -> usize {
     } else {
         vec![24; 2]
     };
-    let head = CLASSES * (widths[widths.len() - 1] + 1);
-    head + match kind {
+    let last = widths[widths.len() - 1];
+    let head = CLASSES * (last + 1);
+    let biases = || of(&|name| name.ends_with(".bias"));
+    // Inputs and outputs of every linear layer in the blocks, from the shapes of its weights.
+    let ends = [
+        "attn.qkv.weight",
+        "attn.proj.weight",
+        "mlp.fc1.weight",
+        "mlp.fc2.weight",
+    ];
+    let linear = || {
+        let layers = backbone
+            .tensors
+            .iter()
+            .filter(|(name, _)| name.starts_with("blocks.") && ends.iter().any(|end| name.ends_with(end)));
+        layers.map(|(_, tensor)| (tensor.shape[1], tensor.shape[0]))
+    };
+    let bottlenecks = || {
+        widths
+            .iter()
+            .map(|width| 2 * width * CHANNELS + CHANNELS + width)
+            .sum::<usize>()
+    };
+    head + match method.kind {
+        MethodKind::VptDeep if method.bias => TOKENS * widths.iter().sum::<usize>() + biases(),
         MethodKind::VptDeep => TOKENS * widths.iter().sum::<usize>(),
+        MethodKind::VptShallow if method.prompts.as_ref().unwrap().gate => TOKENS * widths[0] + depth - 1,
         MethodKind::VptShallow => TOKENS * widths[0],
+        MethodKind::Lora => linear().map(|(inputs, outputs)| RANK * (inputs + outputs)).sum(),
+        MethodKind::Adapter => 2 * bottlenecks(),
+        MethodKind::Adaptformer => bottlenecks(),
+        MethodKind::Ssf => {
+            let layers: usize = linear().map(|(_, outputs)| outputs).sum();
+            let norms = 2 * widths.iter().sum::<usize>() + last;
+            let merged = if swin.is_some() { 4 * 24 } else { 0 };
+            2 * (24 + 24 * usize::from(*pre_norm) + layers + norms + merged)
+        }
+        MethodKind::Norm => of(&|name| {
+            let module = name.rsplit('.').nth(1).unwrap_or_default();
+            module.contains("norm")
+        }),
         MethodKind::Linear => 0,
-        MethodKind::Full => of(&|_| true),
-        MethodKind::Bitfit => of(&|name| name.ends_with(".bias")),
+        MethodKind::Mlp => last * last + last,
+        MethodKind::Full | MethodKind::Scratch => of(&|_| true),
+        MethodKind::Bitfit => biases(),
         MethodKind::Partial => of(&|name| {
             let last = format!("blocks.{}.", depth - 1);
             [&last, "norm.", "fc_norm.", "attn_pool."]
@@ -128,6 +191,20 @@ fn task_file(backbone: &Backbone, model: &Classifier) -> TaskFile {
     }
 }
 
+/// The model with random values added to everything that is learned, so that what starts at zero takes part.
+fn stirred(model: Classifier) -> Classifier {
+    let mut tuned = model.tuned_tensors();
+    for (name, tensor) in &mut tuned {
+        let noise = init::normal(tensor.shape.clone(), 0.05, &mut init::rng_of(4, name));
+        tensor
+            .data
+            .iter_mut()
+            .zip(noise.data)
+            .for_each(|(x, noise)| *x += noise);
+    }
+    model.load_tuned(&tuned).unwrap()
+}
+
 fn host<const R: usize>(tensor: &Tensor<R>) -> HostTensor {
     HostTensor::from_tensor(tensor).unwrap()
 }
@@ -147,11 +224,22 @@ fn every_family_learns_with_every_method() {
         let size = backbone.config.img_size;
         let mut rng = init::rng_of(1, family);
         let pixels = init::normal([2, 3, size[0], size[1]], 1.0, &mut rng).to_tensor::<4>(&device);
-        for kind in MethodKind::ALL {
-            let case = format!("{family} with {kind}");
-            let method = method(kind);
-            let model = Classifier::new(&backbone, &method, CLASSES, size, 3, &device).unwrap();
-            assert_eq!(model.num_tuned(), expected_count(kind, &backbone), "{case}");
+        for method in methods() {
+            let gated = method.prompts.as_ref().is_some_and(|prompts| prompts.gate);
+            let case = format!("{family} with {method}{}", if gated { ", gated" } else { "" });
+            let fresh = Classifier::new(&backbone, &method, CLASSES, size, 3, &device).unwrap();
+            assert_eq!(fresh.num_tuned(), expected_count(&method, &backbone), "{case}");
+            assert_eq!(
+                method.num_added(&backbone.config),
+                fresh
+                    .params()
+                    .iter()
+                    .filter(|(name, _)| is_added(name))
+                    .map(|(_, info)| info.shape.iter().product::<usize>())
+                    .sum::<usize>(),
+                "{case}"
+            );
+            let model = stirred(fresh);
 
             let logits = model.forward(pixels.clone());
             assert_eq!(logits.dims(), [2, CLASSES], "{case}");
@@ -221,11 +309,11 @@ fn prompts_change_what_every_family_sees() {
         let size = backbone.config.img_size;
         let pixels =
             init::normal([1, 3, size[0], size[1]], 1.0, &mut init::rng_of(1, family)).to_tensor(&device);
-        let pooled = |kind| {
-            let model = Classifier::new(&backbone, &method(kind), CLASSES, size, 3, &device).unwrap();
+        let pooled = |name| {
+            let model = Classifier::new(&backbone, &method(name, false), CLASSES, size, 3, &device).unwrap();
             host(&model.pooled_with(Tensor::<4>::clone(&pixels), &Noise::none(), PromptForm::KeyValue))
         };
-        let difference = largest_difference(&pooled(MethodKind::Linear), &pooled(MethodKind::VptDeep));
+        let difference = largest_difference(&pooled("linear"), &pooled("vpt-deep"));
         assert!(difference > 1e-6, "{family}: {difference}");
     }
 }

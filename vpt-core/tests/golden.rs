@@ -3,7 +3,7 @@
 mod suite;
 
 use burn::tensor::Device;
-use suite::{MODELS, TRANSFORMERS};
+use suite::{METHOD_CASES, MODELS, TRANSFORMERS};
 
 #[test]
 fn model_outputs_equal_timm() {
@@ -41,6 +41,15 @@ fn prompts_equal_the_official_form() {
         found >= 18,
         "the fixtures of eighteen cases are part of the repository"
     );
+}
+
+#[test]
+fn methods_equal_their_references() {
+    for (model, names) in METHOD_CASES {
+        for name in names {
+            suite::method_case(model, name, &Device::flex());
+        }
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ mod suite;
 use std::sync::OnceLock;
 
 use burn::tensor::Device;
-use suite::{MODELS, TRANSFORMERS};
+use suite::{METHOD_CASES, MODELS, TRANSFORMERS};
 
 /// The adapter, initialised once.
 fn device() -> Option<&'static Device> {
@@ -47,6 +47,16 @@ fn prompts_equal_the_official_form() {
     let Some(device) = device() else { return };
     for case in suite::prompt_cases() {
         suite::prompt_case(case, device);
+    }
+}
+
+#[test]
+fn methods_equal_their_references() {
+    let Some(device) = device() else { return };
+    for (model, names) in METHOD_CASES {
+        for name in names {
+            suite::method_case(model, name, device);
+        }
     }
 }
 

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{Device, Tensor, TensorData};
+use vpt_core::methods::{LoraConfig, LoraTarget, MethodOptions};
 use vpt_core::prompts::{Noise, PromptForm};
-use vpt_core::vit::TokensAt;
+use vpt_core::vit::{Hook, TokensAt};
 use vpt_core::{
     Backbone, Classifier, GlobalPool, HostTensor, MethodConfig, MethodKind, PromptConfig, PromptDepth,
-    PromptInit, PromptPool, VitConfig, init, named_tensors,
+    PromptInit, PromptPool, VitConfig, init, named_tensors, preset,
 };
 
 const CLASSES: usize = 3;
@@ -47,19 +48,46 @@ fn methods() -> Vec<MethodConfig> {
         project_dim: Some(6),
         ..deep(5)
     };
+    let gated = PromptConfig {
+        gate: true,
+        ..shallow.clone()
+    };
     let mut methods = vec![
         MethodConfig::vpt(deep(5)),
         MethodConfig::vpt(shallow),
         MethodConfig::vpt(narrow),
+        MethodConfig::vpt(gated),
+        MethodConfig {
+            bias: true,
+            ..MethodConfig::vpt(deep(5))
+        },
+        MethodConfig {
+            lora: Some(LoraConfig {
+                targets: LoraTarget::ALL.to_vec(),
+                ..LoraConfig::default()
+            }),
+            ..MethodConfig::new(MethodKind::Lora)
+        },
     ];
-    let kinds = [
-        MethodKind::Linear,
-        MethodKind::Full,
-        MethodKind::Bitfit,
-        MethodKind::Partial,
-    ];
-    methods.extend(kinds.map(MethodConfig::new));
+    let others = MethodKind::ALL
+        .into_iter()
+        .filter(|kind| kind.prompt_depth().is_none());
+    methods.extend(others.map(MethodConfig::new));
     methods
+}
+
+/// The model with random values added to everything that is learned, so that what starts at zero takes part.
+fn stirred(model: Classifier) -> Classifier {
+    let mut tuned = model.tuned_tensors();
+    for (name, tensor) in &mut tuned {
+        let noise = init::normal(tensor.shape.clone(), 0.1, &mut init::rng_of(4, name));
+        tensor
+            .data
+            .iter_mut()
+            .zip(noise.data)
+            .for_each(|(x, noise)| *x += noise);
+    }
+    model.load_tuned(&tuned).expect("its own tensors")
 }
 
 fn build(method: &MethodConfig, seed: u64, device: &Device) -> Classifier {
@@ -110,10 +138,16 @@ fn nothing_outside_the_group_moves_and_everything_inside_does() {
                 "{method}: `{name}` should not move"
             );
         }
-        let frozen = matches!(
+        let moving = matches!(
             method.kind,
-            MethodKind::Linear | MethodKind::VptDeep | MethodKind::VptShallow
+            MethodKind::Norm
+                | MethodKind::Bitfit
+                | MethodKind::Partial
+                | MethodKind::Full
+                | MethodKind::Scratch
         );
+        let frozen = !moving && !method.bias;
+        assert_eq!(method.keeps_backbone(), frozen, "{method}");
         assert_eq!(
             model.backbone_sha256() == backbone().sha256,
             frozen,
@@ -193,6 +227,44 @@ fn counts_follow_the_formulas() {
     );
 }
 
+/// What the papers say of ViT-B/16: 1.19 million values of AdaptFormer-64, 0.2 of SSF.
+#[test]
+fn additions_have_the_sizes_of_their_papers() {
+    let base = preset("vit_base_patch16_224").expect("is published");
+    let options = MethodOptions {
+        gate: true,
+        ..MethodOptions::default()
+    };
+    let count = |name: &str, options: &MethodOptions| {
+        MethodConfig::parse(name, options)
+            .expect("a method")
+            .num_added(&base)
+    };
+    let (dim, depth, hidden) = (768, 12, 3072);
+    assert_eq!(count("lora", &options), depth * 8 * (dim + 3 * dim));
+    let all = MethodOptions {
+        lora_rank: 4,
+        lora_targets: LoraTarget::ALL.to_vec(),
+        ..options.clone()
+    };
+    assert_eq!(
+        count("lora", &all),
+        depth * 4 * (4 * dim + 2 * dim + 2 * (dim + hidden))
+    );
+    let bottleneck = 2 * dim * 64 + 64 + dim;
+    assert_eq!(count("adapter", &options), depth * 2 * bottleneck);
+    assert_eq!(count("adaptformer", &options), 1_189_632);
+    assert_eq!(count("adaptformer", &options), depth * bottleneck);
+    assert_eq!(count("ssf", &options), 205_824);
+    assert_eq!(
+        count("ssf", &options),
+        2 * (dim + depth * (7 * dim + hidden) + dim)
+    );
+    assert_eq!(count("mlp-3", &options), 2 * (dim * dim + dim));
+    assert_eq!(count("vpt-shallow", &options), 10 * dim + depth - 1);
+    assert_eq!(count("norm", &options), 0);
+}
+
 #[test]
 fn weight_decay_leaves_out_what_timm_leaves_out() {
     let model = build(&MethodConfig::new(MethodKind::Full), 0, &Device::flex());
@@ -256,6 +328,10 @@ fn prompt_variants() -> Vec<PromptConfig> {
     ] {
         let with_pool = |config: PromptConfig| PromptConfig { pool, ..config };
         variants.push(with_pool(PromptConfig::new(PromptDepth::Shallow, 3)));
+        variants.push(with_pool(PromptConfig {
+            gate: true,
+            ..PromptConfig::new(PromptDepth::Shallow, 3)
+        }));
         variants.push(with_pool(deep(3)));
         for dropout in [0.0, 0.4] {
             for last in [false, true] {
@@ -336,12 +412,15 @@ fn what_comes_before_the_learned_blocks_can_be_kept() {
     };
     let cases = methods().into_iter().map(|method| match method.kind {
         MethodKind::Partial => (method, 3),
-        MethodKind::Linear => (method, 4),
+        MethodKind::Linear | MethodKind::Mlp => (method, 4),
         _ => (method, 0),
     });
     for (method, blocks) in cases.chain([(MethodConfig::vpt(last), 2)]) {
         let model = build(&method, 1, &device);
         assert_eq!(model.constant_blocks(), blocks, "{method}");
+        if blocks == 0 {
+            continue;
+        }
         let rng = || vpt_data::rng::rng(8, &[]);
         let kept = model.valid().backbone.tokens_at(pixels(&Device::flex()), blocks);
         let kept = TokensAt {
@@ -363,9 +442,7 @@ fn what_comes_before_the_learned_blocks_can_be_kept() {
             all.insert("logits".into(), host(&logits));
             all
         });
-        if blocks > 0 {
-            assert!(whole == from, "{method}: logits and gradients, bit for bit");
-        }
+        assert!(whole == from, "{method}: logits and gradients, bit for bit");
     }
     let random = VitConfig {
         drop_path: 0.1,
@@ -384,19 +461,56 @@ fn what_comes_before_the_learned_blocks_can_be_kept() {
 #[test]
 fn methods_without_prompts_need_only_the_class_row_in_the_last_block() {
     let device = Device::flex();
-    let model = build(&MethodConfig::linear(), 0, &device);
-    let mut rows = Vec::new();
-    let fast = model.observed(
-        pixels(&device),
-        &Noise::none(),
-        PromptForm::KeyValue,
-        &mut |_, x| {
-            rows.push(x.dims()[1]);
-        },
-    );
-    assert_eq!(rows, [8, 8, 8, 1]);
-    let plain = model.pooled_with(pixels(&device), &Noise::none(), PromptForm::Plain);
-    assert!(largest_difference(&host(&fast), &host(&plain)) < 1e-5);
+    for method in methods().into_iter().filter(|method| method.prompts.is_none()) {
+        let model = stirred(build(&method, 0, &device));
+        let mut rows = Vec::new();
+        let fast = model.observed(
+            pixels(&device),
+            &Noise::none(),
+            PromptForm::KeyValue,
+            &mut |_, x| {
+                rows.push(x.dims()[1]);
+            },
+        );
+        assert_eq!(rows, [8, 8, 8, 1], "{method}");
+        let plain = model.pooled_with(pixels(&device), &Noise::none(), PromptForm::Plain);
+        let difference = largest_difference(&host(&fast), &host(&plain));
+        assert!(difference < 2e-5, "{method}: {difference}");
+    }
+}
+
+/// What begins at zero changes nothing: the logits are those of the same head on the bare backbone, to the bit.
+#[test]
+fn additions_begin_as_nothing() {
+    let device = Device::flex();
+    let bare = host(&build(&MethodConfig::linear(), 0, &device).forward(pixels(&device)));
+    for kind in [MethodKind::Lora, MethodKind::Adapter, MethodKind::Adaptformer] {
+        let model = build(&MethodConfig::new(kind), 0, &device);
+        assert_eq!(host(&model.forward(pixels(&device))), bare, "{kind}");
+        let changed = host(&stirred(model).forward(pixels(&device)));
+        assert!(largest_difference(&changed, &bare) > 1e-3, "{kind}");
+    }
+}
+
+/// What is shown of attention is what the method made of it.
+#[test]
+fn attention_is_that_of_the_tuned_model() {
+    let device = Device::flex();
+    let shown = |model: &Classifier| {
+        let mut last = None;
+        model.attention(pixels(&device), &mut |_, weights| last = Some(host(&weights)));
+        last.expect("there are blocks")
+    };
+    let bare = shown(&build(&MethodConfig::linear(), 0, &device));
+    for kind in [
+        MethodKind::Lora,
+        MethodKind::Adapter,
+        MethodKind::Adaptformer,
+        MethodKind::Ssf,
+    ] {
+        let model = stirred(build(&MethodConfig::new(kind), 0, &device));
+        assert!(largest_difference(&shown(&model), &bare) > 1e-4, "{kind}");
+    }
 }
 
 #[test]
@@ -460,7 +574,7 @@ fn prompts_from_patches_are_tokens_of_the_task() {
     let mut entering = vec![Vec::new(); 5];
     let bare = build(&MethodConfig::linear(), 0, &device);
     for pixels in batches() {
-        entering[0].extend(host(&bare.backbone.tokens(pixels.clone())).data);
+        entering[0].extend(host(&bare.backbone.tokens(pixels.clone(), Hook::none())).data);
         bare.observed(pixels, &Noise::none(), PromptForm::Plain, &mut |i, tokens| {
             entering[i + 1].extend(host(tokens).data);
         });

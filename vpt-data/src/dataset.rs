@@ -3,7 +3,7 @@
 use crate::error::counted;
 use crate::formats::{Found, Images};
 use crate::partition::{few, relative, stratified};
-use crate::{DataError, Format, Label, OpenOptions, Split, TaskKind, decode, hexadecimal};
+use crate::{DataError, Format, Label, OpenOptions, SampleWeight, Split, TaskKind, decode, hexadecimal};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -19,6 +19,9 @@ pub struct Sample {
     /// What it must not be parted from, such as its patient; where the data set says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// How much it counts in the training loss.
+    #[serde(default, skip_serializing_if = "SampleWeight::is_one")]
+    pub weight: SampleWeight,
     /// What else a table says of it: one value for each of [`Dataset::columns`], or none at all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
@@ -166,6 +169,9 @@ impl Dataset {
                 hash.update(sample.label.bytes());
                 if let Some(group) = &sample.group {
                     text(&mut hash, group);
+                }
+                if !sample.weight.is_one() {
+                    hash.update(sample.weight.get().to_le_bytes());
                 }
             }
         }

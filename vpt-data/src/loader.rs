@@ -29,6 +29,8 @@ pub struct Batch {
     pub size: [usize; 2],
     /// The class, or the classes, of each picture.
     pub labels: Vec<Label>,
+    /// `[batch]`: how much each picture counts in the training loss; mixed as the pictures are.
+    pub weights: Vec<f32>,
     /// `[batch, classes]` after mixup or cutmix, each row summing to 1 (of several classes: to their number); otherwise nothing.
     pub soft_targets: Option<Vec<f32>>,
     /// Which samples these are, as positions in what [`Loader::new`] was given.
@@ -299,14 +301,27 @@ impl Source {
             .iter()
             .map(|&index| self.samples[index].label.clone())
             .collect();
+        let mut weights: Vec<f32> = indices
+            .iter()
+            .map(|&index| self.samples[index].weight.get())
+            .collect();
         let soft_targets = self.augment.as_ref().and_then(|augment| {
             let mut rng = rng(self.seed, &[MIX, epoch as u64, number as u64]);
-            mix_batch(augment, &mut pixels, size, &labels, self.classes, &mut rng)
+            mix_batch(
+                augment,
+                &mut pixels,
+                size,
+                &mut weights,
+                &labels,
+                self.classes,
+                &mut rng,
+            )
         });
         Ok(Batch {
             pixels,
             size,
             labels,
+            weights,
             soft_targets,
             indices,
         })

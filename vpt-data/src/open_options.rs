@@ -24,7 +24,8 @@ pub struct OpenOptions {
     pub columns: ColumnNames,
 }
 
-/// Which columns of a table are what; what is not said here is found by the usual names.
+/// Which columns of a table are what; what is not said here is found by the usual names. Where a column may be missing,
+/// `none` says that it is, although one has such a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ColumnNames {
@@ -36,6 +37,8 @@ pub struct ColumnNames {
     pub split: Option<String>,
     /// The column with what keeps images together, such as the patient.
     pub group: Option<String>,
+    /// The column with how much an image counts in the training loss.
+    pub weight: Option<String>,
 }
 
 impl Default for OpenOptions {

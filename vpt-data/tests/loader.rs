@@ -6,7 +6,9 @@ use image::{Rgb, RgbImage};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use vpt_data::{AugmentConfig, Batch, DataError, Loader, LoaderConfig, Preprocess, Sample, decode};
+use vpt_data::{
+    AugmentConfig, Batch, DataError, Loader, LoaderConfig, Preprocess, Sample, SampleWeight, decode,
+};
 
 const CLASSES: usize = 3;
 
@@ -210,6 +212,28 @@ fn mixing_gives_soft_targets() {
             targets
                 .chunks(CLASSES)
                 .all(|row| (row.iter().sum::<f32>() - 1.0).abs() < 1e-5)
+        );
+    }
+}
+
+#[test]
+fn weights_come_with_their_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut samples = samples(folder.path(), 10);
+    for (index, sample) in samples.iter_mut().enumerate() {
+        sample.weight = SampleWeight::new(index as f32 + 0.5).unwrap();
+    }
+    for batch in batches(&loader(&samples, config()), 3, 0) {
+        let expected: Vec<f32> = batch.indices.iter().map(|&index| index as f32 + 0.5).collect();
+        assert_eq!(batch.weights, expected);
+    }
+    let augment = Some(strong());
+    let mixed = loader(&samples, LoaderConfig { augment, ..config() });
+    for batch in batches(&mixed, 3, 0) {
+        let sum: f32 = batch.indices.iter().map(|&index| index as f32 + 0.5).sum();
+        assert!(
+            (batch.weights.iter().sum::<f32>() - sum).abs() < 1e-4,
+            "none is lost"
         );
     }
 }

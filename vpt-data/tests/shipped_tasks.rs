@@ -210,6 +210,106 @@ mod scripts {
         assert_eq!(dataset.test[0].label, Label::many([0]));
     }
 
+    /// Writes an array of bytes as HDF5, in which PatchCamelyon is published.
+    fn write_hdf5(folder: &Path, name: &str, array: &str, shape: &[usize], values: &[u8]) {
+        let [raw, description, file] = ["raw", "description", name].map(|name| folder.join(name));
+        fs::write(&raw, values).unwrap();
+        let sizes: Vec<String> = shape.iter().map(usize::to_string).collect();
+        let text = format!(
+            "PATH {array}\nINPUT-CLASS UIN\nINPUT-SIZE 8\nRANK {}\nDIMENSION-SIZES {}\nOUTPUT-CLASS UIN\nOUTPUT-SIZE 8\n",
+            shape.len(),
+            sizes.join(" "),
+        );
+        fs::write(&description, text).unwrap();
+        let import = Command::new("h5import")
+            .args([&raw, Path::new("-c"), &description, Path::new("-o"), &file])
+            .output()
+            .unwrap();
+        assert!(import.status.success(), "{import:?}");
+        fs::remove_file(raw).unwrap();
+        fs::remove_file(description).unwrap();
+    }
+
+    #[test]
+    fn patch_camelyon() {
+        let missing = |tool: &&str| Command::new(tool).arg("--version").output().is_err();
+        if let Some(tool) = ["h5dump", "h5import", "perl"].iter().find(|tool| missing(tool)) {
+            println!("skipped: no {tool} here");
+            return;
+        }
+        let folder = TempDir::new().unwrap();
+        let name = |split: &str, what: &str| format!("camelyonpatch_level_2_split_{split}_{what}");
+        let pixels =
+            |split: usize| -> Vec<u8> { (0..4 * 6 * 5 * 3).map(|i| (i * 7 + split) as u8).collect() };
+        let run = || run("prepare-patch-camelyon.sh", folder.path());
+        assert_eq!(run().status.code(), Some(1), "without the training images");
+        for (place, split) in ["train", "valid", "test"].into_iter().enumerate() {
+            let write = |what: &str, shape: &[usize], values: &[u8]| {
+                write_hdf5(
+                    folder.path(),
+                    &name(split, &format!("{what}.h5")),
+                    what,
+                    shape,
+                    values,
+                );
+            };
+            write("x", &[4, 6, 5, 3], &pixels(place));
+            write("y", &[4, 1, 1, 1], &[0, 1, 1, 0]);
+            let slides: String = (0..4)
+                .map(|i| format!("{i},1,2,False,True,slide_{split}{}\n", i / 2))
+                .collect();
+            let table = format!(",coord_y,coord_x,tumor_patch,center_tumor_patch,wsi\n{slides}");
+            fs::write(folder.path().join(name(split, "meta.csv")), table).unwrap();
+        }
+        let packed = Command::new("gzip")
+            .arg(folder.path().join(name("train", "x.h5")))
+            .status();
+        assert!(packed.unwrap().success());
+        let output = run();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let open = || Dataset::open(&folder.path().join("manifest.csv"), &OpenOptions::default()).unwrap();
+        let dataset = open();
+        assert_eq!(dataset.classes, ["normal", "tumour"]);
+        for (place, samples) in [&dataset.train, &dataset.val, &dataset.test]
+            .into_iter()
+            .enumerate()
+        {
+            let labels: Vec<_> = samples.iter().filter_map(|sample| sample.label.class()).collect();
+            assert_eq!(labels, [0, 1, 1, 0]);
+            let found = samples
+                .iter()
+                .map(|sample| vpt_data::decode(&sample.path).unwrap());
+            let found: Vec<u8> = found.flat_map(|image| image.into_raw()).collect();
+            assert_eq!(found, pixels(place));
+        }
+        assert_eq!(
+            groups(&dataset),
+            ["slide_train0", "slide_train0", "slide_train1", "slide_train1"]
+        );
+        let left = || -> Vec<_> {
+            let files = fs::read_dir(folder.path()).unwrap();
+            let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+            names.filter(|name| !name.starts_with("camelyonpatch")).collect()
+        };
+        let mut kept = left();
+        kept.sort();
+        assert_eq!(kept, ["images", "manifest.csv"]);
+
+        // Slides that are not known of every split are of no use; a file that is cut short is no data set.
+        fs::remove_file(folder.path().join(name("test", "meta.csv"))).unwrap();
+        assert!(run().status.success());
+        assert!(open().train.iter().all(|sample| sample.group.is_none()));
+        let labels = folder.path().join(name("valid", "y.h5"));
+        let whole = fs::read(&labels).unwrap();
+        fs::write(&labels, &whole[..whole.len() / 2]).unwrap();
+        assert_eq!(run().status.code(), Some(1));
+        assert_eq!(left().len(), 2);
+    }
+
     #[test]
     fn another_table_is_refused_and_nothing_is_left() {
         let files = [("train.csv", "name,grade\nab,2\n"), ("train_images/ab.png", "")];

@@ -32,9 +32,9 @@ pub use bootstrap::{Bootstrap, Estimate, IntervalMethod};
 pub use calibrate::{AbstainRule, CalibrationPlan, ThresholdRule};
 pub use cka::linear_cka;
 pub use comparison::{
-    Comparison, ComparisonRow, Costs, ExactTest, FewShotCrossing, FewShotCurve, FewShotPoint, FewShotRun,
-    Forgetting, McNemarTests, MethodSearch, Pair, RunCurves, RunSummary, Rung, SeedTest, SourceScore, Trial,
-    TrialEnd, few_shot,
+    Comparison, ComparisonRow, Costs, FewShotCrossing, FewShotCurve, FewShotPoint, FewShotRun, Forgetting,
+    McNemarTests, MethodSearch, Pair, RunCurves, RunSummary, Rung, SeedTest, SourceScore, Trial, TrialEnd,
+    few_shot,
 };
 pub use epoch::EpochRow;
 pub use error::EvalError;

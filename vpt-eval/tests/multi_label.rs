@@ -126,3 +126,61 @@ fn every_number_has_its_interval() {
     let row = &results.per_class[1];
     assert_eq!(row.support, 26);
 }
+
+/// `roc_auc_score` and `average_precision_score` of a multi-label indicator with `average="micro"`, which have no least number
+/// of classes.
+#[test]
+fn micro_averages_of_few_classes_equal_scikit_learn() {
+    let logits = ndarray::array![
+        [2.0, -1.0],
+        [-0.5, 0.3],
+        [0.1, 0.1],
+        [1.2, -2.0],
+        [-1.0, 1.5],
+        [0.4, 0.9]
+    ];
+    let labels = [
+        [true, false],
+        [false, false],
+        [true, true],
+        [false, false],
+        [false, true],
+        [true, false],
+    ];
+    for (classes, auroc, auprc) in [
+        (2, 0.771_428_571_428_571_5, 0.77),
+        (1, 0.777_777_777_777_777_9, 0.805_555_555_555_555_6),
+    ] {
+        let predictions = Predictions::new(
+            (0..classes).map(|class| format!("finding {class}")).collect(),
+            (0..6)
+                .map(|image| PathBuf::from(format!("{image}.png")))
+                .collect(),
+            labels
+                .iter()
+                .map(|row| Label::many((0..classes).filter(|&class| row[class])))
+                .collect::<Vec<_>>(),
+            logits.slice(ndarray::s![.., ..classes]).to_owned(),
+        )
+        .unwrap();
+        assert_eq!(predictions.kind, TaskKind::MultiLabel);
+        let found = metrics::evaluate(&predictions);
+        for (name, expected) in [("micro_auroc", auroc), ("micro_auprc", auprc)] {
+            assert!(
+                (found[name] - expected).abs() < EXACT,
+                "{name} of {classes}: {}",
+                found[name]
+            );
+        }
+        assert!(
+            found.contains_key("auroc") && found.contains_key("auprc"),
+            "{found:?}"
+        );
+    }
+    // Two classes that exclude each other are one question, and have one curve.
+    assert!(
+        !metrics::find("micro_auroc")
+            .unwrap()
+            .applies_to(TaskKind::Classification, 2)
+    );
+}

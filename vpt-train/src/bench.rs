@@ -186,7 +186,7 @@ impl Bench {
             GlobalPool::Token => macs.last_block_saving,
             GlobalPool::Avg | GlobalPool::Map => 0,
         };
-        gflop(macs.backbone + prompts - saved)
+        gflop(macs.backbone + macs.tuner + prompts - saved)
     }
 
     /// GFLOP of one image's training step: what a frozen layer saves is the gradient of its weights. The products of
@@ -196,21 +196,19 @@ impl Bench {
         let vit = self.model.config();
         let blocks = vit.depth as f64;
         let attention = gflop(self.macs().attention);
+        let tuner = gflop(self.macs().tuner);
         match self.method().kind {
             MethodKind::Linear => forward,
-            MethodKind::Full => 3.0 * forward,
+            MethodKind::Mlp => forward + 2.0 * tuner,
+            MethodKind::Full | MethodKind::Scratch => 3.0 * forward,
             MethodKind::Partial => forward * (1.0 + 2.0 * self.method().partial_blocks as f64 / blocks),
-            MethodKind::VptDeep | MethodKind::VptShallow | MethodKind::Bitfit => 2.0 * forward + attention,
+            // What they add has gradients of its weights too.
+            _ => 2.0 * forward + attention + tuner,
         }
     }
 
     fn macs(&self) -> ForwardMacs {
-        let prompts = self
-            .method()
-            .prompts
-            .as_ref()
-            .map_or(0, |prompts| prompts.num_tokens);
-        ForwardMacs::of(self.model.config(), self.model.image_size(), prompts)
+        ForwardMacs::of(self.model.config(), self.model.image_size(), self.method())
     }
 
     fn method(&self) -> &MethodConfig {
@@ -248,7 +246,7 @@ fn gflop(macs: u128) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vpt_core::{PromptOptions, VitConfig};
+    use vpt_core::{MethodOptions, VitConfig};
 
     #[test]
     fn every_method_is_measured() {
@@ -261,10 +259,22 @@ mod tests {
         };
         let backbone = Backbone::random(config, 0, 1);
         let bench = |method: &str| {
-            let method = MethodConfig::parse(method, &PromptOptions::default()).unwrap();
+            let method = MethodConfig::parse(method, &MethodOptions::default()).unwrap();
             Bench::new(&backbone, &method, [32, 32], 2, 1, &Device::flex()).unwrap()
         };
-        for method in ["vpt-deep", "vpt-shallow", "linear", "full", "bitfit", "partial-1"] {
+        for method in [
+            "vpt-deep",
+            "vpt-shallow+bias",
+            "lora",
+            "adapter",
+            "ssf",
+            "norm",
+            "bitfit",
+            "partial-1",
+            "linear",
+            "mlp-2",
+            "full",
+        ] {
             let bench = bench(method);
             let (infer, train) = (bench.infer().unwrap(), bench.train().unwrap());
             assert!(

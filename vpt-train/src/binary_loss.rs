@@ -21,23 +21,47 @@ pub struct BinaryObjective {
 
 impl BinaryObjective {
     /// The loss, summed over the images and its mean over the classes, so that it is comparable between tasks and with the
-    /// `log_loss` of validation. `logits` and, where images are mixed, `soft` are `[batch, classes]`.
-    pub fn loss(&self, logits: Tensor<2>, labels: &[Label], soft: Option<&[f32]>) -> Tensor<1> {
+    /// `log_loss` of validation. `logits` and, where images are mixed, `soft` are `[batch, classes]`; `weights` `[batch]` is how
+    /// much each image counts.
+    pub fn loss(
+        &self,
+        logits: Tensor<2>,
+        labels: &[Label],
+        soft: Option<&[f32]>,
+        weights: &[f32],
+    ) -> Tensor<1> {
         let device = logits.device();
         let classes = self.positive_weights.len();
-        let targets = TensorData::new(self.targets(labels, soft), [labels.len(), classes]);
-        let weights = TensorData::new(self.positive_weights.clone(), [1, classes]);
-        let [targets, weights] = [targets, weights].map(|data| Tensor::from_data(data, &device));
+        let (present, absent) = self.shares(labels, soft, weights);
+        let [present, absent] = [present, absent]
+            .map(|shares| Tensor::from_data(TensorData::new(shares, [labels.len(), classes]), &device));
         let gamma = match self.loss {
             Loss::CrossEntropy => 0.0,
             Loss::Focal => self.focal_gamma,
         };
-        binary_focal(logits, targets, weights, gamma).div_scalar(classes as f32)
+        binary_focal(logits, present, absent, gamma).div_scalar(classes as f32)
+    }
+
+    /// How much the answers yes and no of each image and class count, both `[batch, classes]`.
+    pub(crate) fn shares(
+        &self,
+        labels: &[Label],
+        soft: Option<&[f32]>,
+        weights: &[f32],
+    ) -> (Vec<f32>, Vec<f32>) {
+        let (mut present, mut absent) = (vec![], vec![]);
+        let targets = self.targets(labels, soft);
+        for (row, weight) in targets.chunks_exact(self.positive_weights.len()).zip(weights) {
+            let yes = row.iter().zip(&self.positive_weights);
+            present.extend(yes.map(|(target, positive)| weight * target * positive));
+            absent.extend(row.iter().map(|target| weight * (1.0 - target)));
+        }
+        (present, absent)
     }
 
     /// Rows of `[batch, classes]`: 1 for the classes of an image and 0 for all others (or what mixup or cutmix made of
     /// these), smoothed towards a half.
-    pub(crate) fn targets(&self, labels: &[Label], soft: Option<&[f32]>) -> Vec<f32> {
+    fn targets(&self, labels: &[Label], soft: Option<&[f32]>) -> Vec<f32> {
         let classes = self.positive_weights.len();
         let mut rows = soft.map_or_else(|| vec![0.0; labels.len() * classes], <[f32]>::to_vec);
         if soft.is_none() {
@@ -54,13 +78,13 @@ impl BinaryObjective {
     }
 }
 
-/// `-sum(w t (1 - p)^gamma log(p) + (1 - t) p^gamma log(1 - p))` over batch and classes with p = sigmoid(logits) and targets
-/// t, all `[batch, classes]`, and weights w `[1, classes]`: binary cross-entropy for `gamma` 0, else the focal loss of Lin et
-/// al. (2017, arXiv 1708.02002, equation 4), which is defined for this very case.
-pub fn binary_focal(logits: Tensor<2>, targets: Tensor<2>, weights: Tensor<2>, gamma: f64) -> Tensor<1> {
+/// `-sum(y (1 - p)^gamma log(p) + n p^gamma log(1 - p))` over batch and classes with p = sigmoid(logits), and y (`present`) and n
+/// (`absent`) how much yes and no are right, all `[batch, classes]`: for targets t, y = t and n = 1 - t times their weights. It is
+/// binary cross-entropy for `gamma` 0, else the focal loss of Lin et al. (2017, arXiv 1708.02002, equation 4), which is defined for
+/// this very case.
+pub fn binary_focal(logits: Tensor<2>, present: Tensor<2>, absent: Tensor<2>, gamma: f64) -> Tensor<1> {
     // 1 - p is the sigmoid of the negated logit, so nothing is subtracted from 1, which would lose all digits.
     let (yes, no) = (log_sigmoid(logits.clone()), log_sigmoid(logits.neg()));
-    let absent = targets.clone().neg() + 1.0;
     let (of_yes, of_no) = if gamma == 0.0 {
         (yes, no)
     } else {
@@ -68,7 +92,7 @@ pub fn binary_focal(logits: Tensor<2>, targets: Tensor<2>, weights: Tensor<2>, g
         let hard_no = yes.clone().mul_scalar(gamma).exp();
         (hard_yes * yes, hard_no * no)
     };
-    (targets * weights * of_yes + absent * of_no).sum().neg()
+    (present * of_yes + absent * of_no).sum().neg()
 }
 
 #[cfg(test)]
@@ -88,10 +112,16 @@ mod tests {
     fn measured(logits: &[f32], targets: &[f32], gamma: f64) -> (f32, Vec<f32>) {
         let device = Device::flex().autodiff();
         let logits = tensor(logits, &device).require_grad();
+        let present: Vec<f32> = targets
+            .iter()
+            .zip(WEIGHTS.iter().cycle())
+            .map(|(t, w)| t * w)
+            .collect();
+        let absent: Vec<f32> = targets.iter().map(|target| 1.0 - target).collect();
         let value = binary_focal(
             logits.clone(),
-            tensor(targets, &device),
-            tensor(&WEIGHTS, &device),
+            tensor(&present, &device),
+            tensor(&absent, &device),
             gamma,
         );
         let grads = value.backward();
@@ -176,7 +206,16 @@ mod tests {
             positive_weights: vec![1.0; 3],
         };
         let logits = tensor(&[0.0; 6], &Device::flex());
-        let loss = objective.loss(logits, &[Label::many([0]), Label::many([1, 2])], None);
-        assert!((loss.into_scalar::<f32>() - 2.0 * 2.0f32.ln()).abs() < 1e-6);
+        let labels = [Label::many([0]), Label::many([1, 2])];
+        let loss = |weights| {
+            objective
+                .loss(logits.clone(), &labels, None, weights)
+                .into_scalar::<f32>()
+        };
+        assert!((loss(&[1.0, 1.0]) - 2.0 * 2.0f32.ln()).abs() < 1e-6);
+        assert!(
+            (loss(&[0.5, 3.0]) - 3.5 * 2.0f32.ln()).abs() < 1e-6,
+            "an image counts by its weight"
+        );
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use vpt_core::methods::{MethodConfig, MethodKind};
+use vpt_core::methods::MethodConfig;
 use vpt_data::{AugmentConfig, ColumnNames, OpenOptions, TaskKind};
 use vpt_eval::{AbstainRule, CalibrationPlan, ThresholdRule};
 
@@ -76,8 +76,10 @@ pub struct TrainConfig {
     /// τ of the logit adjustment; none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logit_adjustment: Option<f64>,
-    /// Validation metric that chooses the best epoch (ties: the lower validation loss).
-    pub eval_metric: String,
+    /// Validation metric that chooses the best epoch (ties: the lower validation loss); that of the kind if absent
+    /// ([`TrainConfig::main_metric`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eval_metric: Option<String>,
     /// Epochs without a better one after which training stops; never if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<usize>,
@@ -148,7 +150,7 @@ pub struct TrainConfig {
 impl TrainConfig {
     /// The defaults of `method`, for the built-in backbone and no data set yet.
     pub fn defaults_for(method: MethodConfig) -> Self {
-        let recipe = recipe(method.kind);
+        let recipe = recipe(&method);
         let open = OpenOptions::default();
         Self {
             data_dir: PathBuf::new(),
@@ -177,7 +179,7 @@ impl TrainConfig {
             smoothing: 0.0,
             class_weights: ClassWeights::None,
             logit_adjustment: None,
-            eval_metric: "top1".into(),
+            eval_metric: None,
             patience: None,
             seed: 42,
             split_seed: open.seed,
@@ -214,6 +216,15 @@ impl TrainConfig {
         self.kind.unwrap_or_default()
     }
 
+    /// Name of the metric that chooses the best epoch and is reported first.
+    pub fn main_metric(&self) -> &str {
+        self.eval_metric.as_deref().unwrap_or(match self.kind() {
+            TaskKind::Classification => "top1",
+            TaskKind::Ordinal => "qwk",
+            TaskKind::MultiLabel => "auroc",
+        })
+    }
+
     /// What is chosen on the validation images after training.
     pub fn calibration_plan(&self) -> CalibrationPlan {
         CalibrationPlan {
@@ -225,20 +236,11 @@ impl TrainConfig {
 
     /// Whether every forward pass below the head gives the same features, so that they can be computed once.
     pub fn features_are_constant(&self) -> bool {
-        self.images_are_constant() && self.method.kind == MethodKind::Linear
+        self.images_are_constant() && self.method.kind.is_head_alone()
     }
 
     /// Whether what does not change of the model makes the same of an image in every epoch, and may be kept.
     pub fn images_are_constant(&self) -> bool {
         self.cache_features && self.augment.is_none()
-    }
-}
-
-/// The metric that chooses the epoch unless the settings name another.
-pub(crate) fn main_metric(kind: TaskKind) -> &'static str {
-    match kind {
-        TaskKind::Classification => "top1",
-        TaskKind::Ordinal => "qwk",
-        TaskKind::MultiLabel => "auroc",
     }
 }

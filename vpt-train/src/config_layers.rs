@@ -1,10 +1,9 @@
 //! [`TrainConfig`] from layers of settings, and back to TOML.
 
 use toml::{Table, Value};
-use vpt_core::methods::{MethodConfig, PromptOptions};
+use vpt_core::methods::{MethodConfig, MethodOptions};
 use vpt_data::{AugmentConfig, TaskKind};
 
-use crate::config::main_metric;
 use crate::solve::STRENGTHS;
 use crate::{Opt, TrainConfig, TrainError};
 
@@ -13,8 +12,9 @@ use crate::{Opt, TrainConfig, TrainError};
 const GRADE_SPREAD: f64 = 0.7;
 
 /// Optional settings, which `"none"` takes away.
-const OPTIONAL: [&str; 18] = [
+const OPTIONAL: [&str; 19] = [
     "kind",
+    "eval_metric",
     "folds",
     "fold",
     "positive_class",
@@ -50,7 +50,6 @@ impl TrainConfig {
         }
         let defaults = Self::defaults_for(method_of(merged.remove("method"))?);
         let spread_is_given = merged.contains_key("grade_spread");
-        let metric_is_given = merged.contains_key("eval_metric");
         let warmup_is_given = merged.contains_key("warmup_epochs");
         let [epochs_are_given, decay_is_given] =
             ["epochs", "weight_decay"].map(|key| merged.contains_key(key));
@@ -69,9 +68,6 @@ impl TrainConfig {
         if !warmup_is_given {
             // A shorter training has a shorter warm-up, in proportion.
             config.warmup_epochs *= (config.epochs as f64 / defaults.epochs as f64).min(1.0);
-        }
-        if !metric_is_given {
-            config.eval_metric = main_metric(config.kind()).into();
         }
         if !spread_is_given && config.kind() == TaskKind::Ordinal {
             config.grade_spread = GRADE_SPREAD;
@@ -166,18 +162,23 @@ fn spelled_out(mut layer: Table) -> Result<Table, TrainError> {
         layer.insert("augment".into(), Value::try_from(augment).map_err(config_error)?);
     }
     if let Some(Value::String(name)) = layer.get("method") {
-        // Only what the name says, so that the prompt settings of a lower layer stay.
+        // Only what the name says, so that the method settings of a lower layer stay.
         let name = Value::String(name.clone());
         layer.insert(
             "method".into(),
             Value::Table(Table::from_iter([("name".into(), name)])),
         );
     }
+    if let Some(Value::Table(method)) = layer.get_mut("method")
+        && method.contains_key("name")
+    {
+        // A name says whether biases are learned too.
+        method.entry("bias").or_insert(Value::Boolean(false));
+    }
     Ok(layer)
 }
 
-/// The method that the merged layers describe. Prompt settings do not concern methods without prompts, and some only deep
-/// prompts: a task may carry them for all.
+/// The method that the merged layers describe. A setting concerns the methods that have it: a task may carry those of all.
 fn method_of(table: Option<Value>) -> Result<MethodConfig, TrainError> {
     let mut table = match table {
         Some(Value::Table(table)) => table,
@@ -188,45 +189,40 @@ fn method_of(table: Option<Value>) -> Result<MethodConfig, TrainError> {
         }
         None => Table::new(),
     };
-    let mut name = match table.remove("name") {
+    let name = match table.remove("name") {
         Some(Value::String(name)) => name,
         Some(other) => return Err(config_error(format!("method.name `{other}`, expected a name"))),
         None => "vpt-deep".to_owned(),
     };
-    if let (Some(blocks), "partial") = (table.remove("partial_blocks"), name.as_str()) {
-        name = format!("partial-{blocks}");
-    }
+    let mut number = |key| {
+        let value = table.remove(key)?.as_integer()?;
+        usize::try_from(value).ok()
+    };
+    let (blocks, layers) = (number("partial_blocks"), number("mlp_layers"));
+    let bias = table.remove("bias").and_then(|value| value.as_bool());
+    let name = MethodConfig::full_name(&name, blocks, layers, bias == Some(true));
     table.remove("depth"); // The name says it.
     let before_norm_pre = table
         .remove("before_norm_pre")
         .and_then(|value| value.as_bool())
         .unwrap_or(false);
     table.retain(|_, value| value.as_str() != Some("none"));
-    if let Some(key) = table.keys().find(|key| !PROMPT_KEYS.contains(&key.as_str())) {
+    if let Some(key) = table
+        .keys()
+        .find(|key| !MethodOptions::KEYS.contains(&key.as_str()))
+    {
         return Err(config_error(format!(
             "unknown key `method.{key}`, expected one of {}",
-            PROMPT_KEYS.join(", ")
+            MethodOptions::KEYS.join(", ")
         )));
     }
-    let options: PromptOptions = Value::Table(table).try_into().map_err(config_error)?;
+    let options: MethodOptions = Value::Table(table).try_into().map_err(config_error)?;
     let mut method = MethodConfig::parse(&name, &options)?;
     if let Some(prompts) = &mut method.prompts {
         prompts.before_norm_pre = before_norm_pre;
     }
     Ok(method)
 }
-
-/// The keys of [`PromptOptions`], which itself ignores what it does not know.
-const PROMPT_KEYS: [&str; 8] = [
-    "num_tokens",
-    "dropout",
-    "project_dim",
-    "deep_layers",
-    "last",
-    "shared",
-    "init",
-    "pool",
-];
 
 fn remove_none(table: &mut Table) {
     table.retain(|key, value| !(OPTIONAL.contains(&key) && value.as_str() == Some("none")));
@@ -244,18 +240,34 @@ pub(crate) fn layers(texts: &[&str]) -> Result<TrainConfig, TrainError> {
 
 #[cfg(test)]
 mod tests {
+    use vpt_core::methods::{LoraConfig, LoraTarget};
+
     use super::*;
     use crate::Loss;
     use crate::defaults::recipe;
     use vpt_eval::ThresholdRule;
 
     fn method(name: &str) -> MethodConfig {
-        MethodConfig::parse(name, &PromptOptions::default()).expect("is a method")
+        MethodConfig::parse(name, &MethodOptions::default()).expect("is a method")
     }
 
     #[test]
     fn args_toml_repeats_a_run() {
-        for name in ["vpt-deep", "vpt-shallow", "linear", "full", "bitfit", "partial-2"] {
+        for name in [
+            "vpt-deep",
+            "vpt-shallow+bias",
+            "lora",
+            "adapter",
+            "adaptformer",
+            "ssf",
+            "norm",
+            "bitfit",
+            "partial-2",
+            "linear",
+            "mlp-3",
+            "full",
+            "scratch",
+        ] {
             let mut config = TrainConfig::defaults_for(method(name));
             config.data_dir = "images".into();
             config.lr = 0.1 + 0.2;
@@ -311,7 +323,7 @@ mod tests {
             deep.augment,
             AugmentConfig {
                 hflip: 0.0,
-                ..recipe(deep.method.kind).augment()
+                ..recipe(&deep.method).augment()
             }
         );
         let flags = "method = \"full\"\nepochs = 9\nclip_grad = \"none\"\nwarmup_epochs = 2";
@@ -329,23 +341,31 @@ mod tests {
             layers(&["method = \"partial-3\""]).expect("reads").method,
             method("partial-3")
         );
+        let biases = layers(&["method = \"vpt-deep+bias\""]).expect("reads");
+        assert_eq!(biases.method, method("vpt-deep+bias"));
+        let args = biases.to_toml().expect("is TOML");
+        for flag in ["method = \"vpt-deep\"", "[method]\nname = \"vpt-deep\""] {
+            assert_eq!(layers(&[&args, flag]).expect("reads").method, method("vpt-deep"));
+        }
+        let options = "[method]\nlora_rank = 4\nlora_targets = [\"fc1\", \"qkv\"]\nadapter_dim = 8";
+        let lora = layers(&[options, "method = \"lora\""]).expect("reads").method;
+        let expected = LoraConfig {
+            rank: 4,
+            targets: vec![LoraTarget::Qkv, LoraTarget::Fc1],
+            ..LoraConfig::default()
+        };
+        assert_eq!((lora.lora, lora.adapter), (Some(expected), None));
     }
 
     #[test]
     fn a_kind_of_task_brings_its_metric_and_targets() {
         let grades = layers(&["kind = \"ordinal\""]).expect("reads");
-        assert_eq!(
-            (grades.eval_metric.as_str(), grades.grade_spread),
-            ("qwk", GRADE_SPREAD)
-        );
+        assert_eq!((grades.main_metric(), grades.grade_spread), ("qwk", GRADE_SPREAD));
         let given =
             layers(&["kind = \"ordinal\"\ngrade_spread = 0.0\neval_metric = \"mae\""]).expect("reads");
-        assert_eq!((given.eval_metric.as_str(), given.grade_spread), ("mae", 0.0));
+        assert_eq!((given.main_metric(), given.grade_spread), ("mae", 0.0));
         let classes = layers(&[""]).expect("reads");
-        assert_eq!(
-            (classes.eval_metric.as_str(), classes.grade_spread),
-            ("top1", 0.0)
-        );
+        assert_eq!((classes.main_metric(), classes.grade_spread), ("top1", 0.0));
     }
 
     #[test]
@@ -369,6 +389,9 @@ mod tests {
             ("epochs = \"many\"", "many"),
             ("sched = \"step\"", "step"),
             ("[method]\nnum_token = 3", "num_token"),
+            ("[method]\nname = \"lora\"\nlora_rank = 0", "lora-rank"),
+            ("[method]\nname = \"lora\"\nlora_targets = [\"qk\"]", "qk"),
+            ("[method]\nname = \"adapter\"\nadapter_dim = 0", "adapter-dim"),
             ("[augment]\nflip = 1.0", "flip"),
             ("method = \"vtp\"", "vtp"),
             ("augment = \"strong\"", "strong"),

@@ -1,7 +1,7 @@
 //! [`HeadInit`]: how the head of a new task starts.
 
 use serde::{Deserialize, Serialize};
-use vpt_core::methods::MethodKind;
+use vpt_core::methods::MethodConfig;
 use vpt_data::{LoaderConfig, Split};
 
 use crate::defaults::recipe;
@@ -25,7 +25,7 @@ impl Trainer {
     /// the class weights, the logit adjustment and the sampling of the run, for a head that ranks the classes by other
     /// frequencies than training does would have to be unlearnt.
     pub(crate) fn probe_head(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
-        let linear = recipe(MethodKind::Linear);
+        let linear = recipe(&MethodConfig::linear());
         let batches = LoaderConfig {
             batch_size: linear.batch_size,
             shuffle: true,

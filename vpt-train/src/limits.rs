@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use vpt_core::MethodKind;
 use vpt_data::TaskKind;
 use vpt_eval::metrics::METRICS;
 
@@ -78,7 +79,7 @@ impl TrainConfig {
             whole("--img-size", edge, 1, 16_384)?;
         }
         self.augment.validate()?;
-        metric(&self.eval_metric)?;
+        metric(self.main_metric())?;
         self.validate_balance()?;
         self.validate_multi_label()?;
         self.validate_prompts()
@@ -105,7 +106,7 @@ impl TrainConfig {
         }
         let fails = |allowed: &str| Err(error("--opt", "lbfgs", allowed));
         match self.weight_decay {
-            _ if !self.features_are_constant() => fails(
+            _ if !self.features_are_constant() || self.method.kind != MethodKind::Linear => fails(
                 "`adamw` or `sgd`: L-BFGS is for `--method linear` without augmentation, whose features are computed once",
             ),
             _ if self.loss != Loss::CrossEntropy => {
@@ -301,7 +302,6 @@ fn metric(name: &str) -> Result<(), TrainError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::config_layers::layers;
 
     #[test]

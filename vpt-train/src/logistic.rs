@@ -16,25 +16,25 @@ pub struct LogisticRegression<'a> {
     /// `[images, D]`.
     pub features: ArrayView2<'a, f32>,
     /// What the images are, `[images, classes]`: shares of the classes, scaled by how much the image counts
-    /// ([`Link::Softmax`]), or how far each class is there ([`Link::Sigmoid`]).
+    /// ([`Link::Softmax`]), or how much it counts that each class is there ([`Link::Sigmoid`]).
     pub targets: ArrayView2<'a, f32>,
     /// From scores to probabilities.
-    pub link: Link,
+    pub link: Link<'a>,
     /// Strength of the penalty.
     pub l2: f64,
 }
 
 /// From the scores of an image to probabilities, and the loss that goes with it.
-pub enum Link {
+pub enum Link<'a> {
     /// One class for an image: `-sum(t log(softmax(z + offset)))`.
     Softmax {
         /// What is added to the scores of each class, from logit adjustment.
         offset: Vec<f64>,
     },
-    /// Any number of classes: a binary problem for each, summed, `-(w t log(sigmoid(z)) + (1 - t) log(1 - sigmoid(z)))`.
+    /// Any number of classes: a binary problem for each, summed, `-(t log(sigmoid(z)) + a log(1 - sigmoid(z)))`.
     Sigmoid {
-        /// How often an image of each class counts for that class.
-        positive_weights: Vec<f64>,
+        /// How much it counts that each class is not there, `[images, classes]`.
+        absent: ArrayView2<'a, f32>,
     },
 }
 
@@ -121,12 +121,20 @@ impl LogisticRegression<'_> {
         bias: ArrayView1<'_, f64>,
     ) -> (f64, Array2<f64>, Array1<f64>) {
         let targets = self.targets.slice_axis(Axis(0), Slice::from(rows.clone()));
-        let features = self.rows(rows);
+        let features = self.rows(rows.clone());
         let mut scores = features.dot(&weights.t()) + bias;
         let each = scores.outer_iter_mut().zip(targets.outer_iter());
-        let loss = each
-            .map(|(scores, targets)| self.link.loss(scores, targets))
-            .sum();
+        let loss = match &self.link {
+            Link::Softmax { offset } => each
+                .map(|(scores, shares)| softmax_loss(scores, offset, shares))
+                .sum(),
+            Link::Sigmoid { absent } => {
+                let absent = absent.slice_axis(Axis(0), Slice::from(rows));
+                each.zip(absent.outer_iter())
+                    .map(|((scores, present), absent)| sigmoid_loss(scores, present, absent))
+                    .sum()
+            }
+        };
         (loss, scores.t().dot(&features), scores.sum_axis(Axis(0)))
     }
 }
@@ -154,35 +162,34 @@ impl Curvature {
     }
 }
 
-impl Link {
-    /// The loss of one image; its gradient takes the place of the scores.
-    fn loss(&self, mut scores: ArrayViewMut1<'_, f64>, targets: ArrayView1<'_, f32>) -> f64 {
-        match self {
-            Self::Softmax { offset } => {
-                scores += &ArrayView1::from(offset);
-                let most = scores.fold(f64::NEG_INFINITY, |most, score| score.max(most));
-                let log_sum = most + scores.iter().map(|score| (score - most).exp()).sum::<f64>().ln();
-                let weight: f64 = targets.iter().map(|&target| f64::from(target)).sum();
-                let mut loss = 0.0;
-                for (score, &target) in scores.iter_mut().zip(targets) {
-                    let target = f64::from(target);
-                    loss += target * (log_sum - *score);
-                    *score = weight * (*score - log_sum).exp() - target;
-                }
-                loss
-            }
-            Self::Sigmoid { positive_weights } => {
-                let mut loss = 0.0;
-                for ((score, &target), weight) in scores.iter_mut().zip(targets).zip(positive_weights) {
-                    let (yes, no) = (weight * f64::from(target), 1.0 - f64::from(target));
-                    let z = *score;
-                    loss += yes * softplus(-z) + no * softplus(z);
-                    *score = no * sigmoid(z) - yes * sigmoid(-z);
-                }
-                loss
-            }
-        }
+/// The loss of one image of one class; its gradient takes the place of the scores.
+fn softmax_loss(mut scores: ArrayViewMut1<'_, f64>, offset: &[f64], shares: ArrayView1<'_, f32>) -> f64 {
+    scores += &ArrayView1::from(offset);
+    let most = scores.fold(f64::NEG_INFINITY, |most, score| score.max(most));
+    let log_sum = most + scores.iter().map(|score| (score - most).exp()).sum::<f64>().ln();
+    let weight: f64 = shares.iter().map(|&share| f64::from(share)).sum();
+    let mut loss = 0.0;
+    for (score, &share) in scores.iter_mut().zip(shares) {
+        let share = f64::from(share);
+        loss += share * (log_sum - *score);
+        *score = weight * (*score - log_sum).exp() - share;
     }
+    loss
+}
+
+/// The loss of one image of any number of classes; its gradient takes the place of the scores.
+fn sigmoid_loss(
+    mut scores: ArrayViewMut1<'_, f64>,
+    present: ArrayView1<'_, f32>,
+    absent: ArrayView1<'_, f32>,
+) -> f64 {
+    let mut loss = 0.0;
+    for ((score, &yes), &no) in scores.iter_mut().zip(present).zip(absent) {
+        let (yes, no, z) = (f64::from(yes), f64::from(no), *score);
+        loss += yes * softplus(-z) + no * softplus(z);
+        *score = no * sigmoid(z) - yes * sigmoid(-z);
+    }
+    loss
 }
 
 /// log(1 + e^z).
@@ -221,22 +228,42 @@ mod tests {
         loss: f64,
     }
 
+    impl Solved {
+        /// How much presence and absence count.
+        fn shares(&self) -> (Vec<f32>, Vec<f32>) {
+            let absent = self.targets.iter().map(|target| 1.0 - target).collect();
+            match &self.positive_weights {
+                None => (self.targets.clone(), absent),
+                Some(weights) => {
+                    let weights = weights.iter().cycle();
+                    let present = self.targets.iter().zip(weights);
+                    (
+                        present.map(|(target, weight)| target * *weight as f32).collect(),
+                        absent,
+                    )
+                }
+            }
+        }
+    }
+
     impl Fixture {
         fn read() -> Self {
             serde_json::from_str(include_str!("../tests/fixtures/logistic.json")).expect("is a fixture")
         }
 
-        fn problem<'a>(&'a self, solved: &'a Solved) -> LogisticRegression<'a> {
+        fn problem<'a>(
+            &'a self,
+            solved: &Solved,
+            (targets, absent): &'a (Vec<f32>, Vec<f32>),
+        ) -> LogisticRegression<'a> {
             let view = |values: &'a [f32]| {
                 ArrayView2::from_shape((self.images, values.len() / self.images), values).expect("fits")
             };
             LogisticRegression {
                 features: view(&self.features),
-                targets: view(&solved.targets),
+                targets: view(targets),
                 link: match &solved.positive_weights {
-                    Some(weights) => Link::Sigmoid {
-                        positive_weights: weights.clone(),
-                    },
+                    Some(_) => Link::Sigmoid { absent: view(absent) },
                     None => Link::Softmax {
                         offset: vec![0.0; self.classes],
                     },
@@ -251,7 +278,8 @@ mod tests {
         let fixture = Fixture::read();
         assert_eq!(fixture.problems.len(), 4);
         for (name, solved) in &fixture.problems {
-            let problem = fixture.problem(solved);
+            let shares = solved.shares();
+            let problem = fixture.problem(solved, &shares);
             let solver = Lbfgs {
                 tolerance: 1e-11,
                 ..Lbfgs::default()
@@ -287,7 +315,8 @@ mod tests {
     fn gradients_are_slopes() {
         let fixture = Fixture::read();
         for (name, solved) in &fixture.problems {
-            let mut problem = fixture.problem(solved);
+            let shares = solved.shares();
+            let mut problem = fixture.problem(solved, &shares);
             if let Link::Softmax { offset } = &mut problem.link {
                 *offset = vec![0.3, -0.2, 1.0, -2.0];
             }
@@ -311,12 +340,8 @@ mod tests {
     fn no_score_is_too_large() {
         let features = ArrayView2::from_shape((1, 1), &[1e3f32]).expect("fits");
         let targets = ArrayView2::from_shape((1, 2), &[0.0f32, 1.0]).expect("fits");
-        for link in [
-            Link::Softmax { offset: vec![0.0; 2] },
-            Link::Sigmoid {
-                positive_weights: vec![1.0; 2],
-            },
-        ] {
+        let absent = ArrayView2::from_shape((1, 2), &[1.0f32, 0.0]).expect("fits");
+        for link in [Link::Softmax { offset: vec![0.0; 2] }, Link::Sigmoid { absent }] {
             let problem = LogisticRegression {
                 features,
                 targets,

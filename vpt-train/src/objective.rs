@@ -3,7 +3,6 @@
 use burn::tensor::{Tensor, TensorData};
 use vpt_data::{Label, TaskKind};
 
-use crate::logistic::Link;
 use crate::{BinaryObjective, Loss, Targets, TrainConfig};
 
 /// Loss, targets and logit adjustment of a run. Only training knows them: validation, test and inference see the logits as
@@ -20,14 +19,18 @@ pub struct Objective {
     pub adjustment: Option<Vec<f32>>,
     /// Where an image has any number of classes, this alone.
     pub binary: Option<BinaryObjective>,
+    /// Mean weight of the training images, by which their weights are divided: they move the loss between images and not the
+    /// learning rate.
+    pub mean_weight: f32,
 }
 
 /// γ of the focal loss unless `--focal-gamma` says otherwise: that of Lin et al.
 const FOCAL_GAMMA: f64 = 2.0;
 
 impl Objective {
-    /// What `config` asks for with so many training images of each class, and in all.
-    pub fn new(config: &TrainConfig, counts: &[usize], images: usize) -> Self {
+    /// What `config` asks for with so many training images of each class, and with `weights`, how much each of them counts.
+    pub fn new(config: &TrainConfig, counts: &[usize], weights: &[f32]) -> Self {
+        let images = weights.len();
         let focal_gamma = config.focal_gamma.unwrap_or(FOCAL_GAMMA);
         let binary = || BinaryObjective {
             loss: config.loss,
@@ -45,49 +48,68 @@ impl Objective {
             loss: config.loss,
             focal_gamma,
             adjustment: config.logit_adjustment.map(|tau| log_priors(counts, tau)),
+            mean_weight: mean(weights),
         }
     }
 
-    /// What the images are, `[images, classes]`, as [`LogisticRegression`](crate::logistic::LogisticRegression) reads it.
-    pub(crate) fn rows(&self, labels: &[Label]) -> Vec<f32> {
+    /// How much each class of each image counts, `[images, classes]`: its share of the image, in the loss of one class for an
+    /// image; or, where each class is a question of its own, its presence, and beside it its absence.
+    pub(crate) fn shares(&self, labels: &[Label], weights: &[f32]) -> (Vec<f32>, Option<Vec<f32>>) {
+        let weights = self.relative(weights);
         match &self.binary {
-            Some(binary) => binary.targets(labels, None),
-            None => {
-                let labels: Vec<usize> = labels.iter().filter_map(Label::class).collect();
-                self.targets.rows(&labels, None)
+            Some(binary) => {
+                let (present, absent) = binary.shares(labels, None, &weights);
+                (present, Some(absent))
             }
+            None => (self.rows(labels, None, &weights), None),
         }
     }
 
-    /// The loss of an image against its row.
-    pub(crate) fn link(&self) -> Link {
-        let wide = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect();
-        match (&self.binary, &self.adjustment) {
-            (Some(binary), _) => Link::Sigmoid {
-                positive_weights: wide(&binary.positive_weights),
-            },
-            (None, Some(terms)) => Link::Softmax { offset: wide(terms) },
-            (None, None) => Link::Softmax {
-                offset: vec![0.0; self.targets.weights.len()],
-            },
-        }
-    }
-
-    /// The loss, summed over the images; `logits` and, where images are mixed, `soft` are `[batch, classes]`.
-    pub fn loss(&self, logits: Tensor<2>, labels: &[Label], soft: Option<&[f32]>) -> Tensor<1> {
+    /// The loss, summed over the images; `logits` and, where images are mixed, `soft` are `[batch, classes]`. `weights` `[batch]` is
+    /// how much each image counts.
+    pub fn loss(
+        &self,
+        logits: Tensor<2>,
+        labels: &[Label],
+        soft: Option<&[f32]>,
+        weights: &[f32],
+    ) -> Tensor<1> {
+        let weights = self.relative(weights);
         if let Some(binary) = &self.binary {
-            return binary.loss(logits, labels, soft);
+            return binary.loss(logits, labels, soft, &weights);
         }
-        let labels: Vec<usize> = labels.iter().filter_map(Label::class).collect();
         let device = logits.device();
         let classes = self.targets.weights.len();
-        let rows = TensorData::new(self.targets.rows(&labels, soft), [labels.len(), classes]);
+        let rows = TensorData::new(self.rows(labels, soft, &weights), [labels.len(), classes]);
         let logits = match &self.adjustment {
             Some(terms) => logits + Tensor::from_data(TensorData::new(terms.clone(), [1, classes]), &device),
             None => logits,
         };
         self.loss
             .value(logits, Tensor::from_data(rows, &device), self.focal_gamma)
+    }
+
+    /// Shares of the classes, `[images, classes]`, scaled by how much each image counts.
+    fn rows(&self, labels: &[Label], soft: Option<&[f32]>, weights: &[f32]) -> Vec<f32> {
+        let labels: Vec<usize> = labels.iter().filter_map(Label::class).collect();
+        let mut rows = self.targets.rows(&labels, soft);
+        for (row, weight) in rows.chunks_exact_mut(self.targets.weights.len()).zip(weights) {
+            row.iter_mut().for_each(|share| *share *= weight);
+        }
+        rows
+    }
+
+    fn relative(&self, weights: &[f32]) -> Vec<f32> {
+        weights.iter().map(|weight| weight / self.mean_weight).collect()
+    }
+}
+
+/// Of no weights it is 1.
+fn mean(weights: &[f32]) -> f32 {
+    let sum: f64 = weights.iter().copied().map(f64::from).sum();
+    match weights.len() {
+        0 => 1.0,
+        images => (sum / images as f64) as f32,
     }
 }
 
@@ -106,20 +128,20 @@ fn log_priors(counts: &[usize], tau: f64) -> Vec<f32> {
 mod tests {
     use super::*;
     use burn::tensor::Device;
-    use vpt_core::methods::{MethodConfig, PromptOptions};
+    use vpt_core::methods::{MethodConfig, MethodOptions};
 
     use crate::ClassWeights;
 
     const COUNTS: [usize; 3] = [60, 30, 10];
 
     fn config() -> TrainConfig {
-        let method = MethodConfig::parse("linear", &PromptOptions::default()).expect("is a method");
+        let method = MethodConfig::parse("linear", &MethodOptions::default()).expect("is a method");
         TrainConfig::defaults_for(method)
     }
 
     fn loss(config: &TrainConfig, logits: &[f32; 3], label: usize) -> f64 {
         let logits = Tensor::from_data(TensorData::new(logits.to_vec(), [1, 3]), &Device::flex());
-        let loss = Objective::new(config, &COUNTS, 100).loss(logits, &[label.into()], None);
+        let loss = Objective::new(config, &COUNTS, &[1.0; 100]).loss(logits, &[label.into()], None, &[1.0]);
         f64::from(loss.into_scalar::<f32>())
     }
 
@@ -144,6 +166,48 @@ mod tests {
         }
         let none = log_priors(&[0, 5], 1.0);
         assert!(none.iter().all(|term| term.is_finite()), "{none:?}");
+    }
+
+    /// The loss of each kind of task is linear in the weights, of which only proportions matter; mixed images have mixed weights.
+    #[test]
+    fn images_count_by_their_weights() {
+        let logits = [0.5, -0.2, 1.5, 0.1, 0.3, -1.0];
+        let several = [Label::many([0, 2]), Label::many([])];
+        let one = [Label::One(2), Label::One(0)];
+        for (kind, labels) in [
+            (TaskKind::Classification, &one),
+            (TaskKind::Ordinal, &one),
+            (TaskKind::MultiLabel, &several),
+        ] {
+            for loss in [Loss::CrossEntropy, Loss::Focal] {
+                let config = TrainConfig {
+                    kind: Some(kind),
+                    loss,
+                    smoothing: 0.1,
+                    class_weights: ClassWeights::Balanced,
+                    ..config()
+                };
+                let value = |all: &[f32], weights: &[f32], soft: Option<&[f32]>| {
+                    let logits = Tensor::from_data(TensorData::new(logits.to_vec(), [2, 3]), &Device::flex());
+                    let loss = Objective::new(&config, &COUNTS, all).loss(logits, labels, soft, weights);
+                    f64::from(loss.into_scalar::<f32>())
+                };
+                // The second image counts three times as much, before the mean of 2 is divided out.
+                let weighted = value(&[1.0, 3.0], &[1.0, 3.0], None);
+                let (whole, more) = (value(&[1.0], &[1.0, 1.0], None), value(&[1.0], &[1.0, 2.0], None));
+                let (first, second) = (2.0 * whole - more, more - whole);
+                assert!(
+                    (weighted - (first + 3.0 * second) / 2.0).abs() < 1e-5,
+                    "{kind} {loss:?}"
+                );
+                let scaled = value(&[100.0, 300.0], &[100.0, 300.0], None);
+                assert!((scaled - weighted).abs() < 1e-5, "{kind} {loss:?}");
+                let soft = [0.25, 0.0, 0.75, 0.75, 0.0, 0.25];
+                let [single, double] = [1.0, 2.0].map(|weight| value(&[1.0], &[weight; 2], Some(&soft)));
+                assert!((double - 2.0 * single).abs() < 1e-5, "{kind} {loss:?}");
+            }
+        }
+        assert_eq!(mean(&[]), 1.0);
     }
 
     #[test]

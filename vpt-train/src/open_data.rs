@@ -1,8 +1,8 @@
 //! The images that a [`TrainConfig`] names, and what they say about the task.
 
 use vpt_data::{Dataset, OpenOptions, TaskKind};
+use vpt_eval::metrics;
 
-use crate::config::main_metric;
 use crate::{TrainConfig, TrainError};
 
 impl TrainConfig {
@@ -53,7 +53,7 @@ impl TrainConfig {
     }
 
     /// These settings for the images of `dataset`, which say what can be asked of them: with the kind of the task, and with the
-    /// metric that goes with it in place of that of the default kind.
+    /// metric that goes with it unless they name one.
     ///
     /// # Errors
     /// [`TrainError::Setting`] when the settings ask for another kind, or what that kind cannot have.
@@ -73,10 +73,17 @@ impl TrainConfig {
                 ),
             });
         }
-        if self.kind.is_none() && self.eval_metric == main_metric(TaskKind::default()) {
-            self.eval_metric = main_metric(kind).into();
-        }
         self.kind = Some(kind);
+        let metric = metrics::find(self.main_metric())?;
+        let classes = dataset.classes.len();
+        if !metric.applies_to(kind, classes) {
+            return Err(TrainError::Setting {
+                flag: "--eval-metric",
+                value: metric.name.to_owned(),
+                allowed: format!("a metric that is defined for {kind} of {classes} classes"),
+            });
+        }
+        self.eval_metric = Some(metric.name.to_owned());
         self.validate()?;
         Ok(self)
     }
@@ -111,7 +118,7 @@ mod tests {
             root: "chest".into(),
             format: vpt_data::Format::Manifest,
             kind,
-            classes: vec!["a".into(), "b".into()],
+            classes: vec!["a".into(), "b".into(), "c".into()],
             columns: vec![],
             train: vec![],
             val: vec![],
@@ -126,7 +133,7 @@ mod tests {
         };
         let several = resolved("", TaskKind::MultiLabel).expect("goes");
         assert_eq!(
-            (several.kind(), &*several.eval_metric),
+            (several.kind(), several.main_metric()),
             (TaskKind::MultiLabel, "auroc")
         );
         let text = several.to_toml().expect("is TOML");
@@ -136,9 +143,16 @@ mod tests {
         );
         assert_eq!(TrainConfig::from_toml(&text).expect("reads"), several);
         let chosen = resolved("eval_metric = \"macro_f1\"", TaskKind::MultiLabel).expect("goes");
-        assert_eq!(chosen.eval_metric, "macro_f1");
+        assert_eq!(chosen.main_metric(), "macro_f1");
+        // Asked for, the default of other kinds is not exchanged for that of this one.
+        let error = resolved("eval_metric = \"top1\"", TaskKind::MultiLabel).expect_err("is not defined");
+        let error = error.to_string();
+        assert!(
+            error.contains("`--eval-metric` is `top1`") && error.contains("multi-label"),
+            "{error}"
+        );
         let grades = resolved("kind = \"ordinal\"", TaskKind::Classification).expect("goes");
-        assert_eq!((grades.kind(), &*grades.eval_metric), (TaskKind::Ordinal, "qwk"));
+        assert_eq!((grades.kind(), grades.main_metric()), (TaskKind::Ordinal, "qwk"));
         for (said, data) in [
             (TaskKind::Classification, TaskKind::MultiLabel),
             (TaskKind::Ordinal, TaskKind::MultiLabel),

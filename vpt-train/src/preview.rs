@@ -61,6 +61,7 @@ mod tests {
             pixels: image.repeat(5),
             size: [16, 8],
             labels: vec![vpt_data::Label::One(0); 5],
+            weights: vec![1.0; 5],
             soft_targets: None,
             indices: (0..5).collect(),
         };

@@ -8,7 +8,7 @@ use burn::module::ParamGroup;
 use burn::tensor::{Tensor, TensorData};
 use vpt_core::device::SelectedDevice;
 use vpt_core::task_file::{BackboneInfo, Calibration, TaskInfo, TrainingInfo};
-use vpt_core::{Backbone, Classifier, PromptInit, TaskMetadata, preset};
+use vpt_core::{Backbone, Classifier, MethodKind, PromptInit, TaskMetadata, preset};
 use vpt_data::{Dataset, LeakOptions, Loader, LoaderConfig, Preprocess, Sample, Split, TaskKind};
 use vpt_eval::report::format;
 use vpt_eval::{Results, metrics};
@@ -30,10 +30,10 @@ use crate::{
 impl TrainConfig {
     /// Whether training starts from the backbone's weights, and not from random ones.
     pub fn starts_pretrained(&self) -> bool {
-        self.pretrained
+        self.pretrained && self.method.kind != MethodKind::Scratch
     }
 
-    /// The backbone that these settings name.
+    /// The backbone that these settings name; for training from scratch its architecture and preprocessing, at random values.
     ///
     /// # Errors
     /// [`TrainError::Core`] when it cannot be loaded; [`TrainError::Setting`] when a model without pretraining has no known
@@ -42,11 +42,14 @@ impl TrainConfig {
         if self.starts_pretrained() {
             return Ok(Backbone::load(&self.model)?);
         }
-        let config = match preset(&self.model) {
-            Some(config) => config,
-            None => Backbone::load(&self.model)?.config,
-        };
-        Ok(Backbone::random(config, 0, self.seed))
+        if let Some(config) = preset(&self.model) {
+            return Ok(Backbone::random(config, 0, self.seed));
+        }
+        let known = Backbone::load(&self.model)?;
+        Ok(Backbone {
+            preprocess: known.preprocess,
+            ..Backbone::random(known.config, 0, self.seed)
+        })
     }
 }
 
@@ -156,19 +159,8 @@ impl Trainer {
                 split: Split::Test,
             });
         }
-        let metric = metrics::find(&config.eval_metric)?;
+        let metric = metrics::find(config.main_metric())?;
         let classes = dataset.classes.len();
-        if !metric.applies_to(config.kind(), classes) {
-            let allowed = format!(
-                "a metric that is defined for {} of {classes} classes",
-                config.kind()
-            );
-            return Err(TrainError::Setting {
-                flag: "--eval-metric",
-                value: config.eval_metric,
-                allowed,
-            });
-        }
         let two_classes = classes == 2 || config.kind() == TaskKind::MultiLabel;
         if let Some(rule) = config.operating_point.filter(|_| !two_classes) {
             return Err(TrainError::Setting {
@@ -457,16 +449,17 @@ fn unchanged(what: &'static str, then: &str, now: &str) -> Result<(), TrainError
 /// The loss for the images that are trained on.
 fn objective(config: &TrainConfig, dataset: &Dataset) -> Objective {
     let mut counts = dataset.class_counts(Split::Train);
-    let mut images = dataset.train.len();
+    let mut samples: Vec<&Sample> = dataset.train.iter().collect();
     if config.train_on_val {
         let more = dataset.class_counts(Split::Val);
         counts
             .iter_mut()
             .zip(more)
             .for_each(|(count, more)| *count += more);
-        images += dataset.val.len();
+        samples.extend(&dataset.val);
     }
-    Objective::new(config, &counts, images)
+    let weights: Vec<f32> = samples.iter().map(|sample| sample.weight.get()).collect();
+    Objective::new(config, &counts, &weights)
 }
 
 pub(crate) fn optimizer_config(config: &TrainConfig, model: &Classifier) -> OptimizerConfig {

@@ -31,13 +31,22 @@ impl Trainer {
     /// does not matter.
     pub(crate) fn solve(&mut self, table: &FeatureTable) -> Result<(), TrainError> {
         let (images, classes) = (table.labels().len(), self.dataset.classes.len());
-        let rows = self.objective.rows(table.labels());
-        let targets = ArrayView2::from_shape((images, classes), &rows).expect("a row for each image");
+        let (targets, absent) = self.objective.shares(table.labels(), table.weights());
+        let rows = |values| ArrayView2::from_shape((images, classes), values).expect("a row for each image");
+        let link = match (&absent, &self.objective.adjustment) {
+            (Some(absent), _) => Link::Sigmoid { absent: rows(absent) },
+            (None, Some(terms)) => Link::Softmax {
+                offset: terms.iter().map(|&term| f64::from(term)).collect(),
+            },
+            (None, None) => Link::Softmax {
+                offset: vec![0.0; classes],
+            },
+        };
         let l2 = self.config.l2(self.progress.epoch);
         let problem = LogisticRegression {
             features: table.features(),
-            targets,
-            link: self.objective.link(),
+            targets: rows(&targets),
+            link,
             l2,
         };
         let start = match self.progress.epoch {

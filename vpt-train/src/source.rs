@@ -25,6 +25,8 @@ pub struct TrainBatch {
     pub input: Input,
     /// Class, or classes, of each image.
     pub labels: Vec<Label>,
+    /// How much each image counts, `[batch]`.
+    pub weights: Vec<f32>,
     /// Shares of the classes `[batch, classes]` after mixup or cutmix.
     pub soft_targets: Option<Vec<f32>>,
 }
@@ -72,6 +74,7 @@ impl From<Batch> for TrainBatch {
         Self {
             input: Input::Pixels(batch.pixels, shape),
             labels: batch.labels,
+            weights: batch.weights,
             soft_targets: batch.soft_targets,
         }
     }
@@ -115,6 +118,8 @@ pub struct FeatureTable {
     /// Width of a token.
     dim: usize,
     labels: Vec<Label>,
+    /// How much each image counts.
+    weights: Vec<f32>,
     /// Their size and order; what it says about images does not matter here.
     batches: LoaderConfig,
 }
@@ -133,7 +138,7 @@ impl FeatureTable {
         batches: LoaderConfig,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Self, TrainError> {
-        let (mut values, mut labels, mut row) = (Vec::new(), Vec::new(), [1, 0]);
+        let (mut values, mut labels, mut weights, mut row) = (Vec::new(), Vec::new(), Vec::new(), [1, 0]);
         for batch in loader.epoch(0, 0) {
             let batch = batch?;
             let [height, width] = batch.size;
@@ -147,6 +152,7 @@ impl FeatureTable {
             row = [tokens, dim];
             values.extend(HostTensor::from_tensor(&computed)?.data);
             labels.extend(batch.labels);
+            weights.extend(batch.weights);
             progress(labels.len());
         }
         let [tokens, dim] = row;
@@ -156,6 +162,7 @@ impl FeatureTable {
             tokens,
             dim,
             labels,
+            weights,
             batches,
         })
     }
@@ -163,6 +170,11 @@ impl FeatureTable {
     /// All rows, `[images, dim]`.
     pub(crate) fn features(&self) -> ArrayView2<'_, f32> {
         ArrayView2::from_shape((self.labels.len(), self.dim), &self.values).expect("rows of one length")
+    }
+
+    /// How much each image counts.
+    pub(crate) fn weights(&self) -> &[f32] {
+        &self.weights
     }
 
     /// Class, or classes, of each image.
@@ -218,6 +230,7 @@ impl FeatureTable {
         TrainBatch {
             input: self.input(rows),
             labels: rows.iter().map(|&row| self.labels[row].clone()).collect(),
+            weights: rows.iter().map(|&row| self.weights[row]).collect(),
             soft_targets: None,
         }
     }

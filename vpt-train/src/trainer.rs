@@ -178,9 +178,8 @@ impl Trainer {
         for (part, batch) in batches.into_iter().enumerate() {
             let mut noise = rng::rng(self.config.seed, &[NOISE, self.progress.step as u64, part as u64]);
             let logits = batch.input.forward(&self.model, &device, &mut noise);
-            let loss = self
-                .objective
-                .loss(logits, &batch.labels, batch.soft_targets.as_deref());
+            let soft = batch.soft_targets.as_deref();
+            let loss = self.objective.loss(logits, &batch.labels, soft, &batch.weights);
             losses.push(loss.clone().inner());
             let grads = loss.div_scalar(images as f32).backward();
             accumulator.accumulate(&self.model, GradientsParams::from_grads(grads, &self.model));

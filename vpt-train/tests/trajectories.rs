@@ -9,7 +9,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
-use vpt_core::methods::{MethodConfig, PromptOptions};
+use vpt_core::methods::{MethodConfig, MethodOptions};
 use vpt_core::{Backbone, Classifier, HostTensor};
 use vpt_train::{GroupOptimizer, Opt, OptimizerConfig, Sched, Targets, cross_entropy, lr_at};
 
@@ -81,13 +81,13 @@ impl Case {
         let batch = numbers(&fixture("batch.safetensors"));
 
         let case = &meta["case"];
-        let options = PromptOptions {
+        let options = MethodOptions {
             num_tokens: case["num_tokens"].as_u64().unwrap().max(1) as usize,
             project_dim: case
                 .get("project")
                 .and_then(Value::as_u64)
                 .map(|dim| dim as usize),
-            ..PromptOptions::default()
+            ..MethodOptions::default()
         };
         let method = match case["mode"].as_str().unwrap() {
             "shallow" => "vpt-shallow",

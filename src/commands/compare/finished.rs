@@ -36,7 +36,7 @@ pub fn run(args: &CompareArgs, session: &Session) -> Result<Exit> {
         None if names.contains(&"full") => "full".to_owned(),
         None => names.last().copied().unwrap_or_default().to_owned(),
     };
-    let metric = first.config.eval_metric.clone();
+    let metric = first.config.main_metric().to_owned();
     let name = args
         .experiment
         .clone()

@@ -126,7 +126,7 @@ impl Search {
             alive: Vec::new(),
             record: MethodSearch {
                 method: method.to_owned(),
-                metric: config.eval_metric.clone(),
+                metric: config.main_metric().to_owned(),
                 ..MethodSearch::default()
             },
         };
@@ -212,7 +212,7 @@ impl Search {
 
     /// Writes down how a trial ended.
     fn noted(&mut self, point: usize, run: &PlannedRun, ended: Ended) -> Result<Option<Score>> {
-        let metric = metrics::find(&run.config.eval_metric)?;
+        let metric = metrics::find(run.config.main_metric())?;
         let mut trial = Trial {
             id: run.name.clone(),
             settings: shown(&self.points[point]),

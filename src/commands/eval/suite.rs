@@ -115,7 +115,7 @@ fn measure(
         name: entry.name.clone().unwrap_or_else(|| metadata.task.name.clone()),
         file: target.path.clone(),
         kind: metadata.task.kind,
-        main_metric: evaluation.config.eval_metric,
+        main_metric: evaluation.config.main_metric().to_owned(),
         results: evaluation.results,
     })
 }

@@ -7,7 +7,7 @@ use vpt_core::flops::ForwardMacs;
 use vpt_core::memory::MemoryEstimate;
 use vpt_core::presets::Preset;
 use vpt_core::weights::num_params;
-use vpt_core::{Backbone, MethodConfig, PromptOptions, VitConfig};
+use vpt_core::{Backbone, MethodConfig, MethodOptions, VitConfig};
 use vpt_data::Preprocess;
 use vpt_eval::report::format;
 
@@ -82,7 +82,7 @@ pub fn run(args: &ModelArgs, session: &Session) -> Result<Exit> {
     };
     let size = args.img_size.unwrap_or(report.image_size);
     report.image_size = size;
-    report.macs_per_image = ForwardMacs::of(&report.config, size, 0).backbone;
+    report.macs_per_image = ForwardMacs::of(&report.config, size, &MethodConfig::linear()).backbone;
     report.memory = memory(&report, args)?;
     let output = session.output;
     output.json(&report)?;
@@ -186,9 +186,9 @@ impl Report {
 
 /// Estimates for all methods and batch sizes.
 fn memory(report: &Report, args: &ModelArgs) -> Result<Vec<MemoryRow>> {
-    let options = PromptOptions {
+    let options = MethodOptions {
         num_tokens: args.num_tokens,
-        ..PromptOptions::default()
+        ..MethodOptions::default()
     };
     let classes = report.head_classes.max(2);
     let mut rows = Vec::new();

@@ -81,7 +81,7 @@ pub fn run(
         runs.len(),
         results.method
     ))?;
-    output.result(table(&runs, &config.eval_metric)?)?;
+    output.result(table(&runs, config.main_metric())?)?;
     output.result(format!("\n{}", tables::metrics_table(&results)))?;
     let place = |name: &str| folder.join(name).display().to_string();
     output.result(format!(

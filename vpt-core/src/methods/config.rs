@@ -1,132 +1,18 @@
 //! [`MethodConfig`]: a tuning method with its options.
 
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{bitfit, full, linear, partial, vpt};
+use super::kind::unknown;
+use super::{
+    AdapterConfig, LoraConfig, MethodKind, MethodOptions, adapter, adaptformer, bitfit, full, linear, lora,
+    mlp_head, norm, partial, scratch, ssf, vpt,
+};
 use crate::CoreError;
-use crate::prompts::{PromptConfig, PromptDepth, PromptInit, PromptPool};
+use crate::prompts::{PromptConfig, PromptDepth};
 use crate::vit::VitConfig;
 use crate::weights::is_classifier;
-
-/// The tuning methods.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum MethodKind {
-    /// Fresh prompts at every block.
-    VptDeep,
-    /// Prompts before the first block.
-    VptShallow,
-    /// The head alone.
-    Linear,
-    /// Everything.
-    Full,
-    /// All biases.
-    Bitfit,
-    /// The last blocks.
-    Partial,
-}
-
-impl MethodKind {
-    /// All methods, prompts first.
-    pub const ALL: [Self; 6] = [
-        Self::VptDeep,
-        Self::VptShallow,
-        Self::Linear,
-        Self::Full,
-        Self::Bitfit,
-        Self::Partial,
-    ];
-
-    /// The name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::VptDeep => "vpt-deep",
-            Self::VptShallow => "vpt-shallow",
-            Self::Linear => "linear",
-            Self::Full => "full",
-            Self::Bitfit => "bitfit",
-            Self::Partial => "partial",
-        }
-    }
-
-    /// What it learns, in one line.
-    pub fn summary(self) -> &'static str {
-        match self {
-            Self::VptDeep => "prompt tokens at every block, and the head",
-            Self::VptShallow => "prompt tokens before the first block, and the head",
-            Self::Linear => "the head alone, on frozen features",
-            Self::Full => "every parameter",
-            Self::Bitfit => "all biases, and the head",
-            Self::Partial => "the last k blocks (partial-k), the final norm and the head",
-        }
-    }
-
-    /// Depth of the prompts, for the methods that have them.
-    pub fn prompt_depth(self) -> Option<PromptDepth> {
-        match self {
-            Self::VptDeep => Some(PromptDepth::Deep),
-            Self::VptShallow => Some(PromptDepth::Shallow),
-            Self::Linear | Self::Full | Self::Bitfit | Self::Partial => None,
-        }
-    }
-}
-
-impl fmt::Display for MethodKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for MethodKind {
-    type Err = CoreError;
-
-    fn from_str(text: &str) -> Result<Self, CoreError> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.name() == text)
-            .ok_or_else(|| unknown(text))
-    }
-}
-
-/// The prompt options of a command line, applied to whichever prompt method is chosen.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct PromptOptions {
-    /// See [`PromptConfig::num_tokens`].
-    pub num_tokens: usize,
-    /// See [`PromptConfig::dropout`].
-    pub dropout: f64,
-    /// See [`PromptConfig::project_dim`].
-    pub project_dim: Option<usize>,
-    /// See [`PromptConfig::deep_layers`].
-    pub deep_layers: Option<usize>,
-    /// See [`PromptConfig::last`].
-    pub last: bool,
-    /// See [`PromptConfig::shared`].
-    pub shared: bool,
-    /// See [`PromptConfig::init`].
-    pub init: PromptInit,
-    /// See [`PromptConfig::pool`].
-    pub pool: PromptPool,
-}
-
-impl Default for PromptOptions {
-    fn default() -> Self {
-        Self {
-            num_tokens: 10,
-            dropout: 0.0,
-            project_dim: None,
-            deep_layers: None,
-            last: false,
-            shared: false,
-            init: PromptInit::Uniform,
-            pool: PromptPool::Original,
-        }
-    }
-}
 
 /// A tuning method with its options; `method` in task files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -137,18 +23,35 @@ pub struct MethodConfig {
     /// The prompts of the prompt methods; none for the others.
     #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
     pub prompts: Option<PromptConfig>,
+    /// The options of LoRA; none for the other methods.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub lora: Option<LoraConfig>,
+    /// The options of adapters; none for the other methods.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<AdapterConfig>,
     /// How many blocks `partial` tunes; 0 for the other methods.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub partial_blocks: usize,
+    /// How many layers the head of `mlp` has; 0 for the other methods.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub mlp_layers: usize,
+    /// Whether a prompt method also learns all biases (VPT + bias of Jia et al. 2022).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bias: bool,
 }
 
 impl MethodConfig {
-    /// A method without prompts.
+    /// A method without prompts, its options at their defaults.
     pub fn new(kind: MethodKind) -> Self {
+        let adapters = matches!(kind, MethodKind::Adapter | MethodKind::Adaptformer);
         Self {
             kind,
             prompts: None,
+            lora: (kind == MethodKind::Lora).then(LoraConfig::default),
+            adapter: adapters.then(AdapterConfig::default),
             partial_blocks: usize::from(kind == MethodKind::Partial),
+            mlp_layers: if kind == MethodKind::Mlp { 2 } else { 0 },
+            bias: false,
         }
     }
 
@@ -169,41 +72,57 @@ impl MethodConfig {
         }
     }
 
-    /// Reads `vpt-deep`, `vpt-shallow`, `linear`, `full`, `bitfit`, `partial-K`; prompt methods take `options`.
-    /// `vpt-shallow` ignores the options that only deep prompts have, so that one set of options serves a
-    /// comparison of methods.
+    /// Reads the name of a method ([`MethodKind::name`]; `partial-K`, `mlp-K`, `vpt-deep+bias`), which takes of `options` its
+    /// own; `vpt-shallow` ignores the options that only deep prompts have and the other way round.
     ///
     /// # Errors
     /// [`CoreError::Setting`] for an unknown name or options that cannot be.
-    pub fn parse(text: &str, options: &PromptOptions) -> Result<Self, CoreError> {
-        if let Some(count) = text.strip_prefix("partial-") {
-            return match count.parse() {
-                Ok(partial_blocks) if partial_blocks > 0 => Ok(Self {
-                    partial_blocks,
-                    ..Self::new(MethodKind::Partial)
-                }),
+    pub fn parse(text: &str, options: &MethodOptions) -> Result<Self, CoreError> {
+        if let Some(prompts) = text.strip_suffix("+bias") {
+            let method = Self::parse(prompts, options)?;
+            return match method.prompts {
+                Some(_) if !method.bias => Ok(Self { bias: true, ..method }),
                 _ => Err(unknown(text)),
             };
         }
+        let numbered = |kind: MethodKind, least: usize| {
+            let number = text.strip_prefix(kind.name())?.strip_prefix('-')?;
+            Some(number.parse().ok().filter(|&number: &usize| number >= least))
+        };
+        if let Some(blocks) = numbered(MethodKind::Partial, 1) {
+            return Ok(Self {
+                partial_blocks: blocks.ok_or_else(|| unknown(text))?,
+                ..Self::new(MethodKind::Partial)
+            });
+        }
+        if let Some(layers) = numbered(MethodKind::Mlp, 2) {
+            return Ok(Self {
+                mlp_layers: layers.ok_or_else(|| unknown(text))?,
+                ..Self::new(MethodKind::Mlp)
+            });
+        }
         let kind: MethodKind = text.parse()?;
-        let Some(depth) = kind.prompt_depth() else {
-            return Ok(Self::new(kind));
-        };
-        let deep = depth == PromptDepth::Deep;
-        let prompts = PromptConfig {
-            num_tokens: options.num_tokens,
-            depth,
-            dropout: options.dropout,
-            project_dim: options.project_dim,
-            deep_layers: options.deep_layers.filter(|_| deep),
-            last: options.last && deep,
-            shared: options.shared && deep,
-            init: options.init,
-            pool: options.pool,
-            before_norm_pre: false,
-        };
-        prompts.check(None)?;
-        Ok(Self::vpt(prompts))
+        let mut method = Self::new(kind);
+        method.lora = method.lora.map(|_| options.lora());
+        method.adapter = method.adapter.map(|_| options.adapter());
+        if let Some(depth) = kind.prompt_depth() {
+            let deep = depth == PromptDepth::Deep;
+            method.prompts = Some(PromptConfig {
+                num_tokens: options.num_tokens,
+                depth,
+                dropout: options.dropout,
+                project_dim: options.project_dim,
+                deep_layers: options.deep_layers.filter(|_| deep),
+                last: options.last && deep,
+                shared: options.shared && deep,
+                gate: options.gate && !deep,
+                init: options.init,
+                pool: options.pool,
+                before_norm_pre: false,
+            });
+        }
+        method.check_options(None)?;
+        Ok(method)
     }
 
     /// Rejects options that do not fit the method or the backbone.
@@ -211,47 +130,113 @@ impl MethodConfig {
     /// # Errors
     /// [`CoreError::Setting`].
     pub fn check(&self, vit: &VitConfig) -> Result<(), CoreError> {
+        let fail = |expected: &str| Err(CoreError::setting("method", self, expected));
         match (self.kind.prompt_depth(), &self.prompts) {
-            (Some(depth), Some(prompts)) if prompts.depth == depth => prompts.check(Some(vit)),
-            (Some(_), _) => Err(CoreError::setting("method", self, "prompts of its own depth")),
-            (None, Some(_)) => Err(CoreError::setting("method", self, "no prompts")),
-            (None, None) if self.kind == MethodKind::Partial => match self.partial_blocks {
-                k if (1..=vit.depth).contains(&k) => Ok(()),
-                _ => Err(CoreError::setting(
-                    "method",
-                    self,
-                    &format!("partial-1 to partial-{}, the blocks of the backbone", vit.depth),
-                )),
-            },
-            (None, None) => Ok(()),
+            (Some(depth), Some(prompts)) if prompts.depth == depth => {}
+            (Some(_), _) => return fail("prompts of its own depth"),
+            (None, Some(_)) => return fail("no prompts"),
+            (None, None) if self.bias => return fail("no biases beside it, which only prompts have"),
+            (None, None) => {}
+        }
+        let wanted = Self::new(self.kind);
+        if self.lora.is_some() != wanted.lora.is_some() || self.adapter.is_some() != wanted.adapter.is_some()
+        {
+            return fail("the options of its own kind");
+        }
+        if self.kind == MethodKind::Partial && !(1..=vit.depth).contains(&self.partial_blocks) {
+            return fail(&format!(
+                "partial-1 to partial-{}, the blocks of the backbone",
+                vit.depth
+            ));
+        }
+        if self.kind == MethodKind::Mlp && !(2..=MOST_LAYERS).contains(&self.mlp_layers) {
+            return fail(&format!("mlp-2 to mlp-{MOST_LAYERS}; mlp-1 is linear"));
+        }
+        self.check_options(Some(vit))
+    }
+
+    fn check_options(&self, vit: Option<&VitConfig>) -> Result<(), CoreError> {
+        if let Some(prompts) = &self.prompts {
+            prompts.check(vit)?;
+        }
+        if let Some(lora) = &self.lora {
+            lora.check(vit)?;
+        }
+        match &self.adapter {
+            Some(adapter) => adapter.check(vit),
+            None => Ok(()),
         }
     }
 
     /// Whether the method learns the parameter called `name` in a task file.
     pub fn tunes(&self, name: &str, vit: &VitConfig) -> bool {
         is_classifier(name)
+            || self.bias && bitfit::tunes(name)
             || match self.kind {
                 MethodKind::VptDeep | MethodKind::VptShallow => vpt::tunes(name),
-                MethodKind::Linear => linear::tunes(name),
-                MethodKind::Full => full::tunes(name),
+                MethodKind::Lora => lora::tunes(name),
+                MethodKind::Adapter => adapter::tunes(name),
+                MethodKind::Adaptformer => adaptformer::tunes(name),
+                MethodKind::Ssf => ssf::tunes(name),
+                MethodKind::Norm => norm::tunes(name),
                 MethodKind::Bitfit => bitfit::tunes(name),
                 MethodKind::Partial => partial::tunes(name, self.partial_blocks, vit.depth),
+                MethodKind::Linear => linear::tunes(name),
+                MethodKind::Mlp => mlp_head::tunes(name),
+                MethodKind::Full => full::tunes(name),
+                MethodKind::Scratch => scratch::tunes(name),
             }
     }
-}
 
-impl fmt::Display for MethodConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind {
-            MethodKind::Partial => write!(f, "partial-{}", self.partial_blocks),
-            kind => kind.fmt(f),
+    /// Whether the backbone stays as it was, so that one in memory serves this task and others.
+    pub fn keeps_backbone(&self) -> bool {
+        let kept = match self.kind {
+            MethodKind::VptDeep
+            | MethodKind::VptShallow
+            | MethodKind::Lora
+            | MethodKind::Adapter
+            | MethodKind::Adaptformer
+            | MethodKind::Ssf
+            | MethodKind::Linear
+            | MethodKind::Mlp => true,
+            MethodKind::Norm
+            | MethodKind::Bitfit
+            | MethodKind::Partial
+            | MethodKind::Full
+            | MethodKind::Scratch => false,
+        };
+        kept && !self.bias
+    }
+
+    /// The name with its number, as [`MethodConfig::parse`] reads it, from the parts that settings keep apart.
+    pub fn full_name(
+        name: &str,
+        partial_blocks: Option<usize>,
+        mlp_layers: Option<usize>,
+        bias: bool,
+    ) -> String {
+        match (name, partial_blocks, mlp_layers) {
+            ("partial", Some(blocks), _) => format!("partial-{blocks}"),
+            ("mlp", _, Some(layers)) => format!("mlp-{layers}"),
+            ("vpt-deep" | "vpt-shallow", ..) if bias => format!("{name}+bias"),
+            _ => name.to_owned(),
         }
     }
 }
 
-fn unknown(text: &str) -> CoreError {
-    let expected = "one of vpt-deep, vpt-shallow, linear, full, bitfit, partial-K";
-    CoreError::setting("method", format!("`{text}`"), expected)
+/// Layers of a head that nobody needs more of.
+const MOST_LAYERS: usize = 16;
+
+impl fmt::Display for MethodConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::full_name(
+            self.kind.name(),
+            Some(self.partial_blocks),
+            Some(self.mlp_layers),
+            self.bias,
+        );
+        f.write_str(&name)
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -270,14 +255,30 @@ mod tests {
             let json = serde_json::to_string(&kind).unwrap();
             assert_eq!(json, format!("\"{kind}\""));
         }
-        let partial = MethodConfig::parse("partial-3", &PromptOptions::default()).unwrap();
+        let partial = MethodConfig::parse("partial-3", &MethodOptions::default()).unwrap();
         assert_eq!(
             (partial.partial_blocks, partial.to_string()),
             (3, "partial-3".into())
         );
-        for bad in ["vpt", "partial-0", "partial-x", ""] {
+        let head = MethodConfig::parse("mlp-3", &MethodOptions::default()).unwrap();
+        assert_eq!((head.mlp_layers, head.to_string()), (3, "mlp-3".into()));
+        let biases = MethodConfig::parse("vpt-shallow+bias", &MethodOptions::default()).unwrap();
+        assert_eq!(
+            (biases.bias, biases.to_string()),
+            (true, "vpt-shallow+bias".into())
+        );
+        for bad in [
+            "vpt",
+            "partial-0",
+            "partial-x",
+            "",
+            "mlp-1",
+            "mlp-",
+            "full+bias",
+            "vpt-deep+bias+bias",
+        ] {
             assert!(
-                MethodConfig::parse(bad, &PromptOptions::default()).is_err(),
+                MethodConfig::parse(bad, &MethodOptions::default()).is_err(),
                 "{bad}"
             );
         }
@@ -285,8 +286,22 @@ mod tests {
 
     #[test]
     fn json_is_flat_and_round_trips() {
-        for name in ["vpt-deep", "vpt-shallow", "linear", "full", "bitfit", "partial-2"] {
-            let method = MethodConfig::parse(name, &PromptOptions::default()).unwrap();
+        for name in [
+            "vpt-deep",
+            "vpt-shallow+bias",
+            "lora",
+            "adapter",
+            "adaptformer",
+            "ssf",
+            "norm",
+            "bitfit",
+            "partial-2",
+            "linear",
+            "mlp-3",
+            "full",
+            "scratch",
+        ] {
+            let method = MethodConfig::parse(name, &MethodOptions::default()).unwrap();
             let json = serde_json::to_value(&method).unwrap();
             assert_eq!(json["name"], method.kind.name());
             assert_eq!(
@@ -294,17 +309,18 @@ mod tests {
                 method.prompts.is_some(),
                 "{json}"
             );
+            assert_eq!(json.get("lora_rank").is_some(), method.lora.is_some(), "{json}");
             assert_eq!(serde_json::from_value::<MethodConfig>(json).unwrap(), method);
         }
     }
 
     #[test]
     fn options_of_deep_prompts_do_not_reach_shallow_ones() {
-        let options = PromptOptions {
+        let options = MethodOptions {
             deep_layers: Some(2),
             last: true,
             shared: true,
-            ..PromptOptions::default()
+            ..MethodOptions::default()
         };
         assert!(MethodConfig::parse("vpt-shallow", &options).is_ok());
     }
@@ -315,7 +331,7 @@ mod tests {
             depth: 4,
             ..VitConfig::default()
         };
-        let parse = |text: &str| MethodConfig::parse(text, &PromptOptions::default()).unwrap();
+        let parse = |text: &str| MethodConfig::parse(text, &MethodOptions::default()).unwrap();
         assert!(parse("partial-4").check(&vit).is_ok());
         assert!(parse("partial-5").check(&vit).is_err());
         assert!(MethodConfig::new(MethodKind::VptDeep).check(&vit).is_err());

@@ -79,6 +79,10 @@ pub struct PromptConfig {
     /// Deep with one set that every block shares (in a Swin Transformer, every block of a stage).
     #[serde(default)]
     pub shared: bool,
+    /// Shallow with a gate behind each block but the last, which mixes what the block made of the prompts with the prompts
+    /// that entered it: `σ(g) · out + (1 − σ(g)) · in` (Yoo et al. 2023, arXiv 2306.05067).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gate: bool,
     /// Initial values.
     #[serde(default)]
     pub init: PromptInit,
@@ -88,6 +92,13 @@ pub struct PromptConfig {
     /// Insert before CLIP's `norm_pre` instead of after it; without effect on other backbones.
     #[serde(default)]
     pub before_norm_pre: bool,
+}
+
+impl Default for PromptConfig {
+    /// Ten deep prompts.
+    fn default() -> Self {
+        Self::new(PromptDepth::Deep, 10)
+    }
 }
 
 impl PromptConfig {
@@ -101,6 +112,7 @@ impl PromptConfig {
             deep_layers: None,
             last: false,
             shared: false,
+            gate: false,
             init: PromptInit::Uniform,
             pool: PromptPool::Original,
             before_norm_pre: false,
@@ -154,6 +166,16 @@ impl PromptConfig {
             Self { shared: true, .. } if shallow => {
                 fail("prompt-shared", "set".into(), "no value with shallow prompts")
             }
+            Self { gate: true, .. } if !shallow => fail(
+                "prompt-gate",
+                "set".into(),
+                "no value with deep prompts, which no block hands on",
+            ),
+            Self { gate: true, .. } if blocks == Some(1) => fail(
+                "prompt-gate",
+                "set".into(),
+                "no value with a backbone of one block",
+            ),
             Self {
                 last: true,
                 deep_layers: None,
@@ -211,13 +233,18 @@ impl PromptConfig {
         self.project_dim.unwrap_or(dim)
     }
 
-    /// Learned values: `sets · P · d`, and `d · D + D` for the projection.
+    /// Gates of gated prompts in a backbone of `blocks` blocks: one behind each but the last; else 0.
+    pub fn num_gates(&self, blocks: usize) -> usize {
+        if self.gate { blocks.saturating_sub(1) } else { 0 }
+    }
+
+    /// Learned values: `sets · P · d`, `d · D + D` for the projection, and the gates.
     pub fn num_params(&self, vit: &VitConfig) -> usize {
         let projection = self
             .project_dim
             .map_or(0, |width| width * vit.embed_dim + vit.embed_dim);
         let prompts = |sets: &PromptSets| sets.count * self.num_tokens * sets.width;
-        self.sets(vit).iter().map(prompts).sum::<usize>() + projection
+        self.sets(vit).iter().map(prompts).sum::<usize>() + projection + self.num_gates(vit.depth)
     }
 
     /// Bound `v` of the uniform initialisation.

@@ -9,7 +9,7 @@ use rand::RngExt;
 use rand_pcg::Pcg64;
 
 use super::Prompts;
-use crate::vit::BlockOptions;
+use crate::vit::{BlockOptions, Hook};
 use crate::{Classifier, CoreError, HostTensor, Tuner, init, named_tensors};
 
 /// Draws patch tokens uniformly from all batches it is shown, per prompted block and slot (reservoir
@@ -145,9 +145,9 @@ impl Classifier {
             if picks.iter().all(Option::is_none) {
                 continue;
             }
-            let mut tokens = vit.tokens(pixels.without_autodiff());
+            let mut tokens = vit.tokens(pixels.without_autodiff(), Hook::none());
             for (i, block) in vit.blocks.iter().enumerate().take(prompted.end) {
-                tokens = block.enter(tokens);
+                tokens = block.enter(tokens, Hook::none());
                 if prompted.contains(&i) {
                     let own = tokens.clone().slice(s![.., prefix..]);
                     sampler.observe(i - prompted.start, &own, &picks, batch * patches)?;

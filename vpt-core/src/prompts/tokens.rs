@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, Param};
 use burn::nn::Linear;
+use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor, TensorData, s};
 use rand_pcg::Pcg64;
 
@@ -11,8 +12,8 @@ use super::{PromptConfig, PromptSets};
 use crate::HostTensor;
 use crate::init;
 use crate::vit::{
-    BlockOptions, DropPathFactors, Readout, TokensAt, VisionTransformer, VitConfig, inverted_dropout, linear,
-    placeholder,
+    BlockOptions, DropPathFactors, Hook, Readout, TokensAt, VisionTransformer, VitConfig, inverted_dropout,
+    linear, placeholder,
 };
 
 /// How deep prompts are computed. Both forms give the same logits and gradients.
@@ -37,9 +38,15 @@ pub struct Prompts {
     pub tokens: Vec<Param<Tensor<3>>>,
     /// Projection `[d → D]`, shared by all sets.
     pub proj: Option<Linear>,
+    /// Gates before their sigmoid, one behind each block but the last; see [`PromptConfig::gate`].
+    pub gate: Option<Param<Tensor<1>>>,
     #[module(skip)]
     config: PromptConfig,
 }
+
+/// Gates before training, before their sigmoid. The official code starts at a value that is searched for each task; here the
+/// blocks begin with half of each.
+const GATE: f32 = 0.0;
 
 /// What one training step draws at random, or nothing.
 #[derive(Debug, Clone, Default)]
@@ -66,6 +73,9 @@ impl Prompts {
             proj: config
                 .project_dim
                 .map(|width| linear(width, vit.embed_dim, true, device)),
+            gate: config
+                .gate
+                .then(|| placeholder([config.num_gates(vit.depth)], device)),
             config: config.clone(),
         }
     }
@@ -91,6 +101,10 @@ impl Prompts {
             tensors.insert("prompt_proj.weight".to_owned(), weight);
             let bias = HostTensor::full([vit.embed_dim], 0.0);
             tensors.insert("prompt_proj.bias".to_owned(), bias);
+        }
+        if config.gate {
+            let gates = HostTensor::full([config.num_gates(vit.depth)], GATE);
+            tensors.insert("prompt_gate".to_owned(), gates);
         }
         tensors
     }
@@ -153,10 +167,11 @@ impl Prompts {
     ) -> Tensor<3> {
         let prompted = self.config.prompted_blocks(vit.blocks.len());
         let sets = self.project();
+        let hook = Hook::none();
         let TokensAt { block, mut tokens } = tokens;
         for (i, block) in vit.blocks.iter().enumerate().skip(block) {
             let num_tokens = vit.num_tokens_at(i);
-            tokens = block.enter(tokens);
+            tokens = block.enter(tokens, hook);
             let mut options = BlockOptions {
                 prompts: None,
                 rows: match form {
@@ -164,6 +179,7 @@ impl Prompts {
                     PromptForm::Plain => None,
                 },
                 drop_path: noise.drop_path.of(i),
+                hook,
             };
             if prompted.contains(&i) {
                 let mut prompts = self.entering(vit, &sets, i);
@@ -171,7 +187,7 @@ impl Prompts {
                     prompts = prompts * factors.clone();
                 }
                 if i == 0 && self.config.before_norm_pre {
-                    prompts = vit.normalise_input(prompts);
+                    prompts = vit.normalise_input(prompts, hook);
                 }
                 let last_set = i + 1 == prompted.end;
                 let at_end = i + 1 == vit.blocks.len();
@@ -181,7 +197,8 @@ impl Prompts {
                     _ => tokens = with_prompts(tokens.slice(s![.., ..num_tokens]), prompts),
                 }
             }
-            tokens = block.forward(tokens, options);
+            let entering = self.gate.is_some().then(|| tokens.clone());
+            tokens = self.gated(vit, i, entering, block.forward(tokens, options));
             observe(i, &tokens);
         }
         tokens
@@ -189,15 +206,34 @@ impl Prompts {
 
     /// The tokens that block `i` sees in the plain form, with fresh prompts where the block gets them, without dropout.
     pub(crate) fn enter(&self, vit: &VisionTransformer, i: usize, tokens: Tensor<3>) -> Tensor<3> {
-        let tokens = vit.blocks[i].enter(tokens);
+        let tokens = vit.blocks[i].enter(tokens, Hook::none());
         if !self.config.prompted_blocks(vit.blocks.len()).contains(&i) {
             return tokens;
         }
         let mut prompts = self.entering(vit, &self.project(), i);
         if i == 0 && self.config.before_norm_pre {
-            prompts = vit.normalise_input(prompts);
+            prompts = vit.normalise_input(prompts, Hook::none());
         }
         with_prompts(tokens.slice(s![.., ..vit.num_tokens_at(i)]), prompts)
+    }
+
+    /// What leaves block `i`, its prompts mixed with those that entered it where there is a gate.
+    pub(crate) fn gated(
+        &self,
+        vit: &VisionTransformer,
+        i: usize,
+        entering: Option<Tensor<3>>,
+        leaving: Tensor<3>,
+    ) -> Tensor<3> {
+        let (Some(gates), Some(entering), true) = (&self.gate, entering, i + 1 < vit.blocks.len()) else {
+            return leaving;
+        };
+        let own = vit.num_tokens_at(i);
+        let gate = sigmoid(gates.val().slice(s![i..=i])).unsqueeze::<3>();
+        let before = entering.slice(s![.., own..]);
+        let after = leaving.clone().slice(s![.., own..]);
+        let mixed = before.clone() + gate * (after - before);
+        Tensor::cat(vec![leaving.slice(s![.., ..own]), mixed], 1)
     }
 
     /// All sets at the backbone's width, `[sets, P, D]` for each prompted stage.

@@ -21,8 +21,9 @@ impl TaskFile {
         let backbone = backbone.into();
         self.check_backbone(&backbone)?;
         let method = &self.metadata.method;
-        if method.prompts.is_some() {
-            let allowed = "a method that changes the backbone's own tensors; prompts live in their task file";
+        if method.num_added(&backbone.config) > 0 {
+            let allowed =
+                "a method that changes the backbone's own tensors; what others add lives in their task file";
             return Err(CoreError::setting("method", method, allowed));
         }
         let mut merged = backbone.into_owned();
@@ -60,11 +61,11 @@ mod tests {
 
     use super::super::tests::{backbone, metadata, method};
     use super::*;
-    use crate::{Classifier, HostTensor, MethodConfig, PromptOptions, VitConfig, init, preset};
+    use crate::{Classifier, HostTensor, MethodConfig, MethodOptions, VitConfig, init, preset};
 
     /// A task of `name` at 48×48 whose tensors differ from the backbone's.
     fn task(name: &str, backbone: &Backbone) -> TaskFile {
-        let method = MethodConfig::parse(name, &PromptOptions::default()).unwrap();
+        let method = MethodConfig::parse(name, &MethodOptions::default()).unwrap();
         let model = Classifier::new(backbone, &method, 4, [48, 48], 5, &Device::flex()).unwrap();
         let moved = |(name, mut tensor): (String, HostTensor)| {
             tensor.data.iter_mut().for_each(|value| *value += 0.01);
@@ -93,7 +94,7 @@ mod tests {
             ..preset("beitv2_base_patch16_224").unwrap()
         };
         let beit = Backbone::random(config, 0, 1);
-        let methods = ["full", "linear", "bitfit", "partial-1"];
+        let methods = ["full", "linear", "bitfit", "norm", "partial-1"];
         let of = |backbone| methods.map(|name| (name, backbone));
         for (name, backbone) in of(&plain).into_iter().chain(of(&beit)) {
             let task = task(name, backbone);

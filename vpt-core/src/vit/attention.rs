@@ -5,7 +5,7 @@ use burn::nn::Linear;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, s};
 
-use super::{LayerNorm, RelativePosition, Rotary, VitConfig, Windows, linear, placeholder};
+use super::{Hook, LayerNorm, RelativePosition, Rotary, Site, VitConfig, Windows, linear, placeholder};
 use crate::ops;
 
 /// Where the tokens are, as far as attention is told. Prompts have no place in the image: they are not turned, and no bias is
@@ -92,28 +92,40 @@ impl Attention {
     /// - x: `[batch, tokens, D]`, normalised
     /// - prompts: `[1, P, D]` shared by the batch or `[batch, P, D]`, normalised
     /// - output: `[batch, rows, D]`
-    pub fn forward(&self, x: Tensor<3>, prompts: Option<Tensor<3>>, rows: Option<usize>) -> Tensor<3> {
+    pub fn forward(
+        &self,
+        x: Tensor<3>,
+        prompts: Option<Tensor<3>>,
+        rows: Option<usize>,
+        hook: Hook<'_>,
+    ) -> Tensor<3> {
         let rows = rows.unwrap_or(x.dims()[1]);
-        let prompts = prompts.map(|prompts| ops::linear(prompts, &self.qkv));
+        let prompts = prompts.map(|prompts| self.qkv(prompts, hook));
         let mixed = match &self.positions.windows {
-            None => ops::attention(self.project(x), prompts, self.bias(), self.num_heads, rows),
-            Some(windows) => self.within(windows, x, prompts).slice(s![.., ..rows]),
+            None => ops::attention(self.project(x, hook), prompts, self.bias(), self.num_heads, rows),
+            Some(windows) => self.within(windows, x, prompts, hook).slice(s![.., ..rows]),
         };
         let mixed = match &self.norm {
             Some(norm) => norm.forward(mixed),
             None => mixed,
         };
-        ops::linear(mixed, &self.proj)
+        hook.around(Site::Proj, mixed, |mixed| ops::linear(mixed, &self.proj))
     }
 
     /// What [`Attention::forward`] mixes in windows, before the projection; `prompts` are projected already.
-    fn within(&self, windows: &Windows, x: Tensor<3>, prompts: Option<Tensor<3>>) -> Tensor<3> {
+    fn within(
+        &self,
+        windows: &Windows,
+        x: Tensor<3>,
+        prompts: Option<Tensor<3>>,
+        hook: Hook<'_>,
+    ) -> Tensor<3> {
         // Where a window is not full there are zeros, of which keys and values are the biases.
         let padding = windows.are_padded().then(|| {
             let zeros = Tensor::zeros([1, 1, x.dims()[2]], &x.device());
-            self.project(zeros)
+            self.project(zeros, hook)
         });
-        let qkv = windows.partition(self.project(x), padding);
+        let qkv = windows.partition(self.project(x, hook), padding);
         let prompts = prompts.map(|prompts| match prompts.dims()[0] {
             1 => prompts,
             _ => windows.repeat(prompts),
@@ -124,10 +136,10 @@ impl Attention {
 
     /// How much each token attends to each: `[batch, tokens, D]`, normalised, to `[batch, heads, tokens, tokens]`, rows
     /// that sum to one. For looking at; [`Attention::forward`] never holds them all.
-    pub fn weights(&self, x: Tensor<3>) -> Tensor<4> {
+    pub fn weights(&self, x: Tensor<3>, hook: Hook<'_>) -> Tensor<4> {
         let [batch, tokens, dim] = x.dims();
         let head_dim = dim / self.num_heads;
-        let qkv = self.project(x);
+        let qkv = self.project(x, hook);
         let part = |part: usize| {
             qkv.clone()
                 .slice(s![.., .., part * dim..(part + 1) * dim])
@@ -150,9 +162,14 @@ impl Attention {
         })
     }
 
+    /// Queries, keys and values `[batch, tokens, 3 D]`.
+    fn qkv(&self, x: Tensor<3>, hook: Hook<'_>) -> Tensor<3> {
+        hook.around(Site::Qkv, x, |x| ops::linear(x, &self.qkv))
+    }
+
     /// Queries, keys and values `[batch, tokens, 3 D]`, turned where there are rotary embeddings.
-    fn project(&self, x: Tensor<3>) -> Tensor<3> {
-        let qkv = ops::linear(x, &self.qkv);
+    fn project(&self, x: Tensor<3>, hook: Hook<'_>) -> Tensor<3> {
+        let qkv = self.qkv(x, hook);
         match &self.positions.rope {
             Some(rope) => rope.forward(qkv, self.num_heads),
             None => qkv,
@@ -189,9 +206,9 @@ mod tests {
                 .slice(s![.., .., 48..])
                 .reshape([2, 7, 3, 8])
                 .swap_dims(1, 2);
-            let mixed = attention.weights(x.clone()).matmul(values);
+            let mixed = attention.weights(x.clone(), Hook::none()).matmul(values);
             let expected = ops::linear(mixed.swap_dims(1, 2).reshape([2, 7, 24]), &attention.proj);
-            let found = attention.forward(x, None, None).to_data();
+            let found = attention.forward(x, None, None, Hook::none()).to_data();
             found.assert_approx_eq::<f32>(&expected.to_data(), Tolerance::rel_abs(1e-4, 1e-5));
         }
     }

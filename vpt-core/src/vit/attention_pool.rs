@@ -5,7 +5,7 @@ use burn::nn::Linear;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, s};
 
-use super::{LayerNorm, Mlp, VitConfig, linear, placeholder};
+use super::{Hook, LayerNorm, Mlp, VitConfig, linear, placeholder};
 use crate::ops;
 
 /// A learned query attends to all tokens, and an MLP follows (SigLIP; timm's `AttentionPoolLatent`).
@@ -54,7 +54,7 @@ impl AttentionPool {
         let v = self.per_head(kv.slice(s![.., .., dim..]));
         let mixed = weights.matmul(v).swap_dims(1, 2).reshape([batch, 1, dim]);
         let pooled = ops::linear(mixed, &self.proj);
-        let fed = self.mlp.forward(self.norm.forward(pooled.clone()));
+        let fed = self.mlp.forward(self.norm.forward(pooled.clone()), Hook::none());
         (pooled + fed).reshape([batch, dim])
     }
 

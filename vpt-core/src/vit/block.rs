@@ -3,17 +3,21 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, s};
 
-use super::{Attention, DropPath, LayerNorm, LayerScale, Mlp, PatchMerging, Positions, VitConfig};
+use super::{
+    Attention, DropPath, Hook, LayerNorm, LayerScale, Mlp, PatchMerging, Positions, Site, VitConfig,
+};
 
 /// What a block is given beside its tokens.
 #[derive(Debug, Clone, Default)]
-pub struct BlockOptions {
+pub struct BlockOptions<'a> {
     /// Prompts `[1 or batch, P, D]` that take part as keys and values only; their outputs are not computed.
     pub prompts: Option<Tensor<3>>,
     /// Compute only the first rows of the output (past keys and values).
     pub rows: Option<usize>,
     /// Factors `[batch, 1, 1]` of the two residual branches, see [`DropPath::sample`].
     pub drop_path: [Option<Tensor<3>>; 2],
+    /// What changes the block's operations.
+    pub hook: Hook<'a>,
 }
 
 /// Pre-norm transformer block, timm's `Block`.
@@ -76,37 +80,46 @@ impl Block {
 
     /// The tokens at the block's width: merged where a stage begins, otherwise as they are. Tokens behind the patches (prompts
     /// that flow on) stay behind them.
-    pub fn enter(&self, tokens: Tensor<3>) -> Tensor<3> {
+    pub fn enter(&self, tokens: Tensor<3>, hook: Hook<'_>) -> Tensor<3> {
         match &self.downsample {
-            Some(downsample) => downsample.forward(tokens),
+            Some(downsample) => downsample.forward(tokens, hook),
             None => tokens,
         }
     }
 
     /// Entered tokens through the block: `[batch, tokens, D] → [batch, rows, D]`; all rows unless [`BlockOptions::rows`] limits them.
-    pub fn forward(&self, x: Tensor<3>, options: BlockOptions) -> Tensor<3> {
+    pub fn forward(&self, x: Tensor<3>, options: BlockOptions<'_>) -> Tensor<3> {
         let BlockOptions {
             prompts,
             rows,
             drop_path: [drop_attn, drop_mlp],
+            hook,
         } = options;
-        let prompts = prompts.map(|prompts| self.norm1.forward(prompts));
-        let attended = self.attn.forward(self.norm1.forward(x.clone()), prompts, rows);
+        let norm1 = |x| hook.around(Site::Norm1, x, |x| self.norm1.forward(x));
+        let (normed, prompts) = (norm1(x.clone()), prompts.map(norm1));
         let x = match rows {
             Some(rows) => x.slice(s![.., ..rows]),
             None => x,
         };
-        let x = x + DropPath::forward(scaled(self.ls1.as_ref(), attended), drop_attn);
-        let fed = self.mlp.forward(self.norm2.forward(x.clone()));
-        x + DropPath::forward(scaled(self.ls2.as_ref(), fed), drop_mlp)
+        let attended = hook.around(Site::Attn, x.clone(), |_| {
+            let attended = self.attn.forward(normed, prompts, rows, hook);
+            scaled(self.ls1.as_ref(), attended)
+        });
+        let x = x + DropPath::forward(attended, drop_attn);
+        let fed = hook.around(Site::Mlp, x.clone(), |x| {
+            let normed = hook.around(Site::Norm2, x, |x| self.norm2.forward(x));
+            scaled(self.ls2.as_ref(), self.mlp.forward(normed, hook))
+        });
+        x + DropPath::forward(fed, drop_mlp)
     }
 }
 
 impl Block {
     /// How much each token attends to each, see [`Attention::weights`]: `[batch, tokens, D] → [batch, heads, tokens,
     /// tokens]`.
-    pub fn attention_weights(&self, x: Tensor<3>) -> Tensor<4> {
-        self.attn.weights(self.norm1.forward(x))
+    pub fn attention_weights(&self, x: Tensor<3>, hook: Hook<'_>) -> Tensor<4> {
+        let normed = hook.around(Site::Norm1, x, |x| self.norm1.forward(x));
+        self.attn.weights(normed, hook)
     }
 }
 

@@ -5,7 +5,7 @@ use burn::nn::Linear;
 use burn::tensor::activation::{gelu_approximate, sigmoid, silu};
 use burn::tensor::{Device, Tensor, s};
 
-use super::{Activation, LayerNorm, VitConfig, linear};
+use super::{Activation, Hook, LayerNorm, Site, VitConfig, linear};
 use crate::ops;
 
 /// Two linear layers with an activation between them, timm's `Mlp`; gated, timm's `GluMlp` with the gate first
@@ -39,8 +39,8 @@ impl Mlp {
     }
 
     /// `[batch, tokens, D] → [batch, tokens, D]`.
-    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let hidden = ops::linear(x, &self.fc1);
+    pub fn forward(&self, x: Tensor<3>, hook: Hook<'_>) -> Tensor<3> {
+        let hidden = hook.around(Site::Fc1, x, |x| ops::linear(x, &self.fc1));
         let hidden = if self.gated {
             let [gate, value] = halves(hidden);
             self.act.forward(gate) * value
@@ -51,7 +51,7 @@ impl Mlp {
             Some(norm) => norm.forward(hidden),
             None => hidden,
         };
-        ops::linear(hidden, &self.fc2)
+        hook.around(Site::Fc2, hidden, |hidden| ops::linear(hidden, &self.fc2))
     }
 }
 

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 
-use super::{VitConfig, linear};
+use super::{Hook, Site, VitConfig, linear};
 use crate::ops;
 
 /// Cuts an image into patches and projects each one, timm's `PatchEmbed`.
@@ -28,7 +28,7 @@ impl PatchEmbed {
     }
 
     /// `[batch, channels, height, width] → [batch, patches, D]`, patches in row-major order.
-    pub fn forward(&self, pixels: Tensor<4>) -> Tensor<3> {
+    pub fn forward(&self, pixels: Tensor<4>, hook: Hook<'_>) -> Tensor<3> {
         let [batch, channels, height, width] = pixels.dims();
         let [ph, pw] = self.patch_size;
         let (rows, columns) = (height / ph, width / pw);
@@ -36,6 +36,8 @@ impl PatchEmbed {
             .reshape([batch, channels, rows, ph, columns, pw])
             .permute([0, 2, 4, 1, 3, 5])
             .reshape([batch, rows * columns, channels * ph * pw]);
-        ops::linear(patches, &self.proj)
+        hook.around(Site::PatchEmbed, patches, |patches| {
+            ops::linear(patches, &self.proj)
+        })
     }
 }

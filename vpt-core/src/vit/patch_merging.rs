@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, s};
 
-use super::{LayerNorm, VitConfig, linear};
+use super::{Hook, LayerNorm, Site, VitConfig, linear};
 use crate::ops;
 
 /// Four neighbouring patches become one of twice the width, timm's `PatchMerging`.
@@ -29,7 +29,7 @@ impl PatchMerging {
 
     /// `[batch, patches + others, D] → [batch, patches / 4 + others, 2 D]`. Tokens behind the patches, which have no
     /// neighbours, are taken four times (the prompted Swin of Jia et al. 2022).
-    pub fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
+    pub fn forward(&self, tokens: Tensor<3>, hook: Hook<'_>) -> Tensor<3> {
         let [batch, count, dim] = tokens.dims();
         let [rows, columns] = self.grid;
         let mut patches = tokens
@@ -57,6 +57,7 @@ impl PatchMerging {
             let others = tokens.slice(s![.., own..]);
             merged = Tensor::cat(vec![merged, others.repeat_dim(2, 4)], 1);
         }
-        ops::linear(self.norm.forward(merged), &self.reduction)
+        let normed = hook.around(Site::MergeNorm, merged, |merged| self.norm.forward(merged));
+        ops::linear(normed, &self.reduction)
     }
 }

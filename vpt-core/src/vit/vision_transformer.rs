@@ -5,8 +5,8 @@ use burn::tensor::{Device, Tensor, TensorData, s};
 use rand_pcg::Pcg64;
 
 use super::{
-    AttentionPool, Block, BlockOptions, GlobalPool, LayerNorm, PatchEmbed, PosEmbedResampling, Positions,
-    Readout, TokensAt, VitConfig, placeholder,
+    AttentionPool, Block, BlockOptions, GlobalPool, Hook, LayerNorm, PatchEmbed, PosEmbedResampling,
+    Positions, Readout, Site, TokensAt, VitConfig, placeholder,
 };
 use crate::CoreError;
 
@@ -131,8 +131,8 @@ impl VisionTransformer {
     }
 
     /// Image to tokens with position embedding: `[batch, channels, height, width] → [batch, tokens, D]`.
-    pub fn embed(&self, pixels: Tensor<4>) -> Tensor<3> {
-        let patches = self.patch_embed.forward(pixels);
+    pub fn embed(&self, pixels: Tensor<4>, hook: Hook<'_>) -> Tensor<3> {
+        let patches = self.patch_embed.forward(pixels, hook);
         let [batch, _, dim] = patches.dims();
         let (prefix_positions, patch_positions) = self.positions();
         let patches = match patch_positions {
@@ -149,20 +149,24 @@ impl VisionTransformer {
     }
 
     /// The normalisation before the blocks, if the model has one.
-    pub fn normalise_input(&self, tokens: Tensor<3>) -> Tensor<3> {
-        apply(self.norm_pre.as_ref(), tokens)
+    pub fn normalise_input(&self, tokens: Tensor<3>, hook: Hook<'_>) -> Tensor<3> {
+        match &self.norm_pre {
+            Some(norm) => hook.around(Site::NormPre, tokens, |tokens| norm.forward(tokens)),
+            None => tokens,
+        }
     }
 
     /// The tokens that enter the first block.
-    pub fn tokens(&self, pixels: Tensor<4>) -> Tensor<3> {
-        self.normalise_input(self.embed(pixels))
+    pub fn tokens(&self, pixels: Tensor<4>, hook: Hook<'_>) -> Tensor<3> {
+        self.normalise_input(self.embed(pixels, hook), hook)
     }
 
-    /// The tokens that enter block `block`, without stochastic depth.
+    /// The tokens that enter block `block`, without stochastic depth and without what a method adds.
     pub fn tokens_at(&self, pixels: Tensor<4>, block: usize) -> TokensAt {
-        let mut tokens = self.tokens(pixels);
+        let mut tokens = self.tokens(pixels, Hook::none());
         for block in &self.blocks[..block] {
-            tokens = block.forward(block.enter(tokens), BlockOptions::default());
+            let entered = block.enter(tokens, Hook::none());
+            tokens = block.forward(entered, BlockOptions::default());
         }
         TokensAt { block, tokens }
     }
@@ -174,6 +178,7 @@ impl VisionTransformer {
         tokens: impl Into<TokensAt>,
         readout: &Readout,
         drop_path: &DropPathFactors,
+        hook: Hook<'_>,
         observe: &mut dyn FnMut(usize, &Tensor<3>),
     ) -> Tensor<3> {
         let TokensAt { block, mut tokens } = tokens.into();
@@ -182,8 +187,9 @@ impl VisionTransformer {
                 prompts: None,
                 rows: self.rows_after(i, readout),
                 drop_path: drop_path.of(i),
+                hook: hook.at(i),
             };
-            tokens = block.forward(block.enter(tokens), options);
+            tokens = block.forward(block.enter(tokens, options.hook), options);
             observe(i, &tokens);
         }
         tokens
@@ -203,37 +209,42 @@ impl VisionTransformer {
     pub fn forward_features(&self, pixels: Tensor<4>) -> Tensor<3> {
         let all = Readout::Mean(0..self.num_tokens());
         let tokens = self.forward_blocks(
-            self.tokens(pixels),
+            self.tokens(pixels, Hook::none()),
             &all,
             &DropPathFactors::none(),
+            Hook::none(),
             &mut |_, _| {},
         );
-        self.normalise_output(tokens)
+        self.normalise_output(tokens, Hook::none())
     }
 
     /// The final norm, if the model has one.
-    pub fn normalise_output(&self, tokens: Tensor<3>) -> Tensor<3> {
-        apply(self.norm.as_ref(), tokens)
+    pub fn normalise_output(&self, tokens: Tensor<3>, hook: Hook<'_>) -> Tensor<3> {
+        let last = hook.at(self.blocks.len() - 1);
+        last.around(Site::Norm, tokens, |tokens| match &self.norm {
+            Some(norm) => norm.forward(tokens),
+            None => tokens,
+        })
     }
 
     /// From the last block's tokens to what the head reads: final norm, pooling, `fc_norm`.
     /// `[batch, tokens, D] → [batch, width · D]`.
-    pub fn pool(&self, tokens: Tensor<3>, readout: &Readout) -> Tensor<2> {
+    pub fn pool(&self, tokens: Tensor<3>, readout: &Readout, hook: Hook<'_>) -> Tensor<2> {
         let [batch, _, dim] = tokens.dims();
         let pooled = match readout {
             Readout::First(count) => {
-                let read = self.normalise_output(tokens.slice(s![.., ..*count]));
+                let read = self.normalise_output(tokens.slice(s![.., ..*count]), hook);
                 read.reshape([batch, count * dim])
             }
             Readout::Mean(range) => {
-                let normed = self.normalise_output(tokens);
+                let normed = self.normalise_output(tokens, hook);
                 normed
                     .slice(s![.., range.clone()])
                     .mean_dim(1)
                     .reshape([batch, dim])
             }
             Readout::Map(range) => {
-                let normed = self.normalise_output(tokens).slice(s![.., range.clone()]);
+                let normed = self.normalise_output(tokens, hook).slice(s![.., range.clone()]);
                 match &self.attn_pool {
                     Some(pool) => pool.forward(normed),
                     None => normed.mean_dim(1).reshape([batch, dim]),
@@ -247,7 +258,7 @@ impl VisionTransformer {
     }
 
     /// How much of each of the last block's tokens `readout` reads: `[batch, tokens, D] → [batch, tokens]`.
-    pub fn reading(&self, tokens: Tensor<3>, readout: &Readout) -> Tensor<2> {
+    pub fn reading(&self, tokens: Tensor<3>, readout: &Readout, hook: Hook<'_>) -> Tensor<2> {
         let [batch, count, _] = tokens.dims();
         let device = tokens.device();
         let range = match readout {
@@ -256,7 +267,7 @@ impl VisionTransformer {
         };
         let read = match (readout, &self.attn_pool) {
             (Readout::Map(_), Some(pool)) => {
-                let normed = self.normalise_output(tokens).slice(s![.., range.clone()]);
+                let normed = self.normalise_output(tokens, hook).slice(s![.., range.clone()]);
                 pool.weights(normed).mean_dim(1).squeeze_dim::<2>(1)
             }
             _ => Tensor::full([batch, range.len()], 1.0 / range.len() as f64, &device),
@@ -320,14 +331,6 @@ impl DropPathFactors {
     /// The factors of block `i`.
     pub fn of(&self, i: usize) -> [Option<Tensor<3>>; 2] {
         self.0.get(i).cloned().unwrap_or_default()
-    }
-}
-
-/// `norm(x)` where there is a norm.
-fn apply(norm: Option<&LayerNorm>, x: Tensor<3>) -> Tensor<3> {
-    match norm {
-        Some(norm) => norm.forward(x),
-        None => x,
     }
 }
 

@@ -13,10 +13,12 @@
 )]
 
 mod fixture;
+mod methods;
 mod models;
 mod prompts;
 
 pub use fixture::{Comparison, Fixture, find, skip};
+pub use methods::{METHOD_CASES, method_case};
 pub use models::{finetune_gradients, image_sizes, model_outputs, transformers_outputs};
 pub use prompts::{PromptCase, prompt_case, prompt_cases};
 

@@ -2,6 +2,7 @@
 
 use burn::tensor::Device;
 use vpt_core::prompts::{Noise, PromptForm};
+use vpt_core::vit::Hook;
 use vpt_core::{Backbone, Classifier, HostTensor, MethodConfig, MethodKind, named_tensors};
 
 use super::fixture::{Comparison, Fixture, find, skip};
@@ -41,9 +42,12 @@ pub fn model_outputs(name: &str, device: &Device) -> bool {
             check.close(what, actual, expected, ATOL, RTOL);
         }
     };
-    close("patch_embed", &host(&vit.patch_embed.forward(pixels.clone())));
-    close("embed", &host(&vit.embed(pixels.clone())));
-    close("embed_norm_pre", &host(&vit.tokens(pixels.clone())));
+    close(
+        "patch_embed",
+        &host(&vit.patch_embed.forward(pixels.clone(), Hook::none())),
+    );
+    close("embed", &host(&vit.embed(pixels.clone(), Hook::none())));
+    close("embed_norm_pre", &host(&vit.tokens(pixels.clone(), Hook::none())));
     close("features", &host(&vit.forward_features(pixels.clone())));
     let mut outputs = Vec::new();
     model.observed(
@@ -92,7 +96,7 @@ pub fn image_sizes(name: &str, size: &str, device: &Device) -> bool {
     let model = Classifier::with_pretrained_head(&backbone, image_size, device).expect("it fits");
     let mut check = Comparison::new(format!("{name} at {size}"));
     let outputs = [
-        ("embed", host(&model.backbone.embed(pixels.clone()))),
+        ("embed", host(&model.backbone.embed(pixels.clone(), Hook::none()))),
         ("features", host(&model.backbone.forward_features(pixels.clone()))),
         ("pooled", host(&model.pooled(pixels.clone()))),
         ("logits", host(&model.forward(pixels))),

@@ -10,11 +10,13 @@ use std::ops::Range;
 /// Mixes each picture of the batch with the one at the mirrored position (timm's `Mixup` in batch mode).
 ///
 /// `pixels` is `[batch, 3, height, width]`. Returns the targets `[batch, classes]`, each row summing to 1 (of several classes: to their number), or nothing
-/// when the configuration asks for neither mixup nor cutmix.
+/// when the configuration asks for neither mixup nor cutmix. `weights` `[batch]`, how much each picture counts, are mixed in the
+/// same shares.
 pub(crate) fn mix_batch(
     config: &AugmentConfig,
     pixels: &mut [f32],
     size: [usize; 2],
+    weights: &mut [f32],
     labels: &[Label],
     classes: usize,
     rng: &mut Pcg64,
@@ -31,6 +33,11 @@ pub(crate) fn mix_batch(
     } else {
         mixup(pixels, size, share)
     };
+    for_pairs(weights, 1, |own, partner| {
+        // Written so that equal weights stay what they are, to the bit.
+        let given = (partner[0] - own[0]) * (1.0 - share);
+        (own[0], partner[0]) = (own[0] + given, partner[0] - given);
+    });
     Some(soft_targets(labels, classes, share))
 }
 
@@ -65,7 +72,8 @@ fn cutmix(pixels: &mut [f32], [height, width]: [usize; 2], share: f32, rng: &mut
     1.0 - (rows.len() * columns.len()) as f32 / (height * width) as f32
 }
 
-/// Calls `mix` with each two pictures that are mirrored in the batch. A picture in the middle is its own partner.
+/// Calls `mix` with each two pictures, of `picture` numbers each, that are mirrored in the batch. A picture in the middle is its
+/// own partner.
 fn for_pairs(pixels: &mut [f32], picture: usize, mut mix: impl FnMut(&mut [f32], &mut [f32])) {
     let count = pixels.len() / picture;
     let (front, back) = pixels.split_at_mut(count.div_ceil(2) * picture);
@@ -111,10 +119,32 @@ mod tests {
         )
     }
 
+    /// Picture i counts i + 1 times.
+    const WEIGHTS: [f32; 5] = [1.0, 2.0, 3.0, 4.0, 5.0];
+
     fn mixed(config: &AugmentConfig, seed: u64) -> (Vec<f32>, Vec<f32>) {
         let (mut pixels, labels) = batch();
-        let targets = mix_batch(config, &mut pixels, SIZE, &labels, 5, &mut rng(seed, &[]));
-        (pixels, targets.expect("mixing is on"))
+        let mut weights = WEIGHTS;
+        let targets = mix_batch(
+            config,
+            &mut pixels,
+            SIZE,
+            &mut weights,
+            &labels,
+            5,
+            &mut rng(seed, &[]),
+        );
+        let targets = targets.expect("mixing is on");
+        // As every label stands for one picture here, the targets say of whose weights these are made.
+        for (weight, shares) in weights.iter().zip(targets.chunks(5)) {
+            let told: f32 = shares
+                .iter()
+                .zip(WEIGHTS)
+                .map(|(share, weight)| share * weight)
+                .sum();
+            assert!((weight - told).abs() < 1e-5, "{weights:?} {targets:?}");
+        }
+        (pixels, targets)
     }
 
     /// The targets must say of each picture what its pixels are made of.
@@ -162,18 +192,20 @@ mod tests {
     #[test]
     fn off_means_off() {
         let (mut pixels, labels) = batch();
+        let mut weights = WEIGHTS;
         assert!(
             mix_batch(
                 &AugmentConfig::none(),
                 &mut pixels,
                 SIZE,
+                &mut weights,
                 &labels,
                 5,
                 &mut rng(1, &[])
             )
             .is_none()
         );
-        assert_eq!(pixels, batch().0);
+        assert_eq!((pixels, weights), (batch().0, WEIGHTS));
     }
 
     #[test]

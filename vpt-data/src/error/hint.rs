@@ -1,6 +1,7 @@
 //! What to do about what is wrong.
 
 use super::DataError;
+use crate::formats::METADATA;
 
 impl DataError {
     /// One remedy, a phrase that follows `hint: `.
@@ -23,6 +24,9 @@ impl DataError {
             Self::NotUtf8 { .. } => "rename it: class names must be text".into(),
             Self::NoImages { .. } => {
                 format!("expected files ending in {}", crate::formats::EXTENSIONS.join(", "))
+            }
+            Self::NoClassFolders { dir, .. } if dir.join(METADATA[0]).is_file() => {
+                format!("if `{}` says the classes in a column `label`, give that table instead", METADATA[0])
             }
             Self::NoClassFolders { .. } => {
                 "put the images of each class into a folder named after the class, such as `cats/` and `dogs/`".into()
@@ -53,7 +57,8 @@ impl DataError {
                 "expected an archive of MedMNIST: `train_images`, `train_labels` and the same of `val` and `test`".into()
             }
             Self::Manifest { .. } => {
-                "each line needs a `path` and a `label` (or `labels`, as in `a|b`); `split` and `patient` are optional (docs/own-data.md)".into()
+                "each image needs a line with its `path` and, unless class folders say it, a `label` (or `labels`, as in `a|b`); \
+                 `split`, `patient` and `weight` are optional (docs/own-data.md)".into()
             }
             Self::TaskSpec { .. } => "the files in `datasets/` are examples".into(),
             Self::UnknownTask { known, .. } if known.is_empty() => "give the path of a .toml file instead".into(),

@@ -5,10 +5,13 @@
 //! root/val/cat/2.jpg                root/cat/deeper/2.jpg
 //! root/test/dog/3.jpg               root/dog/3.jpg
 //! ```
+//!
+//! A [`Metadata`] table in the root, or in the split folders, may say more of the images.
 
+use super::metadata::{Metadata, describe_splits};
 use super::{Found, Images, is_image};
 use crate::error::counted;
-use crate::{DataError, Sample, Split, TaskKind};
+use crate::{ColumnNames, DataError, Sample, Split, TaskKind};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,34 +26,41 @@ const IGNORED: [&str; 5] = [
     "System Volume Information",
 ];
 
-pub(super) fn read(root: &Path) -> Result<Found, DataError> {
+pub(super) fn read(root: &Path, names: &ColumnNames) -> Result<Found, DataError> {
     let listing = Listing::of(root)?;
     if is_split(&listing)? {
-        read_split(root, listing)
+        read_split(root, listing, names)
     } else {
-        read_unsplit(root, listing)
+        read_unsplit(root, listing, names)
     }
 }
 
-fn read_unsplit(root: &Path, listing: Listing) -> Result<Found, DataError> {
+fn read_unsplit(root: &Path, listing: Listing, names: &ColumnNames) -> Result<Found, DataError> {
     let mut notes = vec![];
     let folders = class_folders(root, listing, &mut notes)?;
-    let classes = folders.iter().map(|folder| folder.name.clone()).collect();
+    let classes: Vec<String> = folders.iter().map(|folder| folder.name.clone()).collect();
     let samples = folders
         .into_iter()
         .enumerate()
         .flat_map(|(label, folder)| folder.samples(label))
         .collect();
+    let (columns, images) = match Metadata::find(root, names, true)? {
+        None => (vec![], Images::Unsplit(samples)),
+        Some(metadata) => {
+            let images = metadata.split(samples, &classes, &mut notes)?;
+            (metadata.columns(), images)
+        }
+    };
     Ok(Found {
         kind: TaskKind::Classification,
         classes,
-        columns: vec![],
-        images: Images::Unsplit(samples),
+        columns,
+        images,
         notes,
     })
 }
 
-fn read_split(root: &Path, listing: Listing) -> Result<Found, DataError> {
+fn read_split(root: &Path, listing: Listing, names: &ColumnNames) -> Result<Found, DataError> {
     let mut notes = vec![];
     if !listing.images.is_empty() {
         let images = counted(listing.images.len(), "image");
@@ -88,21 +98,31 @@ fn read_split(root: &Path, listing: Listing) -> Result<Found, DataError> {
     };
     let train_folders = class_folders(&train.path, Listing::of(&train.path)?, &mut notes)?;
     let classes: Vec<String> = train_folders.iter().map(|folder| folder.name.clone()).collect();
-    let train = train_folders
+    let train_samples = train_folders
         .into_iter()
         .enumerate()
         .flat_map(|(label, folder)| folder.samples(label))
         .collect();
-    let mut rest = |split| match folders.get(&split) {
-        Some(folder) => read_held_out(split, folder, &classes, &mut notes),
-        None => Ok(None),
+    let mut splits = vec![(train, train_samples)];
+    let mut held_out = BTreeMap::new();
+    for (split, folder) in folders {
+        if let Some(samples) = read_held_out(split, &folder, &classes, &mut notes)? {
+            held_out.insert(split, splits.len());
+            splits.push((folder, samples));
+        }
+    }
+    let columns = describe_splits(root, &mut splits, names, &mut notes)?;
+    let mut take = |place: usize| std::mem::take(&mut splits[place].1);
+    let images = Images::Split {
+        train: take(0),
+        val: held_out.get(&Split::Val).map(|&place| take(place)),
+        test: held_out.get(&Split::Test).map(|&place| take(place)),
     };
-    let (val, test) = (rest(Split::Val)?, rest(Split::Test)?);
     Ok(Found {
         kind: TaskKind::Classification,
         classes,
-        columns: vec![],
-        images: Images::Split { train, val, test },
+        columns,
+        images,
         notes,
     })
 }
@@ -292,10 +312,11 @@ struct Listing {
     images: Vec<PathBuf>,
 }
 
+/// A folder in a folder.
 #[derive(Clone)]
-struct Folder {
-    name: String,
-    path: PathBuf,
+pub(super) struct Folder {
+    pub name: String,
+    pub path: PathBuf,
 }
 
 impl Listing {
@@ -334,7 +355,7 @@ fn differ_in_case_only(a: &str, b: &str) -> bool {
     a != b && a.to_lowercase() == b.to_lowercase()
 }
 
-fn quoted(names: &[&str]) -> String {
+pub(super) fn quoted(names: &[&str]) -> String {
     names
         .iter()
         .map(|name| format!("`{name}`"))

@@ -1,8 +1,13 @@
 //! How data sets lie on disk: one file per format.
 
+mod columns;
 mod image_folder;
 mod manifest;
 pub(crate) mod medmnist;
+mod metadata;
+mod table;
+
+pub(crate) use metadata::METADATA;
 
 use crate::{ColumnNames, DataError, Sample, TaskKind};
 use serde::{Deserialize, Serialize};
@@ -42,9 +47,11 @@ impl Format {
     /// One line that explains the format.
     pub fn about(self) -> &'static str {
         match self {
-            Self::ImageFolder => "a folder of images per class, perhaps below train/, val/ and test/",
+            Self::ImageFolder => {
+                "a folder of images per class, perhaps below train/, val/ and test/, perhaps with a metadata.csv"
+            }
             Self::Manifest => {
-                "a table (.csv, .tsv) with columns path and label (or labels, a|b), perhaps split and patient"
+                "a table (.csv, .tsv) with columns path and label (or labels, a|b), perhaps split, patient and weight"
             }
             Self::Medmnist => "an archive of MedMNIST (.npz) with one or several labels for each image",
         }
@@ -52,7 +59,7 @@ impl Format {
 
     /// The format of what lies at `path`.
     pub(crate) fn detect(path: &Path) -> Self {
-        if manifest::is_manifest(path) {
+        if table::is_table(path) {
             Self::Manifest
         } else if medmnist::is_archive(path) {
             Self::Medmnist
@@ -72,7 +79,7 @@ impl Format {
     /// Reads the list of images.
     pub(crate) fn read(self, path: &Path, columns: &ColumnNames) -> Result<Found, DataError> {
         match self {
-            Self::ImageFolder => image_folder::read(path),
+            Self::ImageFolder => image_folder::read(path, columns),
             Self::Manifest => manifest::read(path, columns),
             Self::Medmnist => medmnist::read(path),
         }

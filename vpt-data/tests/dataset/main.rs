@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
 mod bad;
+mod columns;
 mod folder;
 mod good;
 mod leaks;
@@ -10,4 +11,5 @@ mod leaks;
 mod links;
 mod manifest;
 mod medmnist;
+mod metadata;
 mod summary;

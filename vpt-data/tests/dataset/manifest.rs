@@ -3,32 +3,32 @@
 use crate::folder::Folder;
 use std::collections::BTreeSet;
 use std::fs;
-use vpt_data::{ColumnNames, DataError, Dataset, Format, Label, OpenOptions, Sample, Split, TaskKind};
+use vpt_data::{DataError, Dataset, Format, Label, OpenOptions, Sample, Split, TaskKind};
 
 /// A folder of images and a table `name` of this text.
-struct Table {
-    folder: Folder,
-    name: &'static str,
+pub struct Table {
+    pub folder: Folder,
+    pub name: &'static str,
 }
 
 impl Table {
-    fn new(name: &'static str, text: impl AsRef<[u8]>) -> Self {
+    pub fn new(name: &'static str, text: impl AsRef<[u8]>) -> Self {
         let images = ["a/1.png", "a/2.png", "b/3.png", "b/4.png", "5.png", "6.png"];
         let folder = Folder::with(images);
         fs::write(folder.path().join(name), text).unwrap();
         Self { folder, name }
     }
 
-    fn open(&self) -> Result<Dataset, DataError> {
+    pub fn open(&self) -> Result<Dataset, DataError> {
         Dataset::open(&self.folder.path().join(self.name), &OpenOptions::default())
     }
 
-    fn error(&self) -> String {
+    pub fn error(&self) -> String {
         self.folder.explain(&self.open().unwrap_err()).0
     }
 }
 
-const SPLIT: &str = "\
+pub const SPLIT: &str = "\
 path,label,split,patient,age
 a/1.png,cat,train,p1,3
 a/2.png,dog,train,p2,
@@ -167,7 +167,7 @@ fn mistakes_are_named_with_their_line() {
         ),
         (
             "path,label\na/1.png,x\na/2.png,y\na/1.png,y\n",
-            "ROOT/t.csv:4: `a/1.png` stands in line 2 with another label, split or group",
+            "ROOT/t.csv:4: `a/1.png` stands in line 2 with another label, split, group or weight",
         ),
         (
             "path,label\na/1.png,x\na/2.png,X\n",
@@ -284,53 +284,6 @@ fn a_class_that_one_patient_has_alone_is_never_held_out_silently() {
     assert!(learnt > 0 && refused > 0, "{learnt} and {refused}");
 }
 
-#[test]
-fn other_columns_are_kept() {
-    let dataset = Table::new("pets.csv", SPLIT).open().unwrap();
-    assert_eq!(dataset.columns, ["age"]);
-    let ages: Vec<&str> = dataset
-        .train
-        .iter()
-        .map(|sample| sample.columns[0].as_str())
-        .collect();
-    assert_eq!(ages, ["3", ""]);
-    let folds = Table::new(
-        "t.csv",
-        "path,label,scanner\na/1.png,x,A\na/2.png,x,B\nb/3.png,y,A\nb/4.png,y,B\n5.png,x,A\n6.png,y,C\n",
-    );
-    let folds = folds.open().unwrap().folds(2, 0.0, 1).unwrap();
-    assert_eq!(folds[0].columns, ["scanner"]);
-    assert!(folds[0].test.iter().all(|sample| sample.columns.len() == 1));
-}
-
-#[test]
-fn columns_of_any_name() {
-    let text = "Bild,Befund,label,Fall\na/1.png,gesund,1,p1\na/2.png,krank,2,p2\nb/3.png,gesund,3,p3\nb/4.png,krank,4,p4\n5.png,gesund,5,p5\n6.png,krank,6,p6\n";
-    let table = Table::new("bilder.csv", text);
-    let open = |label: &str| {
-        let name = |name: &str| Some(name.to_owned());
-        let options = OpenOptions {
-            columns: ColumnNames {
-                path: name("Bild"),
-                label: name(label),
-                group: name("Fall"),
-                ..ColumnNames::default()
-            },
-            ..OpenOptions::default()
-        };
-        Dataset::open(&table.folder.path().join(table.name), &options)
-    };
-    let dataset = open("Befund").unwrap();
-    assert_eq!(dataset.classes, ["gesund", "krank"]);
-    assert_eq!(dataset.columns, ["label"]);
-    assert!(dataset.train.iter().all(|sample| sample.group.is_some()));
-    let (message, _) = table.folder.explain(&open("befund").unwrap_err());
-    assert!(
-        message.ends_with("bilder.csv:1: no column `befund`, found `Bild`, `Befund`, `label`, `Fall`"),
-        "{message}"
-    );
-}
-
 /// Two findings, alone, together and not at all; quoted, with a byte-order mark and Windows line ends.
 const SEVERAL: &str = "\u{feff}path,labels,split\r\n\
 a/1.png,Mass|Effusion,train\r\na/2.png,,train\r\nb/3.png,\"Effusion\",train\r\nb/4.png, Mass ,val\r\n5.png,,test\r\n\
@@ -379,7 +332,7 @@ fn any_number_of_classes_an_image() {
         ),
         (
             "path,labels\na/1.png,x|y\na/1.png,x\n",
-            "ROOT/t.csv:3: `a/1.png` stands in line 2 with another label, split or group",
+            "ROOT/t.csv:3: `a/1.png` stands in line 2 with another label, split, group or weight",
         ),
     ] {
         assert_eq!(Table::new("t.csv", text).error(), expected);

@@ -13,15 +13,16 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
-use crate::bootstrap::{self, Bootstrap, Estimate};
-use crate::metrics::{self, Metric, Scores};
+use crate::bootstrap::{self, Bootstrap};
+use crate::metrics::{self, Scores};
 use crate::report::verdict;
 use crate::results::{load_json, save_json};
 
 pub use costs::Costs;
 pub use few_shot::{FewShotCrossing, FewShotCurve, FewShotPoint, FewShotRun, few_shot};
 pub use forgetting::{Forgetting, SourceScore};
-pub use pair::{ExactTest, McNemarTests, Pair, SeedTest};
+use pair::Compared;
+pub use pair::{McNemarTests, Pair, SeedTest};
 pub use row::ComparisonRow;
 pub use run_summary::{RunCurves, RunSummary};
 pub use search::{MethodSearch, Rung, Trial, TrialEnd};
@@ -96,37 +97,27 @@ impl Comparison {
         let names = || methods.iter().map(|(name, _)| *name);
         let base = names()
             .position(|name| name == baseline)
-            .ok_or_else(|| EvalError::NoBaseline {
-                baseline: baseline.to_owned(),
-                methods: names()
-                    .map(|name| format!("`{name}`"))
-                    .collect::<Vec<_>>()
-                    .join(", "),
-            })?;
+            .ok_or_else(|| missing_baseline(baseline, names()))?;
 
         let scores: Vec<Vec<Scores>> = methods
             .iter()
             .map(|(_, runs)| runs.iter().map(|run| Scores::of(&run.predictions)).collect())
             .collect();
-        let resampled = bootstrap::over_seeds(&scores, &first.predictions.draws(), metric, options);
+        let draws = first.predictions.draws();
+        let values = bootstrap::seed_values(&scores, &draws, metric, options);
         let mut rows = methods
             .iter()
-            .zip(&scores)
-            .zip(&resampled)
-            .map(|((method, scores), resampled)| row::row(method, scores, resampled, metric, options))
+            .zip(&values)
+            .map(|(method, values)| row::row(method, values, metric, options))
             .collect::<Result<Vec<_>, _>>()?;
-
-        let base_row = rows[base].clone();
-        for (i, row) in rows.iter_mut().enumerate().filter(|(i, _)| *i != base) {
-            let value = row.score.value.zip(base_row.score.value).map(|(a, b)| a - b);
-            let differences: Vec<f64> = resampled[i]
-                .iter()
-                .zip(&resampled[base])
-                .map(|(a, b)| a - b)
-                .collect();
-            row.difference = Some(Estimate::new(value, &differences, options.level, None));
-            row.verdict = verdict::verdict(row, &base_row, metric);
-        }
+        let compared: Vec<Compared> = rows
+            .iter()
+            .zip(&scores)
+            .zip(&values)
+            .map(|((row, scores), values)| Compared { row, scores, values })
+            .collect();
+        let mut pairs = pair::pairs(&compared, &draws, metric, options.level);
+        verdict::write(&mut rows, &mut pairs, base, metric, options.level);
         let curves = |run: &RunSummary| RunCurves {
             method: run.method.clone(),
             seed: run.seed,
@@ -143,9 +134,9 @@ impl Comparison {
             baseline: baseline.to_owned(),
             images: first.predictions.len(),
             bootstrap: *options,
-            notes: notes(&rows, options),
+            notes: notes(&rows, draws.units() < draws.images(), options),
             rows,
-            pairs: Vec::new(),
+            pairs,
             search: Vec::new(),
             few_shot: Vec::new(),
             few_shot_crossings: Vec::new(),
@@ -170,6 +161,15 @@ impl Comparison {
     }
 }
 
+fn missing_baseline<'a>(baseline: &str, methods: impl Iterator<Item = &'a str>) -> EvalError {
+    let mut names: Vec<String> = methods.map(|name| format!("`{name}`")).collect();
+    names.dedup();
+    EvalError::NoBaseline {
+        baseline: baseline.to_owned(),
+        methods: names.join(", "),
+    }
+}
+
 type MethodRuns<'a> = (&'a str, Vec<&'a RunSummary>);
 
 /// Groups runs by method, methods in the order of their first run.
@@ -184,20 +184,32 @@ fn by_method(runs: &[RunSummary]) -> Vec<MethodRuns<'_>> {
     methods
 }
 
-fn notes(rows: &[ComparisonRow], options: &Bootstrap) -> Vec<String> {
+fn notes(rows: &[ComparisonRow], patients: bool, options: &Bootstrap) -> Vec<String> {
     let Bootstrap { level, resamples, .. } = options;
     let fewest = rows.iter().map(|row| row.seeds.len()).min().unwrap_or(0);
+    let units = if patients { "patients" } else { "images" };
     let covers = match fewest {
-        0 | 1 => "the choice of test images; with one seed, nothing is known about other seeds",
-        2 => "the choice of test images and, roughly with two seeds, of the seed",
-        _ => "the choice of test images and of the seed",
-    };
-    vec![
-        format!(
-            "Intervals hold {:.0} % ({resamples} bootstrap resamples) and cover {covers}.",
-            level * 100.0
+        0 | 1 => format!(
+            "the choice of test {units} only: with one seed, nothing is known about other seeds, and a difference that another \
+             training would turn round can be called one"
         ),
+        2 => format!("the choice of test {units} and, with two seeds roughly, of the seed"),
+        _ => format!("the choice of test {units} and of the seed"),
+    };
+    let mut notes = vec![format!(
+        "Intervals hold {:.0} % ({resamples} bootstrap resamples of {units}) and cover {covers}.",
+        level * 100.0
+    )];
+    if patients {
+        notes.push(
+            "Several images are of one patient: whole patients are resampled, and McNemar's test, which takes images for \
+             independent, is left out."
+                .to_owned(),
+        );
+    }
+    notes.extend([
         "Checkpoints were chosen on the validation split; the test split was read once per run.".to_owned(),
         "Peak memory is the resident set of the training process; memory on a GPU is not in it.".to_owned(),
-    ]
+    ]);
+    notes
 }

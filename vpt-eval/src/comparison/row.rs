@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{Costs, Forgetting, MethodRuns};
-use crate::bootstrap::{Bootstrap, Estimate};
-use crate::metrics::{Metric, Scores};
-use crate::{EvalError, Results};
+use crate::bootstrap::{self, Bootstrap, Estimate};
+use crate::metrics::Metric;
+use crate::statistics::{CrossedMean, SeedValues};
+use crate::{EvalError, Predictions, Results};
 
 /// One method of a comparison. Costs are means over the seeds, peak memory is the largest.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -24,7 +25,8 @@ pub struct ComparisonRow {
     pub score_per_seed: Vec<f64>,
     /// `score` minus the baseline's, with an interval over seeds and images; `None` for the baseline itself.
     pub difference: Option<Estimate>,
-    /// In words, whether it is better than the baseline and what it costs; empty for the baseline itself.
+    /// In words, whether it is better than the baseline and what it costs: that of the [`Pair`](super::Pair), seen from this method; empty for the
+    /// baseline itself.
     pub verdict: String,
     /// Other metrics, means over the seeds.
     pub metrics: BTreeMap<String, f64>,
@@ -55,35 +57,25 @@ pub struct ComparisonRow {
 
 pub(super) fn row(
     (method, runs): &MethodRuns,
-    scores: &[Scores],
-    resampled: &[f64],
-    metric: &Metric,
+    values: &SeedValues,
+    metric: &'static Metric,
     options: &Bootstrap,
 ) -> Result<ComparisonRow, EvalError> {
-    let score = |scores: &Scores| {
-        let says_something = metric.applies_to(runs[0].predictions.kind, scores.num_classes());
-        (metric.compute)(&scores.view(&scores.ones())).filter(|_| says_something)
-    };
-    let score_per_seed: Vec<f64> =
-        scores
-            .iter()
-            .map(score)
-            .collect::<Option<_>>()
-            .ok_or_else(|| EvalError::Undefined {
-                name: metric.name.to_owned(),
-                method: (*method).to_owned(),
-            })?;
-    // With one run a perfect score is a share of images like any other; with more, it would be one of several.
-    let ones = scores[0].ones();
-    let share_of = metric.share_of.filter(|_| runs.len() == 1);
-    let share_of = share_of.map(|images| images(&scores[0].view(&ones)));
+    let predictions = &runs[0].predictions;
+    let says_something = metric.applies_to(predictions.kind, predictions.classes.len());
+    if !says_something || values.values.iter().any(|value| value.is_nan()) {
+        return Err(EvalError::Undefined {
+            name: metric.name.to_owned(),
+            method: (*method).to_owned(),
+        });
+    }
     let results = || runs.iter().map(|run| &run.results);
     let (tuned_params, total_params) = (runs[0].results.tuned_params, runs[0].results.total_params);
     Ok(ComparisonRow {
         method: (*method).to_owned(),
         seeds: runs.iter().map(|run| run.seed).collect(),
-        score: Estimate::new(Some(mean(&score_per_seed)), resampled, options.level, share_of),
-        score_per_seed,
+        score: score(predictions, values, metric, options),
+        score_per_seed: values.values.clone(),
         metrics: mean_metrics(&results().collect::<Vec<_>>()),
         tuned_params,
         total_params,
@@ -98,6 +90,31 @@ pub(super) fn row(
         run_dirs: runs.iter().map(|run| run.run_dir.clone()).collect(),
         ..ComparisonRow::default()
     })
+}
+
+/// The mean over seeds. The interval of one seed is that of `results.json`; of several, it never leaves what the metric can be.
+pub(super) fn score(
+    predictions: &Predictions,
+    values: &SeedValues,
+    metric: &'static Metric,
+    options: &Bootstrap,
+) -> Estimate {
+    if values.values.len() == 1 {
+        return bootstrap::intervals(predictions, &[metric], options)[0];
+    }
+    let mean = CrossedMean::of(values, predictions.draws().units());
+    let estimate = Estimate::crossed(values.mean(), mean, options.level);
+    if metric.higher_is_better {
+        Estimate {
+            ci_high: estimate.ci_high.map(|end| end.min(1.0)),
+            ..estimate
+        }
+    } else {
+        Estimate {
+            ci_low: estimate.ci_low.map(|end| end.max(0.0)),
+            ..estimate
+        }
+    }
 }
 
 /// Means of the metrics that are defined in every run.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Tensor, s};
 use ndarray::Array2;
 use sha2::{Digest, Sha256};
-use vpt_core::vit::{DropPathFactors, Readout};
+use vpt_core::vit::{DropPathFactors, Hook, Readout};
 use vpt_core::{Backbone, Classifier, CoreError, HostTensor, MethodConfig};
 use vpt_data::{Preprocess, Sample, hexadecimal};
 
@@ -220,11 +220,12 @@ impl FeatureExtractor {
     fn forward(&self, pixels: Tensor<4>, kind: FeatureKind) -> (Tensor<2>, Tensor<3>) {
         let vit = &self.model.backbone;
         let all = Readout::Mean(0..vit.num_tokens());
-        let tokens = vit.forward_blocks(vit.tokens(pixels), &all, &DropPathFactors::none(), &mut |_, _| {});
-        let normed = vit.normalise_output(tokens.clone());
+        let (noise, hook) = (DropPathFactors::none(), Hook::none());
+        let tokens = vit.forward_blocks(vit.tokens(pixels, hook), &all, &noise, hook, &mut |_, _| {});
+        let normed = vit.normalise_output(tokens.clone(), hook);
         let [batch, count, dim] = normed.dims();
         let features = match kind {
-            FeatureKind::Pooled => vit.pool(tokens, &vit.readout()),
+            FeatureKind::Pooled => vit.pool(tokens, &vit.readout(), hook),
             FeatureKind::Cls => normed.clone().slice(s![.., ..1]).reshape([batch, dim]),
             FeatureKind::PatchMean => {
                 let patches = vit.config().num_prefix_tokens()..count;

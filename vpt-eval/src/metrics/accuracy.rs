@@ -2,6 +2,7 @@
 
 use ndarray::{Array2, ArrayView1};
 
+use super::View;
 use super::confusion::ClassCounts;
 
 /// How many classes go before the true one, for each row of `logits` `[images, classes]`.
@@ -16,6 +17,11 @@ pub fn truth_ranks(logits: &Array2<f32>, labels: &[usize]) -> Vec<usize> {
             .count()
     };
     logits.rows().into_iter().zip(labels).map(rank).collect()
+}
+
+/// Whether the prediction of an image is its label; `None` where images have any number of classes.
+pub(super) fn is_right(view: &View, image: usize) -> Option<bool> {
+    Some(view.labels().get(image)? == view.preds().get(image)?)
 }
 
 /// Share of images whose prediction is the label.

@@ -35,10 +35,14 @@ impl LabelSets {
         counts
     }
 
+    /// Whether exactly the right classes were found in an image.
+    pub fn is_exact(&self, image: usize) -> bool {
+        self.truth.row(image) == self.found.row(image)
+    }
+
     /// Share of images of which exactly the right classes were found (scikit-learn's `accuracy_score` of label sets).
     pub fn exact_match(&self, weights: &[u32]) -> Option<f64> {
-        let rows = self.truth.rows().into_iter().zip(self.found.rows());
-        share(rows.map(|(truth, found)| truth == found), weights)
+        share((0..self.truth.nrows()).map(|image| self.is_exact(image)), weights)
     }
 
     /// Share of pairs of an image and a class about which the wrong thing is said (scikit-learn's `hamming_loss`).

@@ -63,20 +63,33 @@ pub struct Metric {
     pub about: &'static str,
     /// Whether a larger value is a better model.
     pub higher_is_better: bool,
-    /// Of how many images the value is a share, if it is one: its interval is then Wilson's where images are independent.
-    pub share_of: Option<fn(&View) -> u64>,
+    /// Where the value is a share of images: whether image `i` is one of the right ones, `None` if it does not count. The
+    /// interval is then Wilson's where images are independent.
+    pub outcome: Option<Outcome>,
     /// Tasks for which it says something.
     pub kinds: &'static [TaskKind],
-    /// Numbers of classes for which it says something (top-5 of three classes does not).
+    /// Numbers of classes, of which each image has one, for which it says something (top-5 of three classes does not). In a
+    /// multi-label task each class is a question of its own, and any number is enough.
     pub classes: RangeInclusive<usize>,
     /// The pure function.
     pub compute: fn(&View) -> Option<f64>,
 }
 
+/// Whether an image is right in the sense of a metric.
+pub type Outcome = fn(&View, usize) -> Option<bool>;
+
 impl Metric {
+    /// Of how many images the value is a share, if it is one.
+    pub fn share_of(&self, view: &View) -> Option<u64> {
+        let outcome = self.outcome?;
+        let images = view.weights.iter().enumerate();
+        let counted = images.filter(|(image, _)| outcome(view, *image).is_some());
+        Some(counted.map(|(_, &weight)| u64::from(weight)).sum())
+    }
+
     /// Whether it says something about a task of this kind with this number of classes.
     pub fn applies_to(&self, kind: TaskKind, classes: usize) -> bool {
-        self.kinds.contains(&kind) && self.classes.contains(&classes)
+        self.kinds.contains(&kind) && (kind == TaskKind::MultiLabel || self.classes.contains(&classes))
     }
 }
 
@@ -93,7 +106,7 @@ const TWO: RangeInclusive<usize> = 2..=2;
 const fn metric(
     name: &'static str,
     higher_is_better: bool,
-    share_of: Option<fn(&View) -> u64>,
+    outcome: Option<Outcome>,
     kinds: &'static [TaskKind],
     classes: RangeInclusive<usize>,
     compute: fn(&View) -> Option<f64>,
@@ -103,7 +116,7 @@ const fn metric(
         name,
         about,
         higher_is_better,
-        share_of,
+        outcome,
         kinds,
         classes,
         compute,
@@ -113,9 +126,9 @@ const fn metric(
 /// All metrics, in the order tables show them. Values are fractions of 1, never percent.
 #[rustfmt::skip]
 pub static METRICS: [Metric; 25] = [
-    metric("top1", true, Some(|v| v.counts().total), ONE, ANY, |v| accuracy::accuracy(v.labels(), v.preds(), v.weights), "share of images whose most likely class is right"),
-    metric("top5", true, Some(|v| v.counts().total), ONE, 6..=usize::MAX, |v| accuracy::top_k(&v.scores.truth_ranks, v.weights, 5), "share of images whose class is among the five most likely"),
-    metric("exact_match", true, Some(|v| v.counts().total), SETS, ANY, |v| v.sets()?.exact_match(v.weights), "multi-label: share of images of which exactly the right classes are found"),
+    metric("top1", true, Some(accuracy::is_right), ONE, ANY, |v| accuracy::accuracy(v.labels(), v.preds(), v.weights), "share of images whose most likely class is right"),
+    metric("top5", true, Some(|v, i| v.scores.truth_ranks.get(i).map(|&rank| rank < 5)), ONE, 6..=usize::MAX, |v| accuracy::top_k(&v.scores.truth_ranks, v.weights, 5), "share of images whose class is among the five most likely"),
+    metric("exact_match", true, Some(|v, i| v.sets().map(|sets| sets.is_exact(i))), SETS, ANY, |v| v.sets()?.exact_match(v.weights), "multi-label: share of images of which exactly the right classes are found"),
     metric("hamming_loss", false, None, SETS, ANY, |v| v.sets()?.hamming_loss(v.weights), "multi-label: share of pairs of an image and a class about which the wrong thing is said"),
     metric("balanced_accuracy", true, None, ONE, ANY, |v| accuracy::balanced_accuracy(v.counts()), "mean recall over the classes"),
     metric("macro_f1", true, None, ALL, ANY, |v| per_class::macro_f1(v.counts()), "mean F1 over the classes"),
@@ -124,15 +137,15 @@ pub static METRICS: [Metric; 25] = [
     metric("auprc", true, None, ALL, 2..=usize::MAX, |v| v.mean_area(|area| area.auprc), "average precision, one class against the rest, mean over the classes (two that exclude each other: of the second)"),
     metric("micro_auroc", true, None, ALL, 3..=usize::MAX, |v| v.micro().auroc, "area under the ROC curve of all pairs of an image and a class in one ranking"),
     metric("micro_auprc", true, None, ALL, 3..=usize::MAX, |v| v.micro().auprc, "average precision of all pairs of an image and a class in one ranking"),
-    metric("sensitivity", true, Some(|v| v.counts().actual[1]), ONE, TWO, |v| per_class::sensitivity(v.counts(), 1), "two classes: share of the second that is found"),
-    metric("specificity", true, Some(|v| v.counts().actual[0]), ONE, TWO, |v| per_class::specificity(v.counts(), 1), "two classes: share of the first that is left alone"),
-    metric("ppv", true, Some(|v| v.counts().predicted[1]), ONE, TWO, |v| per_class::ppv(v.counts(), 1), "two classes: share of right ones among those taken for the second"),
-    metric("npv", true, Some(|v| v.counts().predicted[0]), ONE, TWO, |v| per_class::npv(v.counts(), 1), "two classes: share of right ones among those taken for the first"),
+    metric("sensitivity", true, Some(|v, i| accuracy::is_right(v, i).filter(|_| v.labels()[i] == 1)), ONE, TWO, |v| per_class::sensitivity(v.counts(), 1), "two classes: share of the second that is found"),
+    metric("specificity", true, Some(|v, i| accuracy::is_right(v, i).filter(|_| v.labels()[i] == 0)), ONE, TWO, |v| per_class::specificity(v.counts(), 1), "two classes: share of the first that is left alone"),
+    metric("ppv", true, Some(|v, i| accuracy::is_right(v, i).filter(|_| v.preds()[i] == 1)), ONE, TWO, |v| per_class::ppv(v.counts(), 1), "two classes: share of right ones among those taken for the second"),
+    metric("npv", true, Some(|v, i| accuracy::is_right(v, i).filter(|_| v.preds()[i] == 0)), ONE, TWO, |v| per_class::npv(v.counts(), 1), "two classes: share of right ones among those taken for the first"),
     metric("mcc", true, None, ONE, ANY, |v| agreement::mcc(v.counts()), "Matthews correlation between prediction and label"),
     metric("kappa", true, None, ONE, ANY, |v| agreement::cohen_kappa(v.counts()), "Cohen's kappa: agreement beyond chance"),
     metric("qwk", true, None, ONE, 3..=usize::MAX, |v| agreement::quadratic_kappa(v.labels(), v.preds(), v.weights, v.counts()), "quadratic weighted kappa, for classes in an order (grades)"),
     metric("mae", false, None, GRADES, 3..=usize::MAX, |v| agreement::mean_distance(v.labels(), v.preds(), v.weights), "grades: how many grades predictions are off, on average"),
-    metric("within_one", true, Some(|v| v.counts().total), GRADES, 3..=usize::MAX, |v| agreement::within_one(v.labels(), v.preds(), v.weights), "grades: share of images that are off by one grade at most"),
+    metric("within_one", true, Some(|v, i| v.labels().get(i).map(|label| label.abs_diff(v.preds()[i]) <= 1)), GRADES, 3..=usize::MAX, |v| agreement::within_one(v.labels(), v.preds(), v.weights), "grades: share of images that are off by one grade at most"),
     metric("log_loss", false, None, ALL, ANY, |v| calibration::mean(&v.scores.calibration.log_loss, v.weights), "mean negative log likelihood of the true class (multi-label: binary, of all pairs of an image and a class)"),
     metric("brier", false, None, ALL, ANY, |v| calibration::mean(&v.scores.calibration.brier, v.weights), "mean squared error of the probabilities, summed over the classes (0 to 2; multi-label: their mean, 0 to 1)"),
     metric("ece", false, None, ALL, ANY, |v| calibration::ece(&v.scores.calibration, v.weights), "expected calibration error in 15 bins: how far confidence is from accuracy"),
@@ -181,6 +194,7 @@ fn mean_of_defined(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
 mod tests {
     use super::*;
     use ndarray::{Array2, array};
+    use vpt_data::Label;
 
     fn all(scores: &Scores) -> BTreeMap<&'static str, Option<f64>> {
         let weights = scores.ones();
@@ -245,6 +259,55 @@ mod tests {
                 _ => assert_eq!(got, expected, "{name}"),
             }
         }
+    }
+
+    #[test]
+    fn shares_are_means_of_their_outcomes() {
+        let weights = [2, 0, 3, 1, 1];
+        let one = Scores::new(
+            &array![
+                [0.1, 0.9, 0.3],
+                [1.5, 0.2, 0.2],
+                [0.3, 0.2, 0.9],
+                [0.9, 0.8, 0.1],
+                [0.0, 0.4, 0.8]
+            ],
+            &[1, 0, 0, 2, 2],
+        );
+        let two = Scores::new(
+            &array![[0.1, 0.9], [1.5, 0.2], [0.3, 0.2], [0.9, 0.8], [0.0, 0.4]],
+            &[1, 0, 1, 0, 0],
+        );
+        let labels = [vec![0], vec![], vec![1, 2], vec![1], vec![0, 1]].map(Label::many);
+        let many = Scores::multi_label(
+            &array![
+                [1.0, -1.0, -1.0],
+                [-1.0, -1.0, 2.0],
+                [-1.0, 1.0, 1.0],
+                [-1.0, 1.0, 1.0],
+                [1.0, 1.0, -1.0]
+            ],
+            &labels,
+            &vpt_core::Calibration::default(),
+        );
+        let kinds = [TaskKind::Ordinal, TaskKind::Ordinal, TaskKind::MultiLabel];
+        let mut seen = 0;
+        for (scores, kind) in [one, two, many].iter().zip(kinds) {
+            let view = scores.view(&weights);
+            for metric in applicable(kind, scores.num_classes()) {
+                let Some(outcome) = metric.outcome else { continue };
+                let (mut hits, mut all) = (0, 0);
+                for (image, &weight) in weights.iter().enumerate() {
+                    hits += weight * u32::from(outcome(&view, image) == Some(true));
+                    all += weight * u32::from(outcome(&view, image).is_some());
+                }
+                assert_eq!(metric.share_of(&view), Some(u64::from(all)), "{}", metric.name);
+                let share = f64::from(hits) / f64::from(all);
+                assert_eq!((metric.compute)(&view), Some(share), "{}", metric.name);
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, 2 + 5 + 1);
     }
 
     #[test]

@@ -21,13 +21,6 @@ pub struct Temperature {
     pub reason: Option<NotDefined>,
 }
 
-impl Temperature {
-    /// The logits divided by the temperature.
-    pub fn scale(&self, logits: &Array2<f32>) -> Array2<f32> {
-        logits.mapv(|x| (f64::from(x) / self.value) as f32)
-    }
-}
-
 /// The temperature with the least negative log likelihood on `logits` `[images, classes]` of the validation split (never of
 /// the test split).
 ///
@@ -161,7 +154,10 @@ mod tests {
         let fitted = fit_temperature(&logits, &[0, 1, 0, 1]);
         assert_eq!(fitted.reason, None);
         assert!((fitted.value - 3.0 / 3.0_f64.ln()).abs() < 1e-12);
-        let again = fit_temperature(&fitted.scale(&logits), &[0, 1, 0, 1]);
+        let again = fit_temperature(
+            &logits.mapv(|x| (f64::from(x) / fitted.value) as f32),
+            &[0, 1, 0, 1],
+        );
         assert!((again.value - 1.0).abs() < 1e-6, "scaled logits need no scaling");
     }
 

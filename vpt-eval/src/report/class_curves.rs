@@ -1,7 +1,7 @@
 //! One class against the rest: what the ROC and the precision–recall curve draw.
 
 use super::evaluated::Evaluated;
-use super::svg::series;
+use super::svg::stroke;
 use crate::metrics::curves::Ranking;
 use crate::metrics::operating_points::{OperatingPoint, operating_points};
 use crate::{Estimate, NotDefined, statistics};
@@ -81,7 +81,7 @@ impl ClassCurves {
         let curves = found.into_iter().zip(areas).enumerate();
         let curves = curves.map(|(i, ((class, points, _), [auroc, auprc]))| ClassCurve {
             name: run.class(class),
-            style: style(if run.is_binary() { 1 } else { i }),
+            style: stroke(if run.is_binary() { 1 } else { i }),
             points,
             auroc,
             auprc,
@@ -91,12 +91,6 @@ impl ClassCurves {
             notes,
         })
     }
-}
-
-/// A colour, dashed where all six are taken.
-fn style(i: usize) -> String {
-    let dashes = if i / 6 % 2 == 1 { " dashed" } else { "" };
-    series(i) + dashes
 }
 
 /// Areas under both curves of each class. Intervals are those of the results where these know the number, and are resampled

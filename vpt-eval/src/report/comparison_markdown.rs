@@ -1,82 +1,83 @@
-//! The comparison as Markdown, for READMEs and pull requests.
+//! The comparison as Markdown, for READMEs and pull requests: the page without its figures.
 
-use super::format::{self, UNKNOWN, Unit, method_title, metric_title};
+use super::comparison_sections::sections;
+use super::evaluated::images;
+use super::figure::Table;
+use super::format::{method_title, metric_title};
+use super::section::Block;
+use crate::Comparison;
 use crate::metrics::{self, Metric};
-use crate::{Comparison, ComparisonRow};
 
-/// Table, verdicts, notes and commands.
+/// Verdicts, tables, notes and commands.
 pub fn comparison_markdown(comparison: &Comparison) -> String {
     let Ok(metric) = metrics::find(&comparison.metric) else {
         return String::new(); // a comparison is only ever made with a metric that exists
     };
-    let header = column_titles(comparison, metric);
-    let mut lines = vec![
-        format!(
-            "# {}: methods on {} test images",
-            cell(&comparison.task),
-            comparison.images
-        ),
-        String::new(),
-        format!("| {} |", header.join(" | ")),
-        format!("|---|{}", "---:|".repeat(header.len() - 1)),
+    let mut parts = vec![
+        format!("# {}", cell(&comparison.task)),
+        summary(comparison, metric),
     ];
-    for row in &comparison.rows {
-        let cells: Vec<String> = row_cells(row, metric).iter().map(|text| cell(text)).collect();
-        lines.push(format!("| {} |", cells.join(" | ")));
+    for section in sections(comparison, metric) {
+        let blocks: Vec<String> = section.blocks.iter().filter_map(block).collect();
+        // A part of figures only has nothing to say here.
+        if blocks.iter().any(|text| !text.is_empty()) && section.id != "curves" {
+            parts.push(format!("## {}", section.title));
+            parts.extend(blocks);
+        }
     }
-    lines.push(String::new());
-    let verdicts = comparison.rows.iter().filter(|row| !row.verdict.is_empty());
-    lines.extend(verdicts.map(|row| format!("- **{}**: {}.", cell(&row.method), row.verdict)));
-    lines.push(String::new());
-    lines.extend(comparison.notes.iter().cloned());
-    lines.push(provenance(comparison));
-    if !comparison.commands.is_empty() {
-        lines.push(String::new());
-        lines.extend(comparison.commands.iter().map(|command| format!("    {command}")));
+    parts.join("\n\n") + "\n"
+}
+
+fn block(block: &Block) -> Option<String> {
+    match block {
+        Block::Heading(text) => Some(format!("### {}", cell(text))),
+        Block::Text(text) | Block::Note(text) => Some(text.clone()),
+        Block::Table(found) => Some(table(found)),
+        Block::Verdicts(verdicts) => {
+            let line = |verdict: &super::section::Verdict| {
+                let sentence = verdict.sentence.replace('\u{a0}', " ");
+                format!("- **{}**: {sentence}.", cell(verdict.method))
+            };
+            Some(verdicts.iter().map(line).collect::<Vec<_>>().join("\n"))
+        }
+        Block::Details(details) => {
+            let mut parts = vec![format!("### {}", cell(&details.summary)), details.text.clone()];
+            parts.extend(details.tables.iter().map(table));
+            parts.retain(|part| !part.is_empty());
+            Some(parts.join("\n\n"))
+        }
+        Block::Commands(commands) => Some(
+            commands
+                .iter()
+                .map(|command| format!("    {command}"))
+                .collect::<Vec<_>>()
+                .join("\n"),
+        ),
+        Block::Figures(_) | Block::Cards(_) | Block::Pairs(_) => None,
     }
-    lines.join("\n") + "\n"
 }
 
-/// Titles of the table's columns.
-pub(super) fn column_titles(comparison: &Comparison, metric: &Metric) -> Vec<String> {
-    let percent = if metric.higher_is_better { " %" } else { "" };
-    vec![
-        "method".to_owned(),
-        format!("{}{percent}", metric_title(metric.name)),
-        format!("difference to {}", method_title(&comparison.baseline)),
-        "tuned parameters".to_owned(),
-        "task file".to_owned(),
-        "training".to_owned(),
-        "images/s train".to_owned(),
-        "images/s infer".to_owned(),
-        "peak memory".to_owned(),
-    ]
+fn table(table: &Table) -> String {
+    let line = |cells: &[String]| {
+        let cells: Vec<String> = cells.iter().map(|text| cell(text)).collect();
+        format!("| {} |", cells.join(" | "))
+    };
+    let numbers = table.columns.len() - 1 - usize::from(table.ends_in_text);
+    let mut rule = "|---|".to_owned() + &"---:|".repeat(numbers);
+    if table.ends_in_text {
+        rule += "---|";
+    }
+    let mut lines = vec![line(&table.columns), rule];
+    lines.extend(table.rows.iter().map(|row| line(&row.cells)));
+    let caption = match table.caption.as_str() {
+        "" => String::new(),
+        caption => format!("{caption}\n\n"),
+    };
+    caption + &lines.join("\n")
 }
 
-/// The cells of a row, as text.
-pub(super) fn row_cells(row: &ComparisonRow, metric: &Metric) -> Vec<String> {
-    let unit = Unit::of(metric);
-    let known = |text: Option<String>| text.unwrap_or(UNKNOWN.to_owned());
-    let percent = row.tuned_percent.map_or(String::new(), |percent| {
-        format!(" ({})", format::percent(percent))
-    });
-    vec![
-        row.method.clone(),
-        unit.estimate(&row.score),
-        row.difference
-            .as_ref()
-            .map_or("baseline".to_owned(), |difference| unit.difference(difference)),
-        known(row.tuned_params.map(|tuned| format::count(tuned) + &percent)),
-        known(row.task_file_bytes.map(format::bytes)),
-        known(row.train_seconds.map(format::duration)),
-        known(row.train_images_per_second.map(format::rate)),
-        known(row.images_per_second.map(format::rate)),
-        known(row.peak_memory_bytes.map(format::bytes)),
-    ]
-}
-
-/// Backbone, device, seeds, version.
-pub(super) fn provenance(comparison: &Comparison) -> String {
+/// Methods, images, metric, baseline, backbone, device, seeds.
+pub(super) fn summary(comparison: &Comparison, metric: &Metric) -> String {
     let seeds: std::collections::BTreeSet<u64> =
         comparison.rows.iter().flat_map(|row| row.seeds.clone()).collect();
     let seeds: Vec<String> = seeds.iter().map(u64::to_string).collect();
@@ -84,8 +85,15 @@ pub(super) fn provenance(comparison: &Comparison) -> String {
         .device
         .as_ref()
         .map_or(String::new(), |device| format!(", {device}"));
+    let methods = match comparison.rows.len() {
+        1 => "One method".to_owned(),
+        several => format!("{several} methods"),
+    };
     format!(
-        "Backbone `{}`{device}, seeds {}, vpt {}.",
+        "{methods} on {} of the test split, {}, compared with {}. Backbone `{}`{device}, seeds {}, vpt {}.",
+        images(comparison.images),
+        metric_title(metric.name),
+        method_title(&comparison.baseline),
         comparison.model,
         seeds.join(" "),
         comparison.vpt_version

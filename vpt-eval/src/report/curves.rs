@@ -57,7 +57,7 @@ pub(super) fn method_curves(
     metric: &str,
     colour: usize,
     (y_loss, y_metric): ((f64, f64), (f64, f64)),
-) -> String {
+) -> Svg {
     let (width, height) = (300.0, 220.0);
     let method = runs.first().map_or("", |run| &run.method);
     let mut svg = Svg::new(2.0 * width, height, &format!("training curves of {method}"));
@@ -99,7 +99,7 @@ pub(super) fn method_curves(
         };
         panel.draw(&mut svg, (i as f64 * width, 0.0), (width, height));
     }
-    svg.inline()
+    svg
 }
 
 type Pick = fn(&EpochRow) -> f64;

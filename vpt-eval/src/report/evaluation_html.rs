@@ -6,9 +6,9 @@ use super::class_curves::ClassCurves;
 use super::confusions::{confusion_figure, confusion_table};
 use super::decision_curve::decision;
 use super::evaluated::{Evaluated, images};
-use super::figure::{Figure, Row, Table};
+use super::figure::{Row, Table};
 use super::format::method_title;
-use super::gallery::{Cards, Gallery, cards};
+use super::gallery::{Gallery, cards};
 use super::metric_tables::{
     SubgroupTable, class_table, headline, metrics_table, subgroup_table, threshold_table,
 };
@@ -17,6 +17,7 @@ use super::reliability::reliability;
 use super::risk_coverage::risk_coverage;
 use super::roc::roc;
 use super::score_histogram::score_histogram;
+use super::section::{Block, Section};
 use super::svg;
 use crate::{Predictions, Results};
 
@@ -64,22 +65,6 @@ struct Page<'a> {
     number: String,
     interval: String,
     sections: Vec<Section<'a>>,
-}
-
-struct Section<'a> {
-    id: &'static str,
-    title: &'static str,
-    blocks: Vec<Block<'a>>,
-}
-
-enum Block<'a> {
-    Heading(String),
-    Text(String),
-    Figures(Vec<Figure>),
-    Table(Table),
-    Cards(Cards),
-    Pairs(&'a [(String, String)]),
-    Commands(&'a [String]),
 }
 
 /// A self-contained HTML page about one evaluated run. What the images do not define is a sentence with the reason.

@@ -67,6 +67,7 @@ impl Entry {
 }
 
 /// A table whose first column names the rows.
+#[derive(Default)]
 pub(super) struct Table {
     pub caption: String,
     pub columns: Vec<String>,
@@ -75,16 +76,19 @@ pub(super) struct Table {
     pub ends_in_text: bool,
 }
 
+#[derive(Default)]
 pub(super) struct Row {
     pub cells: Vec<String>,
     pub emphasised: bool,
+    /// CSS classes of a coloured mark before the first cell.
+    pub mark: Option<String>,
 }
 
 impl From<Vec<String>> for Row {
     fn from(cells: Vec<String>) -> Self {
         Self {
             cells,
-            emphasised: false,
+            ..Self::default()
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Forest plot: each method's difference to the baseline, with its interval.
 
+use super::figure::Figure;
 use super::format::{Unit, method_title};
 use super::plot::{Scale, padded, range, tick_labels};
 use super::svg::{Anchor, Svg, series, shorten, text_width};
@@ -7,7 +8,7 @@ use crate::Comparison;
 use crate::metrics::Metric;
 
 /// Differences to the baseline, for a page; `None` without another method.
-pub(super) fn forest(comparison: &Comparison, metric: &Metric) -> Option<String> {
+pub(super) fn forest(comparison: &Comparison, metric: &Metric) -> Option<Figure> {
     let unit = Unit::of(metric);
     let rows: Vec<_> = comparison
         .rows
@@ -30,17 +31,16 @@ pub(super) fn forest(comparison: &Comparison, metric: &Metric) -> Option<String>
         .collect();
     let widest = |texts: &[String]| texts.iter().map(|text| text_width(text)).fold(0.0, f64::max);
 
-    let (width, line, top) = (480.0, 32.0, 34.0);
+    let (width, line, top) = (480.0, 32.0, 8.0);
     let (left, right) = (24.0 + widest(&names), width - 20.0 - widest(&numbers));
     let bottom = top + line * rows.len() as f64;
     let title = format!(
-        "difference to {}{}",
+        "Difference to {}{}",
         method_title(&comparison.baseline),
         unit.axis_suffix(", points")
     );
     let mut svg = Svg::new(width, bottom + 50.0, &title);
     let x = Scale::new(padded((low, high), 0.08), (left, right));
-    svg.text("head", (8.0, 18.0), Anchor::Start, &title);
 
     let ticks = x.ticks(4);
     for (tick, label) in ticks.iter().zip(tick_labels(&ticks)) {
@@ -69,8 +69,14 @@ pub(super) fn forest(comparison: &Comparison, metric: &Metric) -> Option<String>
             }
         }
         if let Some(value) = difference.value {
-            svg.dot(&colour, (x.at(value * unit.scale), middle), 5.0);
+            svg.mark(*i, (x.at(value * unit.scale), middle), 5.0);
         }
     }
-    Some(svg.inline())
+    let level = comparison.bootstrap.level * 100.0;
+    let caption = format!(
+        "Each method minus {} on the same images, with {level:.0} % intervals over images and seeds. An interval on one side of the \
+         dashed line is a difference this test set shows.",
+        method_title(&comparison.baseline)
+    );
+    Some(Figure::new(&title, svg, Vec::new(), &[caption]))
 }

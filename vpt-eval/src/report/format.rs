@@ -124,6 +124,20 @@ pub fn bytes(n: u64) -> String {
     format!("{text}{space}B")
 }
 
+/// `= 0.21`, `= 0.003`, `< 0.001`.
+pub fn p_value(p: f64) -> String {
+    match p {
+        p if p < 0.001 => "< 0.001".to_owned(),
+        p if p < 0.1 => format!("= {p:.3}"),
+        p => format!("= {p:.2}"),
+    }
+}
+
+/// Milliseconds with three digits.
+pub fn milliseconds(ms: f64) -> String {
+    format!("{} ms", three_digits(ms))
+}
+
 /// A percentage with two digits that mean something: `0.11 %`, `100 %`.
 pub fn percent(value: f64) -> String {
     match value {
@@ -151,7 +165,7 @@ pub fn rate(per_second: f64) -> String {
     three_digits(per_second)
 }
 
-fn three_digits(value: f64) -> String {
+pub(super) fn three_digits(value: f64) -> String {
     match value.abs() {
         v if v >= 100.0 || v == v.trunc() => format!("{value:.0}"),
         v if v >= 10.0 => format!("{value:.1}"),
@@ -212,6 +226,10 @@ mod tests {
         assert_eq!(
             (duration(3.25), duration(200.0), duration(3900.0)),
             ("3.2 s".into(), "3 min 20 s".into(), "1 h 05 min".into())
+        );
+        assert_eq!(
+            [0.21, 0.0994, 0.003, 0.0001].map(p_value),
+            ["= 0.21", "= 0.099", "= 0.003", "< 0.001"]
         );
         assert_eq!((short(92160.0), rate(8.346)), ("92.2 k".into(), "8.35".into()));
     }

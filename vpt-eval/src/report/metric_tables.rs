@@ -78,6 +78,7 @@ pub(super) fn metrics_table(results: &Results, main: &str) -> Table {
         Some(Row {
             cells: vec![metric_title(name), value, interval, about.to_owned()],
             emphasised: name == main,
+            mark: None,
         })
     };
     let level = results.bootstrap.level;

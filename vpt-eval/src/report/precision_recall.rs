@@ -1,10 +1,9 @@
 //! The precision–recall curve.
 
-use super::axes::{Axes, Axis};
 use super::class_curves::ClassCurves;
 use super::evaluated::{Evaluated, percent, percent_of};
-use super::figure::{Entry, Figure};
-use super::svg::Svg;
+use super::figure::Figure;
+use super::unit_square::UnitSquare;
 use crate::NotDefined;
 use crate::metrics::operating_points::OperatingPoint;
 
@@ -16,13 +15,14 @@ pub(super) fn precision_recall(run: &Evaluated, curves: &Result<ClassCurves, Not
         Ok(curves) => curves,
         Err(reason) => return Figure::missing(TITLE, reason),
     };
-    let mut svg = Svg::new(380.0, 352.0, TITLE);
-    let axes = Axes::draw(
-        &mut svg,
-        (52.0, 12.0),
-        (366.0, 312.0),
-        &Axis::percent("found: sensitivity (%)"),
-        &Axis::percent("right among those found: precision (%)"),
+    let mut square = UnitSquare::new(
+        TITLE,
+        "found: sensitivity (%)",
+        "right among those found: precision (%)",
+    );
+    square.say(
+        "What share of the images that are taken for a class are of it, for each share of the class that one wants to find. The \
+         area is the average precision.",
     );
     let shares: Vec<f64> = curves
         .curves
@@ -32,49 +32,29 @@ pub(super) fn precision_recall(run: &Evaluated, curves: &Result<ClassCurves, Not
     let (rarest, commonest) = shares.iter().fold((1.0_f64, 0.0_f64), |(low, high), &share| {
         (low.min(share), high.max(share))
     });
-    let mut legend: Vec<Entry> = curves
-        .curves
-        .iter()
-        .map(|curve| {
-            Entry::new(
-                &curve.style,
-                format!("{}: area {}", curve.name, percent(&curve.auprc)),
-            )
-        })
-        .collect();
-    let mut caption = vec![
-        "What share of the images that are taken for a class are of it, for each share of the class that one wants to find. The \
-         area is the average precision."
-            .to_owned(),
-    ];
     // Chance is a line for each share of images: with classes of different size there is no common one.
     if commonest - rarest < 0.005 {
-        axes.help(&mut svg, (0.0, 100.0 * rarest), (100.0, 100.0 * rarest));
-        legend.push(Entry::new("zero", format!("chance: area {}", percent_of(rarest))));
+        let height = 100.0 * rarest;
+        square.chance((0.0, height), (100.0, height), &percent_of(rarest));
     } else {
-        caption.push(format!(
+        square.say(format!(
             "By chance it would be the share of the class among the images, {} to {}.",
             percent_of(rarest),
             percent_of(commonest)
         ));
     }
-    for curve in &curves.curves {
-        axes.curve(&mut svg, &curve.style, &steps(&curve.points));
-    }
-    caption.extend(curves.notes.clone());
+    square.curves(curves, |curve| steps(&curve.points), |curve| &curve.auprc);
     if let (Some(counts), Some(threshold)) = (run.decision(), run.threshold)
         && let (Some(sensitivity), Some(precision)) = (counts.sensitivity().value(), counts.ppv().value())
     {
-        let at = axes.at((100.0 * sensitivity, 100.0 * precision));
-        svg.dot("s1", at, 3.0);
-        svg.ring("s1", at, 6.5);
-        caption.push(format!(
+        let sentence = format!(
             "The ring is the threshold {}: precision {}.",
             percent_of(threshold),
             percent(&run.share(counts.ppv()))
-        ));
+        );
+        square.ring((100.0 * sensitivity, 100.0 * precision), sentence);
     }
-    Figure::new(TITLE, svg, legend, &caption)
+    square.finish()
 }
 
 /// Steps in percent: up to a sensitivity, the precision is that of the threshold which reaches it.

@@ -1,10 +1,9 @@
 //! The ROC curve.
 
-use super::axes::{Axes, Axis};
-use super::class_curves::ClassCurves;
+use super::class_curves::{ClassCurve, ClassCurves};
 use super::evaluated::{Evaluated, percent, percent_of};
-use super::figure::{Entry, Figure};
-use super::svg::Svg;
+use super::figure::Figure;
+use super::unit_square::UnitSquare;
 use crate::NotDefined;
 use crate::metrics::operating_points::BinaryCounts;
 
@@ -16,32 +15,12 @@ pub(super) fn roc(run: &Evaluated, curves: &Result<ClassCurves, NotDefined>) -> 
         Ok(curves) => curves,
         Err(reason) => return Figure::missing(TITLE, reason),
     };
-    let mut svg = Svg::new(380.0, 352.0, TITLE);
-    let axes = Axes::draw(
-        &mut svg,
-        (52.0, 12.0),
-        (366.0, 312.0),
-        &Axis::percent("false alarms: 100 − specificity (%)"),
-        &Axis::percent("found: sensitivity (%)"),
+    let mut square = UnitSquare::new(
+        TITLE,
+        "false alarms: 100 − specificity (%)",
+        "found: sensitivity (%)",
     );
-    axes.help(&mut svg, (0.0, 0.0), (100.0, 100.0));
-    for curve in &curves.curves {
-        let points: Vec<_> = curve.points.iter().map(|point| place(&point.counts)).collect();
-        axes.curve(&mut svg, &curve.style, &points);
-    }
-    let mut legend: Vec<Entry> = curves
-        .curves
-        .iter()
-        .map(|curve| {
-            Entry::new(
-                &curve.style,
-                format!("{}: area {}", curve.name, percent(&curve.auroc)),
-            )
-        })
-        .collect();
-    legend.push(Entry::new("zero", "chance: area 50.0\u{a0}%"));
-
-    let what = match &curves.curves[..] {
+    square.say(match &curves.curves[..] {
         [only] if run.is_binary() => format!(
             "What share of {} is found, for each share of false alarms that one accepts. A random pair of images, one of \
              each class, is put in the right order in {} of cases.",
@@ -51,21 +30,20 @@ pub(super) fn roc(run: &Evaluated, curves: &Result<ClassCurves, NotDefined>) -> 
         _ => "What share of a class is found, for each share of false alarms that one accepts: each class against all \
               others. The area is the share of pairs of images that are put in the right order."
             .to_owned(),
-    };
-    let mut caption = vec![what];
-    caption.extend(curves.notes.clone());
+    });
+    square.chance((0.0, 0.0), (100.0, 100.0), "50.0\u{a0}%");
+    let points = |curve: &ClassCurve| curve.points.iter().map(|point| place(&point.counts)).collect();
+    square.curves(curves, points, |curve| &curve.auroc);
     if let (Some(counts), Some(threshold)) = (run.decision(), run.threshold) {
-        let at = axes.at(place(&counts));
-        svg.dot("s1", at, 3.0);
-        svg.ring("s1", at, 6.5);
-        caption.push(format!(
+        let sentence = format!(
             "The ring is the threshold {}: sensitivity {}, specificity {}.",
             percent_of(threshold),
             percent(&run.share(counts.sensitivity())),
             percent(&run.share(counts.specificity()))
-        ));
+        );
+        square.ring(place(&counts), sentence);
     }
-    Figure::new(TITLE, svg, legend, &caption)
+    square.finish()
 }
 
 /// Percent of false alarms and of what is found.

@@ -3,9 +3,10 @@
 use askama::Template;
 
 use super::figure::{Row, Table};
-use super::format::{self, UNKNOWN, Unit, method_title, metric_title};
+use super::format::{method_title, metric_title};
 use super::metric_tables::{class_table, metrics_table};
-use crate::{Suite, SuiteTask, metrics};
+use super::suite_row::SuiteRow;
+use crate::{Suite, SuiteTask};
 
 #[derive(Template)]
 #[template(path = "suite.html")]
@@ -64,40 +65,18 @@ pub fn suite_html(suite: &Suite) -> String {
 
 fn table(suite: &Suite) -> Table {
     let row = |task: &SuiteTask| -> Row {
-        let results = &task.results;
-        let value = |name: &str| {
-            let unit = Unit::of(metrics::find(name).ok()?);
-            Some(unit.estimate(&results.metrics.get(name)?.estimate))
+        let row = SuiteRow::of(task);
+        let titled = SuiteRow {
+            method: method_title(&row.method).to_owned(),
+            metric: metric_title(&row.metric),
+            ..row
         };
-        let known = |value: Option<String>| value.unwrap_or(UNKNOWN.to_owned());
-        vec![
-            task.name.clone(),
-            task.kind.to_string(),
-            method_title(&results.method).to_owned(),
-            results.per_class.len().to_string(),
-            format::count(results.images),
-            metric_title(&task.main_metric),
-            known(value(&task.main_metric)),
-            known(value("ece")),
-            known(results.task_file_bytes.map(format::bytes)),
-        ]
-        .into()
+        titled.cells().to_vec().into()
     };
-    let columns = [
-        "task",
-        "kind",
-        "method",
-        "classes",
-        "images",
-        "metric",
-        "value",
-        "calibration error",
-        "task file",
-    ];
     Table {
         caption: "Each task by its own metric, with intervals. What is better when larger is in percent."
             .to_owned(),
-        columns: columns.map(str::to_owned).into(),
+        columns: SuiteRow::TITLES.map(str::to_owned).into(),
         rows: suite.tasks.iter().map(row).collect(),
         ends_in_text: false,
     }

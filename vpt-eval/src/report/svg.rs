@@ -10,15 +10,16 @@ use std::fmt::Write as _;
 /// tell apart; in the dark they are lightened.
 pub(crate) const STYLE: &str = "\
 svg.vpt{font:12px system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif}\
-.vpt .paper{fill:#fff}.vpt text{fill:#1f2933}.vpt .quiet{fill:#616e7c}.vpt .head{font-weight:600;font-size:13px}\
+.vpt .paper{fill:#fff}.vpt text{fill:#1f2933}.vpt .quiet{fill:#616e7c;font-size:12px}.vpt .head{font-weight:600;font-size:13px}\
 .vpt .grid{stroke:#e4e7eb}.vpt .axis{stroke:#9aa5b1}.vpt .zero{stroke:#616e7c;stroke-dasharray:4 3}\
 .vpt .curve{fill:none;stroke:currentColor;stroke-width:1.8;stroke-linejoin:round;stroke-linecap:round}\
-.vpt .curve.dashed{stroke-dasharray:5 4}.vpt .dot{fill:currentColor}\
+.vpt .curve.dashed{stroke-dasharray:5 4}.vpt .dot{fill:currentColor}.vpt .dot.paper{fill:#fff}\
+.vpt .area{fill:currentColor;fill-opacity:.13}.vpt .crossing{color:#1f2933}.vpt .front{fill:none;stroke:#616e7c;stroke-width:1.5}\
 .vpt .bar{stroke:currentColor;stroke-width:2}.vpt .cell{fill:#0072b2}.vpt .frame{fill:none;stroke:#9aa5b1}\
 .vpt .onto{fill:#fff}.vpt .thin{stroke-width:1}.vpt .column{fill:currentColor}.vpt .ring{fill:none;stroke:currentColor;stroke-width:2}.vpt .s0{color:#0072b2}.vpt .s1{color:#d55e00}.vpt .s2{color:#009e73}.vpt .s3{color:#b0508f}\
 .vpt .s4{color:#a87400}.vpt .s5{color:#2f8fc9}\
 @media screen and (prefers-color-scheme:dark){\
-.vpt .paper{fill:#15191e}.vpt text{fill:#e4e7eb}.vpt .quiet{fill:#9aa5b1}\
+.vpt .paper,.vpt .dot.paper{fill:#15191e}.vpt text{fill:#e4e7eb}.vpt .quiet{fill:#9aa5b1}.vpt .front{stroke:#9aa5b1}.vpt .crossing{color:#e4e7eb}\
 .vpt .grid{stroke:#2b323b}.vpt .axis,.vpt .frame{stroke:#616e7c}.vpt .zero{stroke:#9aa5b1}\
 .vpt .cell{fill:#3d9be0}.vpt .onto{fill:#0b0e11}\
 .vpt .s0{color:#56b4e9}.vpt .s1{color:#ff8f4a}.vpt .s2{color:#2fcf9f}.vpt .s3{color:#e08fc0}\
@@ -30,6 +31,18 @@ const COLOURS: usize = 6;
 /// Class of the `i`-th series.
 pub(crate) fn series(i: usize) -> String {
     format!("s{}", i % COLOURS)
+}
+
+/// Classes of the `i`-th series where it is a mark: open ones once all colours are taken.
+pub(crate) fn mark(i: usize) -> String {
+    let open = if i / COLOURS % 2 == 1 { " open" } else { "" };
+    series(i) + open
+}
+
+/// Classes of the `i`-th series where it is a line: dashed once all colours are taken.
+pub(crate) fn stroke(i: usize) -> String {
+    let dashed = if i / COLOURS % 2 == 1 { " dashed" } else { "" };
+    series(i) + dashed
 }
 
 /// Where a text stands relative to its point.
@@ -115,6 +128,28 @@ impl Svg {
             n(x),
             n(y),
             n(radius)
+        ));
+    }
+
+    /// The mark of the `i`-th series: a dot, or a ring once all colours are taken.
+    pub(crate) fn mark(&mut self, i: usize, at: (f64, f64), radius: f64) {
+        if mark(i).ends_with("open") {
+            self.dot("paper", at, radius);
+            self.ring(&series(i), at, radius - 1.0);
+        } else {
+            self.dot(&series(i), at, radius);
+        }
+    }
+
+    /// The area between the first half of `points` and the second, which comes back.
+    pub(crate) fn area(&mut self, class: &str, points: &[(f64, f64)]) {
+        let points: Vec<String> = points
+            .iter()
+            .map(|&(x, y)| format!("{},{}", n(x), n(y)))
+            .collect();
+        self.push(&format!(
+            "<polygon class=\"area {class}\" points=\"{}\"/>",
+            points.join(" ")
         ));
     }
 

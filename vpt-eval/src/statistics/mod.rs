@@ -5,6 +5,10 @@
 //! | a share of images (accuracy, sensitivity, specificity, PPV, NPV) | Wilson's score interval | [`Proportion::wilson`] |
 //! | AUROC, and the difference of two on the same images | DeLong's | [`delong()`], [`delong_paired`] |
 //! | any metric | percentile or BCa bootstrap: of images, within classes, or of patients | [`interval`], [`intervals`] |
+//! | a mean over seeds, and the difference of two | images and seeds crossed, Student's t | [`CrossedMean`] |
+//!
+//! Two methods on the same images: p-values of [`CrossedMean`], [`mcnemar()`] and, over several seeds, [`sign_flip`]; all pairs of
+//! several methods: [`holm()`]. What difference could have been found: [`CrossedMean::detectable`].
 //!
 //! Wilson's and DeLong's intervals, and a bootstrap of images, hold images to be independent. Several images of one patient
 //! are not: only the bootstrap of patients ([`Sampling::Clustered`]) is then as wide as it has to be.
@@ -38,16 +42,26 @@
 //! Arrays of different lengths are a caller's mistake and panic with both numbers, as in [`metrics`](crate::metrics).
 
 mod bca;
+mod crossed;
 mod delong;
+mod holm;
+mod mcnemar;
 mod normal;
+mod power;
 mod proportion;
 mod sampling;
+mod student;
 
 pub use bca::{Kind, bca, interval, intervals, jackknife, percentile};
+pub use crossed::{CrossedMean, SeedValues};
 pub use delong::{Delong, PairedDelong, delong, delong_paired};
+pub use holm::holm;
+pub use mcnemar::{SignFlip, mcnemar, sign_flip};
 pub use normal::{normal_cdf, normal_quantile};
+pub use power::POWER;
 pub use proportion::Proportion;
 pub use sampling::{Draws, Sampling, resample};
+pub use student::{student_cdf, student_quantile};
 
 use serde::{Deserialize, Serialize};
 

@@ -5,83 +5,17 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-mod browser;
 mod runs;
+#[path = "../web_page/mod.rs"]
+mod web_page;
 
-use runs::{four_classes, full_page, page, plain_page, predictions, results, two_classes};
+use runs::{HOSTILE, four_classes, full_page, page, plain_page, predictions, results, two_classes};
 use vpt_eval::metrics::operating_points::BinaryCounts;
 use vpt_eval::metrics::{self, Scores};
 use vpt_eval::report::format::Unit;
 use vpt_eval::report::{EvaluationPage, Example, Gallery, evaluation_html};
 use vpt_eval::{Bootstrap, NotDefined, Results};
-
-/// The page without its styles, pictures and tags.
-fn words(html: &str) -> String {
-    let body = &html[html.find("<body>").unwrap()..];
-    let mut text = String::new();
-    for part in body.split('<').skip(1) {
-        let (_, after) = part.split_once('>').unwrap();
-        text.push_str(after);
-        text.push(' ');
-    }
-    text.replace('\u{a0}', " ")
-}
-
-/// Base64 holds any word sooner or later.
-fn without_pictures(html: &str) -> String {
-    let mut parts = html.split("base64,");
-    let mut text = parts.next().unwrap().to_owned();
-    for part in parts {
-        text += "base64,";
-        text += &part[part.find('"').unwrap()..];
-    }
-    text
-}
-
-/// Elements are closed, in order; nothing but the page's own elements; headings are never skipped.
-fn check_structure(html: &str) {
-    let html = &without_pictures(html);
-    let body = html.split_once("</style>").unwrap().1;
-    let mut open: Vec<&str> = vec!["html", "head"];
-    let mut heading = 0;
-    for part in body.split('<').skip(1) {
-        let (tag, _) = part.split_once('>').unwrap();
-        let name = tag.split([' ', '/', '\n']).find(|name| !name.is_empty()).unwrap();
-        assert_ne!(name, "script");
-        if let Some(level) = name
-            .strip_prefix('h')
-            .and_then(|level| level.parse::<usize>().ok())
-            && !tag.starts_with('/')
-        {
-            assert!(level <= heading + 1, "h{level} after h{heading}");
-            heading = level;
-        }
-        if tag.starts_with('/') {
-            assert_eq!(open.pop(), Some(name), "</{name}>");
-        } else if !tag.ends_with('/') && !["img", "meta", "br"].contains(&name) {
-            open.push(name);
-        }
-    }
-    assert_eq!(open, Vec::<&str>::new());
-    assert!(html.starts_with("<!doctype html>\n<html lang=\"en\">"));
-    for landmark in ["<header>", "<nav aria-label", "<main>", "<footer"] {
-        assert_eq!(html.matches(landmark).count(), 1, "{landmark}");
-    }
-    assert_eq!(html.matches("<svg").count(), html.matches("role=\"img\"").count());
-    assert_eq!(html.matches("<svg").count(), html.matches("<title>").count() - 1);
-    assert_eq!(
-        html.matches("<figure>").count(),
-        html.matches("<figcaption>").count()
-    );
-    assert!(!html.contains("http") && !html.contains("url(") && !html.contains("@import"));
-    assert_eq!(
-        html.matches("src=").count(),
-        html.matches("src=\"data:image/jpeg;base64,").count()
-    );
-    for bad in ["NaN", "inf\"", "None", "Some("] {
-        assert!(!html.contains(bad), "{bad}");
-    }
-}
+use web_page::{check_structure, words};
 
 #[test]
 fn all_parts_are_there_and_names_are_escaped() {
@@ -268,4 +202,15 @@ fn two_hundred_classes_have_a_table_of_confusions() {
 fn the_same_run_gives_the_same_page() {
     let predictions = predictions(&["a", "b", "c"], (0..90).map(|i| i % 3).collect(), 1.0, 1.0);
     assert_eq!(plain_page(&predictions), plain_page(&predictions));
+}
+
+#[test]
+fn a_browser_shows_the_page_on_a_desk_and_on_a_phone() {
+    let dir = tempfile::tempdir().unwrap();
+    let two = full_page(&two_classes(&dir.path().join("drawn")), Some(0.4));
+    let four = full_page(&four_classes(dir.path()), None);
+    let long: Vec<String> = (0..30).map(|i| format!("{HOSTILE} {i}")).collect();
+    let long: Vec<&str> = long.iter().map(String::as_str).collect();
+    let many = plain_page(&predictions(&long, (0..300).map(|i| i % 30).collect(), 2.0, 1.0));
+    web_page::browser::check(&[("two", &two), ("four", &four), ("many", &many)]);
 }

@@ -82,19 +82,32 @@ impl Protocol {
         .to_vec()
     }
 
+    /// Whether the reference trains a method with AdamW at the rates of full fine-tuning: whatever moves or enters blocks, but
+    /// prompts. What it does not know is taken for such.
     fn tunes_backbone(kind: MethodKind) -> bool {
-        matches!(kind, MethodKind::Full | MethodKind::Bitfit | MethodKind::Partial)
+        match kind {
+            MethodKind::VptDeep | MethodKind::VptShallow | MethodKind::Linear | MethodKind::Mlp => false,
+            MethodKind::Lora
+            | MethodKind::Adapter
+            | MethodKind::Adaptformer
+            | MethodKind::Ssf
+            | MethodKind::Norm
+            | MethodKind::Bitfit
+            | MethodKind::Partial
+            | MethodKind::Full
+            | MethodKind::Scratch => true,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use vpt_core::methods::{MethodConfig, PromptOptions};
+    use vpt_core::methods::{MethodConfig, MethodOptions};
 
     use super::*;
 
     fn grid(method: &str, given: &[&str]) -> Vec<Sought> {
-        let method = MethodConfig::parse(method, &PromptOptions::default()).expect("is a method");
+        let method = MethodConfig::parse(method, &MethodOptions::default()).expect("is a method");
         let mut config = TrainConfig::defaults_for(method);
         config.batch_size = 64;
         Protocol::Vtab1k.grid(&config, |key| given.contains(&key))

@@ -17,6 +17,12 @@ const BASES: [usize; 6] = [2, 3, 5, 7, 11, 13];
 /// Counts of prompts, as the paper searched them, without those that only large images bear.
 const PROMPTS: [usize; 6] = [1, 5, 10, 20, 50, 100];
 
+/// Ranks of LoRA's updates.
+const RANKS: [usize; 5] = [2, 4, 8, 16, 32];
+
+/// Channels of adapters.
+const WIDTHS: [usize; 5] = [4, 8, 16, 32, 64];
+
 /// One setting that is searched.
 #[derive(Clone, Debug, PartialEq)]
 struct Dimension {
@@ -92,13 +98,16 @@ impl SearchSpace {
 /// What a method can be tuned by.
 fn dimensions(config: &TrainConfig) -> Vec<Dimension> {
     let kind = config.method.kind;
-    let recipe: Recipe = recipe(kind);
+    let recipe: Recipe = recipe(&config.method);
     let mut found = Vec::new();
     let mut add = |key, range| found.push(Dimension { key, range });
     if config.opt == Opt::Lbfgs {
         return found; // a convex problem is solved, not tuned
     }
     add("lr", Range::Logarithmic(recipe.lr / 10.0, recipe.lr * 10.0));
+    if recipe.head_lr.is_some() {
+        add("head_lr", Range::Logarithmic(1e-3, 3e-2));
+    }
     add("weight_decay", Range::Numbers(&[0.0, 1e-4, 1e-3, 1e-2, 1e-1]));
     if recipe.crop.is_some() {
         add("augment.rrc_scale", Range::Crops(&[0.5, 0.7, 0.9, 1.0]));
@@ -108,7 +117,16 @@ fn dimensions(config: &TrainConfig) -> Vec<Dimension> {
             add("method.num_tokens", Range::Counts(&PROMPTS));
             add("method.dropout", Range::Numbers(&[0.0, 0.1]));
         }
-        MethodKind::Linear | MethodKind::Full | MethodKind::Bitfit | MethodKind::Partial => {}
+        MethodKind::Lora => add("method.lora_rank", Range::Counts(&RANKS)),
+        MethodKind::Adapter | MethodKind::Adaptformer => add("method.adapter_dim", Range::Counts(&WIDTHS)),
+        MethodKind::Ssf
+        | MethodKind::Norm
+        | MethodKind::Bitfit
+        | MethodKind::Partial
+        | MethodKind::Linear
+        | MethodKind::Mlp
+        | MethodKind::Full
+        | MethodKind::Scratch => {}
     }
     found
 }
@@ -156,18 +174,32 @@ fn radical_inverse(mut index: usize, base: usize) -> f64 {
 mod tests {
     use std::collections::BTreeSet;
 
-    use vpt_core::methods::{MethodConfig, PromptOptions};
+    use vpt_core::methods::{MethodConfig, MethodOptions};
 
     use super::*;
 
     fn config(method: &str) -> TrainConfig {
-        let method = MethodConfig::parse(method, &PromptOptions::default()).expect("is a method");
+        let method = MethodConfig::parse(method, &MethodOptions::default()).expect("is a method");
         TrainConfig::defaults_for(method)
     }
 
     #[test]
     fn points_are_settings_within_their_ranges() {
-        for method in ["vpt-deep", "vpt-shallow", "linear", "full", "bitfit", "partial-1"] {
+        for method in [
+            "vpt-deep",
+            "vpt-shallow+bias",
+            "lora",
+            "adapter",
+            "adaptformer",
+            "ssf",
+            "norm",
+            "bitfit",
+            "partial-1",
+            "linear",
+            "mlp-2",
+            "full",
+            "scratch",
+        ] {
             let config = config(method);
             let space = SearchSpace::new(&config, |_| false);
             assert_eq!(space.point(0, 1), [], "the defaults come first");

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use image::{Rgb, RgbImage};
 use tempfile::TempDir;
 use vpt_core::device::SelectedDevice;
-use vpt_core::methods::{MethodConfig, PromptOptions};
+use vpt_core::methods::{MethodConfig, MethodOptions};
 use vpt_core::{Backbone, VitConfig};
 use vpt_data::{AugmentConfig, Dataset, OpenOptions};
 use vpt_eval::EpochRow;
@@ -64,10 +64,10 @@ impl Bench {
     }
 
     pub fn config(&self, method: &str) -> TrainConfig {
-        let options = PromptOptions {
+        let options = MethodOptions {
             num_tokens: 2,
             dropout: 0.1,
-            ..PromptOptions::default()
+            ..MethodOptions::default()
         };
         TrainConfig {
             data_dir: self.images(),

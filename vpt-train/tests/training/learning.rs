@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
-use vpt_core::methods::{MethodConfig, PromptOptions};
+use vpt_core::methods::{MethodConfig, MethodOptions};
 use vpt_core::{Backbone, TaskFile, VitConfig};
 use vpt_data::AugmentConfig;
 use vpt_train::{EndReason, HeadInit, Observer, RunDir, Silent, TrainConfig, TrainError, Trainer};
@@ -46,12 +46,12 @@ fn tokens_below_the_learned_blocks_are_kept_where_memory_allows() {
         };
         Backbone::random(config, 0, 5)
     };
-    let last = PromptOptions {
+    let last = MethodOptions {
         num_tokens: 2,
         dropout: 0.1,
         deep_layers: Some(1),
         last: true,
-        ..PromptOptions::default()
+        ..MethodOptions::default()
     };
     for method in ["vpt-deep", "partial-1"] {
         let kept = TrainConfig {

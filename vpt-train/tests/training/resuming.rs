@@ -37,6 +37,14 @@ fn every_method_and_optimiser_resumes() {
         ("bitfit", Opt::Sgd),
         ("partial-1", Opt::AdamW),
         ("vpt-shallow", Opt::Sgd),
+        ("vpt-deep+bias", Opt::AdamW),
+        ("lora", Opt::AdamW),
+        ("adapter", Opt::Sgd),
+        ("adaptformer", Opt::AdamW),
+        ("ssf", Opt::AdamW),
+        ("norm", Opt::AdamW),
+        ("mlp-2", Opt::AdamW),
+        ("scratch", Opt::AdamW),
     ] {
         let config = TrainConfig {
             opt,

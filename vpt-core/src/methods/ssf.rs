@@ -1,0 +1,178 @@
+//! SSF: a learned scale and shift of the channels behind every operation (Lian et al. 2022, arXiv 2210.08823).
+//!
+//! Behind the projection of the patches, each block's norms and linear layers, and the final norm; in a Swin Transformer also
+//! behind the norms of the patch embedding and of merged patches. Names are those of the official code:
+//! `blocks.0.ssf_scale_1` (norm1), `blocks.0.attn.ssf_scale_2` (proj), `blocks.0.mlp.ssf_shift_1` (fc1), `ssf_scale_1` (norm).
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor};
+
+use super::added::{AddedTensor, Start};
+use crate::vit::{Adapt, Site, VitConfig, placeholder};
+
+/// Standard deviation of the initial scales (around 1) and shifts (around 0).
+const STD: f64 = 0.02;
+
+/// Whether the parameter is learned beside the head: scales and shifts.
+pub(super) fn tunes(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    last.starts_with("ssf_scale_") || last.starts_with("ssf_shift_")
+}
+
+/// What is added to a backbone: two values for each channel of each place.
+pub(super) fn added(vit: &VitConfig) -> Vec<AddedTensor> {
+    let mut tensors = Vec::new();
+    let mut places = |prefix: &str, widths: &[usize]| {
+        for (place, &width) in (1..).zip(widths) {
+            let scale = Start::Normal { mean: 1.0, std: STD };
+            let shift = Start::Normal { mean: 0.0, std: STD };
+            tensors.push(AddedTensor::new(
+                format!("{prefix}ssf_scale_{place}"),
+                [width],
+                scale,
+            ));
+            tensors.push(AddedTensor::new(
+                format!("{prefix}ssf_shift_{place}"),
+                [width],
+                shift,
+            ));
+        }
+    };
+    let dim = vit.embed_dim;
+    let embedded = 1 + usize::from(vit.pre_norm);
+    places("patch_embed.", &[dim; 2][..embedded]);
+    for i in 0..vit.depth {
+        let at = vit.at_block(i);
+        let dim = at.embed_dim;
+        if vit.merges_before(i) {
+            places(&format!("blocks.{i}.downsample."), &[2 * dim]);
+        }
+        places(&format!("blocks.{i}."), &[dim, dim]);
+        places(&format!("blocks.{i}.attn."), &[3 * dim, dim]);
+        places(&format!("blocks.{i}.mlp."), &[at.mlp_fc1(), dim]);
+    }
+    places("", &[vit.num_features()]);
+    tensors
+}
+
+/// The scales and shifts of a backbone; fields are named as in the official code.
+#[derive(Module, Debug)]
+pub struct Ssf {
+    /// Behind the projection of the patches and the norm before the first block, if any.
+    pub patch_embed: Ssf2,
+    /// Those of each block.
+    pub blocks: Vec<SsfBlock>,
+    /// Scale behind the final norm, `[D]`.
+    pub ssf_scale_1: Param<Tensor<1>>,
+    /// Shift behind the final norm, `[D]`.
+    pub ssf_shift_1: Param<Tensor<1>>,
+}
+
+/// The scales and shifts of a block.
+#[derive(Module, Debug)]
+pub struct SsfBlock {
+    /// Behind the norm of merged patches, where patches are merged.
+    pub downsample: Option<Ssf2>,
+    /// Scale behind `norm1`.
+    pub ssf_scale_1: Param<Tensor<1>>,
+    /// Shift behind `norm1`.
+    pub ssf_shift_1: Param<Tensor<1>>,
+    /// Scale behind `norm2`.
+    pub ssf_scale_2: Param<Tensor<1>>,
+    /// Shift behind `norm2`.
+    pub ssf_shift_2: Param<Tensor<1>>,
+    /// Behind `qkv` and `proj`.
+    pub attn: Ssf2,
+    /// Behind `fc1` and `fc2`.
+    pub mlp: Ssf2,
+}
+
+/// The scales and shifts of one or two places.
+#[derive(Module, Debug)]
+pub struct Ssf2 {
+    /// Scale at the first place.
+    pub ssf_scale_1: Param<Tensor<1>>,
+    /// Shift at the first place.
+    pub ssf_shift_1: Param<Tensor<1>>,
+    /// Scale at the second place, if there is one.
+    pub ssf_scale_2: Option<Param<Tensor<1>>>,
+    /// Shift at the second place, if there is one.
+    pub ssf_shift_2: Option<Param<Tensor<1>>>,
+}
+
+impl Ssf2 {
+    fn new(first: usize, second: Option<usize>, device: &Device) -> Self {
+        let channels = |width| placeholder([width], device);
+        Self {
+            ssf_scale_1: channels(first),
+            ssf_shift_1: channels(first),
+            ssf_scale_2: second.map(channels),
+            ssf_shift_2: second.map(channels),
+        }
+    }
+
+    fn first(&self, x: Tensor<3>) -> Tensor<3> {
+        scaled(x, &self.ssf_scale_1, &self.ssf_shift_1)
+    }
+
+    fn second(&self, x: Tensor<3>) -> Tensor<3> {
+        match (&self.ssf_scale_2, &self.ssf_shift_2) {
+            (Some(scale), Some(shift)) => scaled(x, scale, shift),
+            _ => x,
+        }
+    }
+}
+
+impl Ssf {
+    /// Scales and shifts whose values are to be loaded.
+    pub fn new(vit: &VitConfig, device: &Device) -> Self {
+        let channels = |width| placeholder([width], device);
+        let block = |i: usize| {
+            let at = vit.at_block(i);
+            let dim = at.embed_dim;
+            SsfBlock {
+                downsample: vit.merges_before(i).then(|| Ssf2::new(2 * dim, None, device)),
+                ssf_scale_1: channels(dim),
+                ssf_shift_1: channels(dim),
+                ssf_scale_2: channels(dim),
+                ssf_shift_2: channels(dim),
+                attn: Ssf2::new(3 * dim, Some(dim), device),
+                mlp: Ssf2::new(at.mlp_fc1(), Some(dim), device),
+            }
+        };
+        let dim = vit.embed_dim;
+        Self {
+            patch_embed: Ssf2::new(dim, vit.pre_norm.then_some(dim), device),
+            blocks: (0..vit.depth).map(block).collect(),
+            ssf_scale_1: channels(vit.num_features()),
+            ssf_shift_1: channels(vit.num_features()),
+        }
+    }
+}
+
+impl Adapt for Ssf {
+    fn adapt(&self, block: usize, site: Site, _input: Tensor<3>, output: Tensor<3>) -> Tensor<3> {
+        let of = &self.blocks[block];
+        match site {
+            Site::PatchEmbed => self.patch_embed.first(output),
+            Site::NormPre => self.patch_embed.second(output),
+            Site::MergeNorm => match &of.downsample {
+                Some(downsample) => downsample.first(output),
+                None => output,
+            },
+            Site::Norm1 => scaled(output, &of.ssf_scale_1, &of.ssf_shift_1),
+            Site::Qkv => of.attn.first(output),
+            Site::Proj => of.attn.second(output),
+            Site::Norm2 => scaled(output, &of.ssf_scale_2, &of.ssf_shift_2),
+            Site::Fc1 => of.mlp.first(output),
+            Site::Fc2 => of.mlp.second(output),
+            Site::Norm => scaled(output, &self.ssf_scale_1, &self.ssf_shift_1),
+            Site::Attn | Site::Mlp => output,
+        }
+    }
+}
+
+/// `x · scale + shift` in each channel.
+fn scaled(x: Tensor<3>, scale: &Param<Tensor<1>>, shift: &Param<Tensor<1>>) -> Tensor<3> {
+    x * scale.val().unsqueeze::<3>() + shift.val().unsqueeze::<3>()
+}
