@@ -55,14 +55,7 @@ impl Banner {
                 config.model, backbone.architecture
             ),
             method: format!("{}{prompts}", config.method),
-            training: format!(
-                "{} epochs of {} images, batch {}, {} at {:e}",
-                config.epochs,
-                train,
-                config.batch_size * config.grad_accum_steps,
-                opt(config.opt),
-                config.lr
-            ),
+            training: training(config, train),
             imbalance: imbalance(config, &dataset.classes, &counts),
         }
     }
@@ -93,10 +86,14 @@ impl Banner {
     }
 }
 
-fn opt(opt: Opt) -> &'static str {
-    match opt {
-        Opt::AdamW => "AdamW",
-        Opt::Sgd => "SGD",
+fn training(config: &TrainConfig, images: usize) -> String {
+    let (epochs, lr) = (config.epochs, config.lr);
+    let batch = config.batch_size * config.grad_accum_steps;
+    match (config.opt, config.weight_decay) {
+        (Opt::AdamW, _) => format!("{epochs} epochs of {images} images, batch {batch}, AdamW at {lr:e}"),
+        (Opt::Sgd, _) => format!("{epochs} epochs of {images} images, batch {batch}, SGD at {lr:e}"),
+        (Opt::Lbfgs, Some(decay)) => format!("L-BFGS on {images} images, weight decay {decay:e}"),
+        (Opt::Lbfgs, None) => format!("L-BFGS on {images} images, {epochs} strengths of weight decay"),
     }
 }
 

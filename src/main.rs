@@ -11,6 +11,7 @@ mod exit;
 mod failure;
 mod inputs;
 mod interrupt;
+mod knn_settings;
 mod output;
 mod planned_run;
 mod progress;

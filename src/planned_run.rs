@@ -13,12 +13,27 @@ use vpt_eval::report::format;
 use vpt_train::{RunDir, RunState, TrainConfig};
 
 use crate::child::Child;
+use crate::knn_settings::{KnnSettings, NEIGHBOURS};
 use crate::output::Output;
 use crate::session::Session;
 use crate::{interrupt, progress, settings};
 
+/// What a run does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// It trains, by `vpt train`.
+    Train,
+    /// It lets the nearest training images vote, by `vpt knn`.
+    Knn,
+}
+
+/// What a comparison calls [`Work::Knn`], beside the names of methods.
+pub const KNN: &str = "knn";
+
 /// A run that a comparison or a cross-validation needs.
 pub struct PlannedRun {
+    /// What it does with the settings.
+    pub work: Work,
     /// What its folder is called.
     pub name: String,
     /// All settings, method and seed among them.
@@ -47,6 +62,32 @@ pub enum Ended {
     Failed(String),
     /// It was stopped.
     Interrupted,
+}
+
+impl Work {
+    /// What there is to do for a method of a comparison.
+    pub fn of(method: &str) -> Self {
+        match method {
+            KNN => Self::Knn,
+            _ => Self::Train,
+        }
+    }
+
+    /// The method of the settings: that of a linear probe, whose features they are, for neighbours.
+    pub fn method(self, name: &str) -> &str {
+        match self {
+            Self::Train => name,
+            Self::Knn => "linear",
+        }
+    }
+
+    /// The settings without what this work has nothing to do with.
+    pub fn settings(self, config: TrainConfig) -> TrainConfig {
+        match self {
+            Self::Train => config,
+            Self::Knn => KnnSettings::new(&config, NEIGHBOURS.to_vec()).config,
+        }
+    }
 }
 
 /// Where a run belongs, and how its process is started and followed.
@@ -86,16 +127,19 @@ impl PlannedRun {
         unreachable!("there is always a number without a folder")
     }
 
-    /// Makes the folder of a run that `vpt train --resume` can start.
+    /// Makes the folder of a run that `vpt train --resume`, or `vpt knn --resume`, can start.
     pub fn prepare(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
         let path = folder.join(RunDir::ARGS);
-        let text = self.config.to_toml()?;
+        let text = match self.work {
+            Work::Train => self.config.to_toml()?,
+            Work::Knn => KnnSettings::new(&self.config, NEIGHBOURS.to_vec()).to_toml()?,
+        };
         atomic::write_bytes(&path, text.as_bytes())
             .with_context(|| format!("cannot write `{}`", path.display()))
     }
 
-    /// Finds the run, or trains it in a process of its own: its peak memory is then its own, and a crash is no one else's.
+    /// Finds the run, or has it done in a process of its own: its peak memory is then its own, and a crash is no one else's.
     pub fn complete(&self, place: &Place<'_>) -> Result<Ended> {
         let Place { label, output, .. } = *place;
         let say = |text: String| place.bars.suspend(|| output.info(text));
@@ -113,7 +157,11 @@ impl PlannedRun {
         let bar = place.bars.add(progress::spinner(output, label));
         let started = Instant::now();
         let folder_name = folder.to_string_lossy();
-        let words = ["train", "--resume", &folder_name, "--json", "--stop-with-stdin"];
+        let command = match self.work {
+            Work::Train => "train",
+            Work::Knn => "knn",
+        };
+        let words = [command, "--resume", &folder_name, "--json", "--stop-with-stdin"];
         let words = words.map(str::to_owned);
         let child = Child::run(&[words.as_slice(), place.flags].concat(), |line| {
             bar.set_message(line.trim().to_owned());
@@ -164,7 +212,13 @@ impl PlannedRun {
     }
 
     fn has_settings_of(&self, folder: &Path) -> bool {
-        settings::of_run(folder).is_ok_and(|config| what_matters(config) == what_matters(self.config.clone()))
+        let own = || self.work.settings(self.config.clone());
+        let same = |config| what_matters(config) == what_matters(own());
+        match self.work {
+            Work::Train => settings::of_run(folder).is_ok_and(same),
+            Work::Knn => KnnSettings::of_run(folder)
+                .is_ok_and(|found| found.neighbours == NEIGHBOURS && same(found.config)),
+        }
     }
 }
 
@@ -178,6 +232,7 @@ fn what_matters(config: TrainConfig) -> TrainConfig {
         workers: 0,
         cache_mb: 0,
         leak_check: true,
+        tensorboard: false,
         ..config
     }
 }

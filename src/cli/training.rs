@@ -138,8 +138,8 @@ pub struct OptimArgs {
     #[arg(short, long, visible_alias = "batch", value_name = "N", value_parser = values::count)]
     pub batch_size: Option<usize>,
 
-    /// Optimiser
-    #[arg(long, value_name = "OPT", value_parser = ["adamw", "sgd"])]
+    /// Optimiser; `lbfgs` solves a linear probe exactly, with the `--weight-decay` that is given or one of `--epochs` that validation chooses
+    #[arg(long, value_name = "OPT", value_parser = ["adamw", "sgd", "lbfgs"])]
     pub opt: Option<String>,
 
     /// Peak learning rate
@@ -343,6 +343,10 @@ pub struct TrainingArgs {
 
     #[command(flatten)]
     pub augment: AugmentArgs,
+
+    /// Write curves for TensorBoard into the run folder, too
+    #[arg(long, help_heading = "Run")]
+    pub tensorboard: bool,
 }
 
 impl TrainingArgs {
@@ -358,6 +362,7 @@ impl TrainingArgs {
         self.optim.add_to(&mut layer);
         self.decisions.add_to(&mut layer);
         self.augment.add_to(&mut layer);
+        layer.switch("tensorboard", self.tensorboard);
         layer
     }
 }

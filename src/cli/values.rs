@@ -7,6 +7,8 @@ use vpt_core::device::DeviceChoice;
 use vpt_core::{CoreError, MethodConfig, MethodOptions};
 use vpt_train::search::Protocol;
 
+use crate::planned_run::KNN;
+
 /// A whole number of at least 1.
 pub fn count(text: &str) -> Result<usize, String> {
     match text.parse() {
@@ -98,6 +100,14 @@ pub fn method(text: &str) -> Result<String, String> {
     method
         .map(|method| method.to_string())
         .map_err(|error| error.to_string())
+}
+
+/// A method of a comparison: one that is trained, or `knn`.
+pub fn compared(text: &str) -> Result<String, String> {
+    if text == KNN {
+        return Ok(text.to_owned());
+    }
+    method(text).map_err(|error| format!("{error}, or {KNN}"))
 }
 
 /// A range of positive numbers: `LOW,HIGH`.

@@ -31,7 +31,7 @@ use crate::cli::training::TrainingArgs;
 use crate::cli::values::{self, Seeds, Setting};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::planned_run::{Ended, PlannedRun};
+use crate::planned_run::{Ended, PlannedRun, Work};
 use crate::queue::Queue;
 use crate::session::Session;
 use crate::{interrupt, shell, tables};
@@ -57,12 +57,12 @@ on the validation images. Settings given by flags are not searched.";
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES, allow_negative_numbers = true)]
 pub struct CompareArgs {
-    /// Methods, separated by commas (`vpt list methods`)
+    /// Methods, separated by commas: those of `vpt list methods`, and `knn`
     #[arg(
         long,
         value_name = "METHODS",
         value_delimiter = ',',
-        value_parser = values::method,
+        value_parser = values::compared,
         default_value = "vpt-deep,vpt-shallow,linear,full"
     )]
     pub methods: Vec<String>,
@@ -72,7 +72,7 @@ pub struct CompareArgs {
     pub seeds: Option<Seeds>,
 
     /// Method that the others are measured against [default: full, or else the last one]
-    #[arg(long, value_name = "METHOD", value_parser = values::method)]
+    #[arg(long, value_name = "METHOD", value_parser = values::compared)]
     pub baseline: Option<String>,
 
     /// A setting for all methods, or for one: `lr=0.01`, `vpt-deep.lr=0.01`; may be given several times
@@ -300,13 +300,13 @@ impl CompareArgs {
             for (method, found) in methods {
                 let mut config = planner.config(method, found, seed)?;
                 config.train_on_val |= self.protocol.is_some();
-                let label = format!("{} seed {seed}", config.method);
-                let name = format!("{}-seed{seed}", config.method);
+                let label = format!("{method} seed {seed}");
+                let name = format!("{method}-seed{seed}");
                 let shots = Shots {
                     count: planner.shots,
                     draw: seed,
                 };
-                plans.push((label, planner.plan_few(name, config, shots)?.0));
+                plans.push((label, planner.plan_few(Work::of(method), name, config, shots)?.0));
             }
         }
         Ok(plans)

@@ -165,33 +165,6 @@ fn predictions_for_people_and_programs() {
 }
 
 #[test]
-fn nearest_neighbours_need_no_training() {
-    let sandbox = Sandbox::new();
-    sandbox.draw("pets", &CLASSES, [6, 3, 4]);
-    let model = sandbox.model();
-    let run = sandbox.run(&format!("knn --data-dir pets --model {model} --json"), 0);
-    let results = run.json();
-    assert_eq!(results["images"], 12);
-    assert_eq!(results["split"], "test");
-    assert_eq!(results["tuned_params"], 0);
-    assert!(
-        results["method"].as_str().unwrap().starts_with("knn, k = "),
-        "{results}"
-    );
-    assert!(results["metrics"]["top1"]["ci_low"].is_number(), "{results}");
-    assert!(sandbox.listing(".").iter().all(|file| !file.starts_with("runs")));
-    let one = sandbox.run(
-        &format!("knn --data-dir pets/train --model {model} -k 1 --shots 2"),
-        0,
-    );
-    assert!(
-        one.stdout.contains("knn, k = 1 of 6 training images"),
-        "{}",
-        one.stdout
-    );
-}
-
-#[test]
 fn settings_come_in_layers() {
     let sandbox = Sandbox::new();
     sandbox.draw("pets", &CLASSES, [2, 1, 1]);

@@ -12,6 +12,7 @@ mod folds;
 mod help;
 mod hub;
 mod interruption;
+mod knn;
 mod looking;
 mod multi_label;
 mod sandbox;

@@ -12,7 +12,9 @@ use crate::methods::{MethodConfig, Tuner, is_added};
 use crate::named_tensors::{self, ParamInfo};
 use crate::pretrained_head::pretrained_head;
 use crate::prompts::{Noise, PromptForm};
-use crate::vit::{BlockOptions, DropPathFactors, Hook, Readout, VisionTransformer, VitConfig, linear};
+use crate::vit::{
+    BlockOptions, DropPathFactors, Hook, Readout, TokensAt, VisionTransformer, VitConfig, linear,
+};
 use crate::weights::{Backbone, TensorMismatch, canonical_sha256, is_classifier};
 use crate::{CoreError, HostTensor, init};
 
@@ -155,6 +157,38 @@ impl Classifier {
         self.head_forward(self.pooled_with(pixels, &noise, PromptForm::KeyValue))
     }
 
+    /// [`Classifier::forward`] of tokens that have passed [`Classifier::constant_blocks`] or fewer.
+    pub fn forward_from(&self, tokens: TokensAt) -> Tensor<2> {
+        self.head_forward(self.observed_from(tokens, &Noise::none(), PromptForm::KeyValue, &mut |_, _| {}))
+    }
+
+    /// [`Classifier::forward_train`] of tokens that have passed [`Classifier::constant_blocks`] or fewer.
+    pub fn forward_train_from(&self, tokens: TokensAt, rng: &mut Pcg64) -> Tensor<2> {
+        let noise = self.sample_noise(tokens.tokens.dims()[0], rng);
+        self.head_forward(self.observed_from(tokens, &noise, PromptForm::KeyValue, &mut |_, _| {}))
+    }
+
+    /// How many of the first blocks make the same of an image in every step: nothing that is learned lies in them or before
+    /// them, prompts included. None where stochastic depth may skip them, or for methods that add to the blocks' operations.
+    pub fn constant_blocks(&self) -> usize {
+        let depth = self.backbone.blocks.len();
+        if self.config().drop_path > 0.0 {
+            return 0;
+        }
+        let prompted = match &self.tuner {
+            Some(Tuner::Prompts(prompts)) => prompts.config().prompted_blocks(depth).start,
+            Some(Tuner::Mlp(_)) | None => depth,
+            Some(_) => 0,
+        };
+        let params = self.params();
+        let learned = params.keys().filter(|name| self.tunes(name));
+        learned
+            .map(|name| block_of(name, depth))
+            .min()
+            .unwrap_or(depth)
+            .min(prompted)
+    }
+
     /// [`Classifier::forward`] in the reference's form, where prompts are tokens like any other and every
     /// block computes every row. Slower, equal up to rounding; the yardstick for the fast form.
     pub fn forward_plain(&self, pixels: Tensor<4>) -> Tensor<2> {
@@ -188,14 +222,24 @@ impl Classifier {
         form: PromptForm,
         observe: &mut dyn FnMut(usize, &Tensor<3>),
     ) -> Tensor<2> {
+        let tokens = self.backbone.tokens(pixels, self.hook());
+        self.observed_from(tokens.into(), noise, form, observe)
+    }
+
+    /// [`Classifier::observed`] from tokens in front of a block on, which nothing before it that the method learns has touched.
+    fn observed_from(
+        &self,
+        tokens: TokensAt,
+        noise: &Noise,
+        form: PromptForm,
+        observe: &mut dyn FnMut(usize, &Tensor<3>),
+    ) -> Tensor<2> {
         let (vit, hook) = (&self.backbone, self.hook());
-        let tokens = vit.embed(pixels, hook);
         let tokens = match &self.tuner {
             Some(Tuner::Prompts(prompts)) => {
                 prompts.forward_blocks(vit, tokens, &self.readout, noise, form, observe)
             }
             _ => {
-                let tokens = vit.normalise_input(tokens, hook);
                 let needed = match form {
                     PromptForm::KeyValue => self.readout.clone(),
                     PromptForm::Plain => Readout::Mean(0..vit.num_tokens()),
@@ -361,6 +405,20 @@ fn take<'a>(backbone: &mut Cow<'a, Backbone>, name: &str) -> Option<Cow<'a, Host
     match backbone {
         Cow::Owned(backbone) => backbone.tensors.remove(name).map(Cow::Owned),
         Cow::Borrowed(backbone) => backbone.tensors.get(name).map(Cow::Borrowed),
+    }
+}
+
+/// The first block whose output a parameter has a say in, all of them for one that is not known to come later. Prompts say
+/// themselves where they come.
+fn block_of(name: &str, depth: usize) -> usize {
+    let mut parts = name.split('.');
+    match parts.next() {
+        Some("blocks") => parts.next().and_then(|index| index.parse().ok()).unwrap_or(0),
+        Some(
+            "norm" | "attn_pool" | "fc_norm" | "head" | "mlp_head" | "prompts" | "prompt_proj"
+            | "prompt_gate",
+        ) => depth,
+        _ => 0,
     }
 }
 

@@ -7,7 +7,7 @@ use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{Device, Tensor, TensorData};
 use vpt_core::methods::{LoraConfig, LoraTarget, MethodOptions};
 use vpt_core::prompts::{Noise, PromptForm};
-use vpt_core::vit::Hook;
+use vpt_core::vit::{Hook, TokensAt};
 use vpt_core::{
     Backbone, Classifier, GlobalPool, HostTensor, MethodConfig, MethodKind, PromptConfig, PromptDepth,
     PromptInit, PromptPool, VitConfig, init, named_tensors, preset,
@@ -399,6 +399,63 @@ fn fast_and_plain_forms_agree() {
             }
         }
     }
+}
+
+#[test]
+fn what_comes_before_the_learned_blocks_can_be_kept() {
+    let device = Device::flex().autodiff();
+    let last = PromptConfig {
+        deep_layers: Some(2),
+        last: true,
+        dropout: 0.4,
+        ..deep(5)
+    };
+    let cases = methods().into_iter().map(|method| match method.kind {
+        MethodKind::Partial => (method, 3),
+        MethodKind::Linear | MethodKind::Mlp => (method, 4),
+        _ => (method, 0),
+    });
+    for (method, blocks) in cases.chain([(MethodConfig::vpt(last), 2)]) {
+        let model = build(&method, 1, &device);
+        assert_eq!(model.constant_blocks(), blocks, "{method}");
+        if blocks == 0 {
+            continue;
+        }
+        let rng = || vpt_data::rng::rng(8, &[]);
+        let kept = model.valid().backbone.tokens_at(pixels(&Device::flex()), blocks);
+        let kept = TokensAt {
+            tokens: host(&kept.tokens).to_tensor(&device),
+            ..kept
+        };
+        assert_eq!(
+            host(&model.forward_from(kept.clone())),
+            host(&model.forward(pixels(&device))),
+            "{method}"
+        );
+        let [whole, from] = [
+            model.forward_train(pixels(&device), &mut rng()),
+            model.forward_train_from(kept, &mut rng()),
+        ]
+        .map(|logits| {
+            let gradients = loss(logits.clone()).backward();
+            let mut all = named_tensors::read_gradients(&model, model.config(), &gradients);
+            all.insert("logits".into(), host(&logits));
+            all
+        });
+        assert!(whole == from, "{method}: logits and gradients, bit for bit");
+    }
+    let random = VitConfig {
+        drop_path: 0.1,
+        ..config()
+    };
+    let backbone = Backbone::random(random, 0, 5);
+    let partial = MethodConfig::new(MethodKind::Partial);
+    let model = Classifier::new(&backbone, &partial, CLASSES, [16, 24], 1, &device).expect("it fits");
+    assert_eq!(
+        model.constant_blocks(),
+        0,
+        "stochastic depth may skip any block but the first"
+    );
 }
 
 #[test]

@@ -16,6 +16,9 @@ pub struct EpochRow {
     pub seconds: f64,
     /// Learning rate of the last step.
     pub lr: f64,
+    /// Weight decay of the epoch, where epochs differ in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<f64>,
     /// Mean training loss.
     #[serde(deserialize_with = "nan_from_null")]
     pub train_loss: f64,
@@ -42,17 +45,22 @@ const FIXED: [&str; 6] = [
     "images_per_second",
 ];
 
+const DECAY: &str = "weight_decay";
+
 impl EpochRow {
-    /// `results.csv`: the fixed columns, then one `val_<metric>` column for each metric that any row has.
+    /// `results.csv`: the fixed columns, `weight_decay` if any row has it, then one `val_<metric>` column for each metric that any row has.
     pub fn to_csv(rows: &[Self]) -> String {
         let names: BTreeSet<&String> = rows.iter().flat_map(|row| row.metrics.keys()).collect();
         let titles = FIXED.iter().map(|&name| name.to_owned());
+        let decays = rows.iter().any(|row| row.weight_decay.is_some());
+        let titles = titles.chain(decays.then(|| DECAY.to_owned()));
         let header = csv::line(titles.chain(names.iter().map(|name| format!("val_{name}"))));
         let line = |row: &Self| {
             let Self {
                 epoch,
                 seconds,
                 lr,
+                weight_decay,
                 train_loss,
                 val_loss,
                 metrics,
@@ -67,7 +75,9 @@ impl EpochRow {
                 format!("{images_per_second:.2}"),
             ];
             let metric = |name: &&String| metrics.get(*name).map_or(String::new(), f64::to_string);
-            csv::line(fixed.into_iter().chain(names.iter().map(metric)))
+            let decay = weight_decay.map_or(String::new(), |decay| format!("{decay:e}"));
+            let fixed = fixed.into_iter().chain(decays.then_some(decay));
+            csv::line(fixed.chain(names.iter().map(metric)))
         };
         header + &rows.iter().map(line).collect::<String>()
     }
@@ -114,6 +124,10 @@ impl EpochRow {
             epoch: number("epoch")? as usize,
             seconds: number("seconds")?,
             lr: number("lr")?,
+            weight_decay: match fields.get(DECAY) {
+                Some(text) if !text.is_empty() => Some(number(DECAY)?),
+                _ => None,
+            },
             train_loss: number("train_loss")?,
             val_loss: number("val_loss")?,
             metrics: fields.iter().filter_map(metric).collect::<Result<_, _>>()?,
@@ -131,6 +145,7 @@ mod tests {
             epoch,
             seconds: 1.5,
             lr: 0.001,
+            weight_decay: (epoch == 2).then_some(1e-4),
             train_loss: 0.1 + 0.2,
             val_loss: 1.0 / 3.0,
             metrics: metrics

@@ -112,6 +112,10 @@ pub struct Results {
     /// How the intervals were made.
     pub bootstrap: Bootstrap,
 
+    /// How many neighbours vote; for k nearest neighbours only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub neighbours: Option<usize>,
+
     /// Number of tuned parameters.
     pub tuned_params: Option<usize>,
     /// Number of all parameters.
@@ -162,6 +166,7 @@ impl Default for Results {
             subgroups: Vec::new(),
             confusion_matrix: Vec::new(),
             bootstrap: Bootstrap::default(),
+            neighbours: None,
             tuned_params: None,
             total_params: None,
             task_file_bytes: None,

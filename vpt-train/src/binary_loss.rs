@@ -43,7 +43,12 @@ impl BinaryObjective {
     }
 
     /// How much the answers yes and no of each image and class count, both `[batch, classes]`.
-    fn shares(&self, labels: &[Label], soft: Option<&[f32]>, weights: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    pub(crate) fn shares(
+        &self,
+        labels: &[Label],
+        soft: Option<&[f32]>,
+        weights: &[f32],
+    ) -> (Vec<f32>, Vec<f32>) {
         let (mut present, mut absent) = (vec![], vec![]);
         let targets = self.targets(labels, soft);
         for (row, weight) in targets.chunks_exact(self.positive_weights.len()).zip(weights) {

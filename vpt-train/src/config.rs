@@ -52,8 +52,9 @@ pub struct TrainConfig {
     pub head_init: HeadInit,
     /// Momentum of SGD.
     pub momentum: f64,
-    /// Weight decay of everything but biases and norms.
-    pub weight_decay: f64,
+    /// Weight decay of everything but biases and norms; if absent, validation chooses it ([`Opt::Lbfgs`] alone can do so).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<f64>,
     /// Epochs (may be a fraction) over which the learning rate rises linearly.
     pub warmup_epochs: f64,
     /// Learning rate after warm-up.
@@ -95,7 +96,7 @@ pub struct TrainConfig {
     pub workers: usize,
     /// Memory for decoded images in MiB; 0 decodes every image every epoch.
     pub cache_mb: usize,
-    /// Whether features are computed once where nothing below the head changes (head-only methods without augmentation).
+    /// Whether what the frozen blocks below all that is learnt make of an image is computed once, where images are not augmented.
     pub cache_features: bool,
     /// Training images per class; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -134,6 +135,8 @@ pub struct TrainConfig {
     /// When to leave a decision to somebody else, chosen on the validation images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub abstain: Option<AbstainRule>,
+    /// Write curves for TensorBoard too.
+    pub tensorboard: bool,
     /// Store task files as float16; all metrics are measured after rounding.
     pub half: bool,
     /// Tuning method.
@@ -166,7 +169,7 @@ impl TrainConfig {
             head_lr: recipe.head_lr,
             head_init: recipe.head_init,
             momentum: 0.9,
-            weight_decay: recipe.weight_decay,
+            weight_decay: Some(recipe.weight_decay),
             warmup_epochs: recipe.warmup_epochs,
             sched: Sched::Cosine,
             clip_grad: recipe.clip_grad,
@@ -200,6 +203,7 @@ impl TrainConfig {
             calibrate: true,
             operating_point: None,
             abstain: None,
+            tensorboard: false,
             half: false,
             method,
             augment: recipe.augment(),
@@ -232,6 +236,11 @@ impl TrainConfig {
 
     /// Whether every forward pass below the head gives the same features, so that they can be computed once.
     pub fn features_are_constant(&self) -> bool {
-        self.cache_features && self.method.kind.is_head_alone() && self.augment.is_none()
+        self.images_are_constant() && self.method.kind.is_head_alone()
+    }
+
+    /// Whether what does not change of the model makes the same of an image in every epoch, and may be kept.
+    pub fn images_are_constant(&self) -> bool {
+        self.cache_features && self.augment.is_none()
     }
 }

@@ -4,14 +4,15 @@ use toml::{Table, Value};
 use vpt_core::methods::{MethodConfig, MethodOptions};
 use vpt_data::{AugmentConfig, TaskKind};
 
-use crate::{TrainConfig, TrainError};
+use crate::solve::STRENGTHS;
+use crate::{Opt, TrainConfig, TrainError};
 
 /// How far the target of a grade spreads to its neighbours unless settings say otherwise. On drawn fundus photographs it was better
 /// than no spread by every measure of grades, and as good at top-1 (docs/results.md).
 const GRADE_SPREAD: f64 = 0.7;
 
 /// Optional settings, which `"none"` takes away.
-const OPTIONAL: [&str; 18] = [
+const OPTIONAL: [&str; 19] = [
     "kind",
     "eval_metric",
     "folds",
@@ -25,6 +26,7 @@ const OPTIONAL: [&str; 18] = [
     "init_from",
     "head_lr",
     "clip_grad",
+    "weight_decay",
     "focal_gamma",
     "logit_adjustment",
     "patience",
@@ -49,10 +51,20 @@ impl TrainConfig {
         let defaults = Self::defaults_for(method_of(merged.remove("method"))?);
         let spread_is_given = merged.contains_key("grade_spread");
         let warmup_is_given = merged.contains_key("warmup_epochs");
+        let [epochs_are_given, decay_is_given] =
+            ["epochs", "weight_decay"].map(|key| merged.contains_key(key));
         let mut table = Table::try_from(&defaults).map_err(config_error)?;
         merge(&mut table, merged);
         remove_none(&mut table);
         let mut config: Self = Value::Table(table).try_into().map_err(config_error)?;
+        if config.opt == Opt::Lbfgs {
+            if !decay_is_given {
+                config.weight_decay = None;
+            }
+            if !epochs_are_given {
+                config.epochs = config.weight_decay.map_or(STRENGTHS, |_| 1);
+            }
+        }
         if !warmup_is_given {
             // A shorter training has a shorter warm-up, in proportion.
             config.warmup_epochs *= (config.epochs as f64 / defaults.epochs as f64).min(1.0);
@@ -272,6 +284,31 @@ mod tests {
             );
             assert_eq!(TrainConfig::from_toml(&text).expect("reads"), config, "{name}");
         }
+    }
+
+    #[test]
+    fn a_solver_tries_strengths_or_takes_the_one_given() {
+        let solved = |more: &str| {
+            let text = format!("data_dir = \"a\"\nmethod = \"linear\"\nopt = \"lbfgs\"\n{more}");
+            let config = layers(&[&text]).expect("reads");
+            config.validate().expect("goes");
+            let text = config.to_toml().expect("is TOML");
+            assert_eq!(TrainConfig::from_toml(&text).expect("reads"), config, "{text}");
+            config
+        };
+        let chosen = solved("");
+        assert_eq!((chosen.weight_decay, chosen.epochs), (None, 15));
+        let strengths: Vec<f64> = (0..15).map(|epoch| chosen.l2(epoch)).collect();
+        for (strength, expected) in strengths.iter().zip([10.0, 10f64.sqrt(), 1.0]) {
+            assert!((strength / expected - 1.0).abs() < 1e-12, "{strengths:?}");
+        }
+        assert!((strengths[14] / 1e-6 - 1.0).abs() < 1e-12, "{strengths:?}");
+        assert_eq!(solved("epochs = 4").l2(0), 10.0);
+        let given = solved("weight_decay = 1e-3");
+        assert_eq!(
+            (given.weight_decay, given.epochs, given.l2(0)),
+            (Some(1e-3), 1, 1e-3)
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ use vpt_data::{LoaderConfig, Split};
 
 use crate::defaults::recipe;
 use crate::setup::optimizer_config;
+use crate::source::Kept;
 use crate::{GroupOptimizer, Observer, Opt, OptimizerConfig, Sched, TrainError, Trainer, lr_at};
 
 /// How the head of a new task starts (`--head-init`).
@@ -30,7 +31,7 @@ impl Trainer {
             shuffle: true,
             ..self.batches(true)
         };
-        let features = self.feature_table(Split::Train, batches, observer)?;
+        let features = self.feature_table(Kept::Pooled, Split::Train, batches, observer)?;
         let mut optimizer = GroupOptimizer::new(OptimizerConfig {
             opt: Opt::AdamW,
             weight_decay: linear.weight_decay,

@@ -2,10 +2,14 @@
 
 use std::fmt::Display;
 
+use vpt_core::MethodKind;
 use vpt_data::TaskKind;
 use vpt_eval::metrics::METRICS;
 
-use crate::{ClassWeights, Loss, Sampling, TrainConfig, TrainError};
+use crate::{ClassWeights, Loss, Opt, Sampling, TrainConfig, TrainError};
+
+/// Least penalty of `--opt lbfgs`.
+const WEAKEST_L2: f64 = 1e-9;
 
 impl TrainConfig {
     /// Checks every setting's range, and that the settings go together.
@@ -21,7 +25,8 @@ impl TrainConfig {
         positive("--lr", Some(self.lr))?;
         positive("--head-lr", self.head_lr)?;
         within("--momentum", self.momentum, 0.0, 0.9999)?;
-        within("--weight-decay", self.weight_decay, 0.0, 10.0)?;
+        within("--weight-decay", self.weight_decay.unwrap_or(0.0), 0.0, 10.0)?;
+        self.validate_opt()?;
         within("--warmup-epochs", self.warmup_epochs, 0.0, self.epochs as f64)?;
         positive("--clip-grad", self.clip_grad)?;
         self.validate_folds()?;
@@ -89,6 +94,46 @@ impl TrainConfig {
             .logit_adjustment
             .map(|tau| ("--logit-adjustment", tau.to_string()));
         [sampling, weights, adjustment].into_iter().flatten().collect()
+    }
+
+    /// What only L-BFGS can do, and what it can be used for.
+    fn validate_opt(&self) -> Result<(), TrainError> {
+        if self.opt != Opt::Lbfgs {
+            return match self.weight_decay {
+                Some(_) => Ok(()),
+                None => Err(error("--weight-decay", "none", "a number without `--opt lbfgs`")),
+            };
+        }
+        let fails = |allowed: &str| Err(error("--opt", "lbfgs", allowed));
+        match self.weight_decay {
+            _ if !self.features_are_constant() || self.method.kind != MethodKind::Linear => fails(
+                "`adamw` or `sgd`: L-BFGS is for `--method linear` without augmentation, whose features are computed once",
+            ),
+            _ if self.loss != Loss::CrossEntropy => {
+                fails("`adamw` or `sgd` beside `--loss focal`, which is not convex")
+            }
+            _ if self.sampling == Sampling::Balanced => fails(
+                "`adamw` or `sgd` beside `--sampling balanced`: L-BFGS reads all images at once; use `--class-weights balanced`",
+            ),
+            None if self.train_on_val => Err(error(
+                "--weight-decay",
+                "none",
+                "a number with `--train-on-val`, which leaves no images to choose it on",
+            )),
+            Some(strength) if strength < WEAKEST_L2 => Err(error(
+                "--weight-decay",
+                strength,
+                format!(
+                    "at least {WEAKEST_L2:e} with `--opt lbfgs`: without a penalty separable classes have no solution"
+                ),
+            )),
+            Some(_) if self.epochs != 1 => Err(error(
+                "--epochs",
+                self.epochs,
+                "1 beside `--opt lbfgs --weight-decay`, which is one problem; without --weight-decay it is how many strengths are tried",
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn validate_folds(&self) -> Result<(), TrainError> {
@@ -268,6 +313,28 @@ mod tests {
             ("lr = nan", "--lr"),
             ("lr = inf", "--lr"),
             ("weight_decay = -0.1", "--weight-decay"),
+            ("weight_decay = \"none\"", "`--opt lbfgs`"),
+            ("opt = \"lbfgs\"", "`--method linear`"),
+            (
+                "method = \"linear\"\nopt = \"lbfgs\"\nloss = \"focal\"",
+                "`--loss focal`",
+            ),
+            (
+                "method = \"linear\"\nopt = \"lbfgs\"\nsampling = \"balanced\"",
+                "`--sampling balanced`",
+            ),
+            (
+                "method = \"linear\"\nopt = \"lbfgs\"\nweight_decay = 0.0",
+                "--weight-decay",
+            ),
+            (
+                "method = \"linear\"\nopt = \"lbfgs\"\ntrain_on_val = true",
+                "--weight-decay",
+            ),
+            (
+                "method = \"linear\"\nopt = \"lbfgs\"\nweight_decay = 0.1\nepochs = 3",
+                "--epochs",
+            ),
             ("epochs = 3\nwarmup_epochs = 4", "--warmup-epochs"),
             ("clip_grad = 0.0", "--clip-grad"),
             ("smoothing = 1.0", "--smoothing"),

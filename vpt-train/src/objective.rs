@@ -52,6 +52,19 @@ impl Objective {
         }
     }
 
+    /// How much each class of each image counts, `[images, classes]`: its share of the image, in the loss of one class for an
+    /// image; or, where each class is a question of its own, its presence, and beside it its absence.
+    pub(crate) fn shares(&self, labels: &[Label], weights: &[f32]) -> (Vec<f32>, Option<Vec<f32>>) {
+        let weights = self.relative(weights);
+        match &self.binary {
+            Some(binary) => {
+                let (present, absent) = binary.shares(labels, None, &weights);
+                (present, Some(absent))
+            }
+            None => (self.rows(labels, None, &weights), None),
+        }
+    }
+
     /// The loss, summed over the images; `logits` and, where images are mixed, `soft` are `[batch, classes]`. `weights` `[batch]` is
     /// how much each image counts.
     pub fn loss(
@@ -61,24 +74,33 @@ impl Objective {
         soft: Option<&[f32]>,
         weights: &[f32],
     ) -> Tensor<1> {
-        let weights: Vec<f32> = weights.iter().map(|weight| weight / self.mean_weight).collect();
+        let weights = self.relative(weights);
         if let Some(binary) = &self.binary {
             return binary.loss(logits, labels, soft, &weights);
         }
-        let labels: Vec<usize> = labels.iter().filter_map(Label::class).collect();
         let device = logits.device();
         let classes = self.targets.weights.len();
-        let mut rows = self.targets.rows(&labels, soft);
-        for (row, weight) in rows.chunks_exact_mut(classes).zip(weights) {
-            row.iter_mut().for_each(|share| *share *= weight);
-        }
-        let rows = TensorData::new(rows, [labels.len(), classes]);
+        let rows = TensorData::new(self.rows(labels, soft, &weights), [labels.len(), classes]);
         let logits = match &self.adjustment {
             Some(terms) => logits + Tensor::from_data(TensorData::new(terms.clone(), [1, classes]), &device),
             None => logits,
         };
         self.loss
             .value(logits, Tensor::from_data(rows, &device), self.focal_gamma)
+    }
+
+    /// Shares of the classes, `[images, classes]`, scaled by how much each image counts.
+    fn rows(&self, labels: &[Label], soft: Option<&[f32]>, weights: &[f32]) -> Vec<f32> {
+        let labels: Vec<usize> = labels.iter().filter_map(Label::class).collect();
+        let mut rows = self.targets.rows(&labels, soft);
+        for (row, weight) in rows.chunks_exact_mut(self.targets.weights.len()).zip(weights) {
+            row.iter_mut().for_each(|share| *share *= weight);
+        }
+        rows
+    }
+
+    fn relative(&self, weights: &[f32]) -> Vec<f32> {
+        weights.iter().map(|weight| weight / self.mean_weight).collect()
     }
 }
 

@@ -25,6 +25,10 @@ pub enum Opt {
     AdamW,
     /// Stochastic gradient descent with momentum and no dampening, weight decay added to the gradient, as `torch.optim.SGD`.
     Sgd,
+    /// L-BFGS to convergence, for a linear probe on features that are computed once: with a weight decay this is an L2 penalty of half
+    /// that strength on the mean loss, biases left out; without one validation chooses the strength. The head alone is solved for, so
+    /// that [`GroupOptimizer`] has no such rule.
+    Lbfgs,
 }
 
 /// What an optimiser is made of; [`GroupOptimizer::new`] builds it.
@@ -72,7 +76,8 @@ impl GroupOptimizer {
                         .with_weight_decay(decay as f32)
                         .build(),
                 ),
-                Opt::Sgd => {
+                // No gradient comes here from L-BFGS, which knows the whole problem.
+                Opt::Sgd | Opt::Lbfgs => {
                     let momentum = MomentumConfig::new()
                         .with_momentum(config.momentum)
                         .with_dampening(0.0);

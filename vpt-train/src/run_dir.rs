@@ -23,7 +23,8 @@ pub enum Existing {
 ///
 /// The files in it: `args.toml` (every resolved setting), `results.csv` (a row an epoch), `results.json`, `results.svg`
 /// (curves), `best.safetensors` and `last.safetensors` (task files), `state/` (for `--resume`), `predictions.csv`,
-/// `confusion_matrix.svg`, `report.html`, `labels.txt`, `train_batch0.jpg`, `log.txt`. All are written atomically.
+/// `confusion_matrix.svg`, `report.html`, `labels.txt`, `train_batch0.jpg`, `log.txt`. All are written atomically, but for the
+/// `events.out.tfevents.0.vpt` of `--tensorboard`, to which each epoch is added.
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
@@ -36,7 +37,7 @@ pub struct RunDir {
 const LOCK: &str = ".lock";
 
 /// What a run writes, for [`Existing::Replace`].
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     RunDir::REPORT,
     RunDir::ARGS,
     RunDir::RESULTS_CSV,
@@ -50,6 +51,7 @@ const FILES: [&str; 13] = [
     RunDir::LABELS,
     RunDir::PREVIEW,
     RunDir::LOG,
+    RunDir::EVENTS,
 ];
 
 impl RunDir {
@@ -77,6 +79,8 @@ impl RunDir {
     pub const LABELS: &str = "labels.txt";
     /// Some augmented training images.
     pub const PREVIEW: &str = "train_batch0.jpg";
+    /// Curves for TensorBoard (`--tensorboard`), which knows such files by their name.
+    pub const EVENTS: &str = "events.out.tfevents.0.vpt";
     /// What happened when.
     pub const LOG: &str = "log.txt";
 

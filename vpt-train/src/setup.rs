@@ -10,6 +10,7 @@ use vpt_core::device::SelectedDevice;
 use vpt_core::task_file::{BackboneInfo, Calibration, TaskInfo, TrainingInfo};
 use vpt_core::{Backbone, Classifier, MethodKind, PromptInit, TaskMetadata, preset};
 use vpt_data::{Dataset, LeakOptions, Loader, LoaderConfig, Preprocess, Sample, Split, TaskKind};
+use vpt_eval::report::format;
 use vpt_eval::{Results, metrics};
 
 use crate::checkpoint::Checkpoints;
@@ -17,12 +18,13 @@ use crate::date::start_date;
 use crate::init_from::init_from;
 use crate::journal::Journal;
 use crate::preview::preview;
-use crate::source::{FeatureTable, Source};
+use crate::source::{FeatureTable, Kept, Source};
 use crate::state::Progress;
+use crate::tensorboard::EventFile;
 use crate::trainer::Resumed;
 use crate::{
-    GroupOptimizer, Objective, Observer, OptimizerConfig, RunDir, RunPlan, RunState, Sampling, TrainConfig,
-    TrainError, Trainer,
+    GroupOptimizer, Objective, Observer, Opt, OptimizerConfig, RunDir, RunPlan, RunState, Sampling,
+    TrainConfig, TrainError, Trainer,
 };
 
 impl TrainConfig {
@@ -185,6 +187,7 @@ impl Trainer {
             best_tuned: BTreeMap::new(),
             notes,
             leaks: None,
+            events: None,
             config,
             dataset,
             preprocess,
@@ -273,26 +276,63 @@ impl Trainer {
 
     /// What is trained on, and the validation features if these are computed once.
     pub(crate) fn sources(
-        &self,
+        &mut self,
         observer: &mut dyn Observer,
     ) -> Result<(Source, Option<FeatureTable>), TrainError> {
-        if !self.config.features_are_constant() {
+        let Some(kept) = self.kept(observer) else {
             return Ok((Source::Images(self.loader(Split::Train, true)), None));
-        }
-        let train = self.feature_table(Split::Train, self.batches(true), observer)?;
-        let val = self.feature_table(Split::Val, self.batches(false), observer)?;
-        Ok((Source::Features(train), Some(val)))
+        };
+        let train = self.feature_table(kept, Split::Train, self.batches(true), observer)?;
+        let val = self.feature_table(kept, Split::Val, self.batches(false), observer)?;
+        let train = match self.config.opt {
+            Opt::Lbfgs => Source::Whole(train),
+            Opt::AdamW | Opt::Sgd => Source::Features(train),
+        };
+        Ok((train, Some(val)))
     }
 
-    /// What the head reads of the images of a split as evaluation sees them, to be trained on in `batches`.
+    /// What can be computed once for each image, if anything: what the head reads, or, within the memory for decoded images,
+    /// the tokens in front of the first block that learns.
+    fn kept(&mut self, observer: &mut dyn Observer) -> Option<Kept> {
+        if self.config.features_are_constant() {
+            return Some(Kept::Pooled);
+        }
+        let blocks = match self.config.images_are_constant() {
+            true => self.model.constant_blocks(),
+            false => 0,
+        };
+        let last = blocks.checked_sub(1)?;
+        let (vit, backbone) = (self.model.config(), &self.model.backbone);
+        let values = backbone.num_tokens_at(last) * vit.width_of(vit.stage_of(last));
+        let images = [Split::Train, Split::Val].map(|split| self.samples(split).len());
+        let bytes = 4 * values * images.iter().sum::<usize>();
+        let fits = bytes <= self.config.cache_mb << 20;
+        let (size, limit) = (format::bytes(bytes as u64), self.config.cache_mb);
+        let note = match fits {
+            true => format!(
+                "nothing is learnt in the first {blocks} blocks: what they make of the images is computed once ({size})"
+            ),
+            false => format!(
+                "nothing is learnt in the first {blocks} blocks, but what they make of the images takes {size}, more than `--cache-mb {limit}`: \
+                 it is computed anew in each step"
+            ),
+        };
+        self.journal.line(&note);
+        observer.note(&note);
+        fits.then_some(Kept::TokensAt(blocks))
+    }
+
+    /// What is `kept` of the images of a split as evaluation sees them, to be trained on in `batches`.
     pub(crate) fn feature_table(
         &self,
+        kept: Kept,
         split: Split,
         batches: LoaderConfig,
         observer: &mut dyn Observer,
     ) -> Result<FeatureTable, TrainError> {
         let total = self.samples(split).len();
         FeatureTable::compute(
+            kept,
             &burn::module::Module::valid(&self.model),
             &self.loader(split, false),
             &self.device.device,
@@ -311,6 +351,9 @@ impl Trainer {
         self.run.write(RunDir::LABELS, labels.as_bytes())?;
         if !self.run.file(RunDir::PREVIEW).exists() {
             self.write_preview()?;
+        }
+        if self.config.tensorboard {
+            self.events = Some(EventFile::begin(&self.run, &self.progress.history)?);
         }
         let (epoch, step) = plan.from;
         self.journal.line(match (epoch, step) {
@@ -345,7 +388,10 @@ impl Trainer {
             images: Split::ALL.map(|split| self.dataset.split(split).len()),
             classes: self.dataset.classes.len(),
             epochs: self.config.epochs,
-            steps_per_epoch: batches.div_ceil(self.config.grad_accum_steps),
+            steps_per_epoch: match self.config.opt {
+                Opt::Lbfgs => 1,
+                Opt::AdamW | Opt::Sgd => batches.div_ceil(self.config.grad_accum_steps),
+            },
             from: (
                 self.progress.epoch,
                 self.progress.batch.div_ceil(self.config.grad_accum_steps),
@@ -420,7 +466,7 @@ pub(crate) fn optimizer_config(config: &TrainConfig, model: &Classifier) -> Opti
     OptimizerConfig {
         opt: config.opt,
         momentum: config.momentum,
-        weight_decay: config.weight_decay,
+        weight_decay: config.weight_decay.unwrap_or(0.0),
         no_decay: model.no_decay_group(),
         head: ParamGroup::from_paths(vec!["head.weight", "head.bias"]),
         head_lr_scale: config.head_lr.map_or(1.0, |head_lr| head_lr / config.lr),

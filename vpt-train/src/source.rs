@@ -1,8 +1,9 @@
 //! [`Source`]: the training batches, as images or as features that were computed once.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 use rand_pcg::Pcg64;
+use vpt_core::vit::TokensAt;
 use vpt_core::{Classifier, HostTensor};
 use vpt_data::{Batch, DataError, Label, Loader, LoaderConfig};
 
@@ -12,8 +13,10 @@ use crate::TrainError;
 pub enum Source {
     /// Decoded and augmented ahead of the device.
     Images(Loader),
-    /// What the head reads, for methods that tune nothing below it.
+    /// What the head reads, for methods that tune nothing below it; or what enters the first block that is tuned.
     Features(FeatureTable),
+    /// The same for a solver, which takes them whole: there are no batches.
+    Whole(FeatureTable),
 }
 
 /// A batch on its way to the device.
@@ -34,6 +37,8 @@ pub enum Input {
     Pixels(Vec<f32>, [usize; 4]),
     /// Features, row-major, and their shape `[batch, dim]`.
     Features(Vec<f32>, [usize; 2]),
+    /// Tokens in front of the block that is named last, row-major, and their shape `[batch, tokens, dim]`.
+    Tokens(Vec<f32>, [usize; 3], usize),
 }
 
 impl Source {
@@ -50,6 +55,7 @@ impl Source {
                     .map(|batch| Ok(TrainBatch::from(batch?))),
             ),
             Self::Features(table) => Box::new(table.epoch(epoch, first).map(Ok)),
+            Self::Whole(_) => Box::new(std::iter::empty()),
         }
     }
 }
@@ -85,14 +91,31 @@ impl Input {
             Self::Features(features, shape) => {
                 model.head_forward(Tensor::from_data(TensorData::new(features, shape), device))
             }
+            Self::Tokens(tokens, shape, block) => {
+                let tokens = Tensor::from_data(TensorData::new(tokens, shape), device);
+                model.forward_train_from(TokensAt { block, tokens }, rng)
+            }
         }
     }
 }
 
-/// What the head reads, for every image of a split.
+/// What is kept of an image, because it never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// What the head reads.
+    Pooled,
+    /// The tokens that enter this block.
+    TokensAt(usize),
+}
+
+/// What is kept of every image of a split.
 pub struct FeatureTable {
-    /// Row-major `[images, dim]`.
+    kept: Kept,
+    /// Row-major `[images, dim]` or `[images, tokens, dim]`.
     values: Vec<f32>,
+    /// Tokens of an image, 1 for what the head reads.
+    tokens: usize,
+    /// Width of a token.
     dim: usize,
     labels: Vec<Label>,
     /// How much each image counts.
@@ -102,32 +125,41 @@ pub struct FeatureTable {
 }
 
 impl FeatureTable {
-    /// Runs the images of `loader` (in order, not augmented) through `model` below its head, telling `progress` how many
-    /// are done. Training batches then have the size and the order of `batches`.
+    /// Runs the images of `loader` (in order, not augmented) through `model` as far as what is `kept`, telling `progress` how
+    /// many are done. Training batches then have the size and the order of `batches`.
     ///
     /// # Errors
     /// [`TrainError::Data`] for an image that cannot be read, [`TrainError::Core`] when the device fails.
     pub fn compute(
+        kept: Kept,
         model: &Classifier,
         loader: &Loader,
         device: &Device,
         batches: LoaderConfig,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Self, TrainError> {
-        let (mut values, mut labels, mut weights) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut values, mut labels, mut weights, mut row) = (Vec::new(), Vec::new(), Vec::new(), [1, 0]);
         for batch in loader.epoch(0, 0) {
             let batch = batch?;
             let [height, width] = batch.size;
             let shape = [batch.labels.len(), 3, height, width];
             let pixels = Tensor::from_data(TensorData::new(batch.pixels, shape), device);
-            values.extend(HostTensor::from_tensor(&model.pooled(pixels))?.data);
+            let computed = match kept {
+                Kept::Pooled => model.pooled(pixels).unsqueeze_dim::<3>(1),
+                Kept::TokensAt(block) => model.backbone.tokens_at(pixels, block).tokens,
+            };
+            let [_, tokens, dim] = computed.dims();
+            row = [tokens, dim];
+            values.extend(HostTensor::from_tensor(&computed)?.data);
             labels.extend(batch.labels);
             weights.extend(batch.weights);
             progress(labels.len());
         }
-        let dim = values.len() / labels.len().max(1);
+        let [tokens, dim] = row;
         Ok(Self {
+            kept,
             values,
+            tokens,
             dim,
             labels,
             weights,
@@ -135,14 +167,44 @@ impl FeatureTable {
         })
     }
 
+    /// All rows, `[images, dim]`.
+    pub(crate) fn features(&self) -> ArrayView2<'_, f32> {
+        ArrayView2::from_shape((self.labels.len(), self.dim), &self.values).expect("rows of one length")
+    }
+
+    /// How much each image counts.
+    pub(crate) fn weights(&self) -> &[f32] {
+        &self.weights
+    }
+
+    /// Class, or classes, of each image.
+    pub(crate) fn labels(&self) -> &[Label] {
+        &self.labels
+    }
+
     /// Logits `[images, classes]` of all rows, in order.
     ///
     /// # Errors
     /// [`TrainError::Core`] when the device fails.
     pub fn logits(&self, model: &Classifier, device: &Device) -> Result<Array2<f32>, TrainError> {
-        let features = TensorData::new(self.values.clone(), [self.labels.len(), self.dim]);
-        let logits = HostTensor::from_tensor(&model.head_forward(Tensor::from_data(features, device)))?;
-        Ok(Array2::from_shape_vec((self.labels.len(), model.num_classes()), logits.data).unwrap_or_default())
+        let rows: Vec<usize> = (0..self.labels.len()).collect();
+        let mut logits = Vec::with_capacity(rows.len() * model.num_classes());
+        for rows in rows.chunks(self.batches.batch_size.max(64)) {
+            let batch = match self.input(rows) {
+                Input::Tokens(tokens, shape, block) => model.forward_from(TokensAt {
+                    block,
+                    tokens: Tensor::from_data(TensorData::new(tokens, shape), device),
+                }),
+                Input::Features(features, shape) => {
+                    model.head_forward(Tensor::from_data(TensorData::new(features, shape), device))
+                }
+                Input::Pixels(pixels, shape) => {
+                    model.forward(Tensor::from_data(TensorData::new(pixels, shape), device))
+                }
+            };
+            logits.extend(HostTensor::from_tensor(&batch)?.data);
+        }
+        Ok(Array2::from_shape_vec((rows.len(), model.num_classes()), logits).unwrap_or_default())
     }
 
     /// Number of batches of an epoch.
@@ -165,12 +227,21 @@ impl FeatureTable {
     }
 
     fn batch(&self, rows: &[usize]) -> TrainBatch {
-        let row = |&row: &usize| self.values[row * self.dim..(row + 1) * self.dim].iter().copied();
         TrainBatch {
-            input: Input::Features(rows.iter().flat_map(row).collect(), [rows.len(), self.dim]),
+            input: self.input(rows),
             labels: rows.iter().map(|&row| self.labels[row].clone()).collect(),
             weights: rows.iter().map(|&row| self.weights[row]).collect(),
             soft_targets: None,
+        }
+    }
+
+    fn input(&self, rows: &[usize]) -> Input {
+        let length = self.tokens * self.dim;
+        let row = |&row: &usize| self.values[row * length..(row + 1) * length].iter().copied();
+        let values = rows.iter().flat_map(row).collect();
+        match self.kept {
+            Kept::Pooled => Input::Features(values, [rows.len(), self.dim]),
+            Kept::TokensAt(block) => Input::Tokens(values, [rows.len(), self.tokens, self.dim], block),
         }
     }
 }

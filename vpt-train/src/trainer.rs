@@ -19,10 +19,11 @@ use crate::checkpoint::Checkpoints;
 use crate::journal::Journal;
 use crate::meter::LossMeter;
 use crate::observer::StepInfo;
-use crate::source::{FeatureTable, TrainBatch};
+use crate::source::{FeatureTable, Source, TrainBatch};
 use crate::state::{Best, EndReason, Progress};
+use crate::tensorboard::EventFile;
 use crate::{
-    GroupOptimizer, HeadInit, Objective, Observer, RunDir, RunPlan, TrainConfig, TrainError,
+    GroupOptimizer, HeadInit, Objective, Observer, Opt, RunDir, RunPlan, TrainConfig, TrainError,
     clip_global_norm, lr_at,
 };
 
@@ -46,6 +47,8 @@ pub struct Trainer {
     pub(crate) journal: Journal,
     /// What the splits share, once somebody looked.
     pub(crate) leaks: Option<Vec<String>>,
+    /// `--tensorboard`, once the run has begun.
+    pub(crate) events: Option<EventFile>,
     /// For the observer, once there is one.
     pub(crate) notes: Vec<String>,
 }
@@ -105,6 +108,10 @@ impl Trainer {
         while self.progress.ended.is_none() {
             let started = Instant::now();
             let mut meter = self.loss_meter();
+            if let Source::Whole(table) = &train {
+                self.solve(table)?;
+                observer.step(&self.step_info(table.labels().len(), 0.0, &meter));
+            }
             let mut batches = train.epoch(self.progress.epoch, self.progress.batch);
             while let Some(batches) = next_batches(&mut batches, self.config.grad_accum_steps)? {
                 let lr = self.lr(&plan, self.progress.step);
@@ -126,6 +133,9 @@ impl Trainer {
             meter.read(&mut self.progress)?;
             self.progress.seconds += started.elapsed().as_secs_f64();
             let (row, is_best) = self.close_epoch(&plan, val.as_ref(), observer)?;
+            if let Some(events) = &mut self.events {
+                events.add(&row)?;
+            }
             observer.epoch(&row, is_best);
             let stopping = stop.load(Ordering::Relaxed);
             if stopping || self.progress.ended.is_some() || self.checkpoints.due() {
@@ -138,8 +148,11 @@ impl Trainer {
         self.finish(observer)
     }
 
-    /// Learning rate of the step `step` (from 0).
+    /// Learning rate of the step `step` (from 0); 0 where there are no steps of a chosen length.
     fn lr(&self, plan: &RunPlan, step: usize) -> f64 {
+        if self.config.opt == Opt::Lbfgs {
+            return 0.0;
+        }
         let steps = plan.steps_per_epoch;
         let warmup = (self.config.warmup_epochs * steps as f64).round() as usize;
         lr_at(
@@ -224,6 +237,7 @@ impl Trainer {
             epoch: self.progress.epoch + 1,
             seconds: self.progress.seconds + started.elapsed().as_secs_f64(),
             lr,
+            weight_decay: (self.config.opt == Opt::Lbfgs).then(|| self.config.l2(self.progress.epoch)),
             train_loss: self.progress.loss_sum / self.progress.images.max(1) as f64,
             val_loss,
             metrics,

@@ -6,7 +6,7 @@ use vpt_train::search::Sought;
 
 use super::folders::Folders;
 use super::planner::{Planner, Shots};
-use crate::planned_run::Ended;
+use crate::planned_run::{Ended, Work};
 use crate::queue::Queue;
 
 /// Trains every method with its settings at every number of shots (all images are the comparison itself). Nothing if it was
@@ -30,9 +30,9 @@ pub fn few_shot(
                     draw: seed,
                 };
                 let config = planner.config(method, found, seed)?;
-                let name = format!("{}-shots{count}-seed{seed}", config.method);
-                let label = format!("{} seed {seed}, {count} images a class", config.method);
-                let (run, images) = planner.plan_few(name, config, shots)?;
+                let name = format!("{method}-shots{count}-seed{seed}");
+                let label = format!("{method} seed {seed}, {count} images a class");
+                let (run, images) = planner.plan_few(Work::of(method), name, config, shots)?;
                 plans.push((label, run));
                 points.push((shots, images));
             }

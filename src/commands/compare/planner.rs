@@ -12,7 +12,7 @@ use super::CompareArgs;
 use crate::cli::layer::Layer;
 use crate::cli::values::Setting;
 use crate::failure::Failure;
-use crate::planned_run::PlannedRun;
+use crate::planned_run::{PlannedRun, Work};
 use crate::settings::{self, Settings};
 
 /// What all runs of a comparison have in common, and how they differ.
@@ -78,8 +78,11 @@ impl<'a> Planner<'a> {
         Ok(config_of(self.args, &self.settings, method, found, seed)?.for_data(&self.dataset)?)
     }
 
-    /// Whether the user gave the setting `key` of `method`, so that it is not to be searched.
+    /// Whether the user gave the setting `key` of `method`, so that it is not to be searched. Neighbours have none to search.
     pub fn is_given(&self, method: &str, key: &str) -> bool {
+        if Work::of(method) == Work::Knn {
+            return true;
+        }
         let mut layers = vec![self.args.training.layer()];
         layers.extend(sets(self.args, method));
         let given = |layer: Layer| settings::has(&layer.into_table(), key);
@@ -87,8 +90,9 @@ impl<'a> Planner<'a> {
     }
 
     /// The run with these settings, called `name`.
-    pub fn plan(&self, name: String, config: TrainConfig) -> Result<PlannedRun> {
+    pub fn plan(&self, work: Work, name: String, config: TrainConfig) -> Result<PlannedRun> {
         Ok(PlannedRun {
+            work,
             name,
             backbone_sha256: self.backbone(&config)?,
             data_fingerprint: self.fingerprint.clone(),
@@ -97,9 +101,15 @@ impl<'a> Planner<'a> {
     }
 
     /// The run with these settings on a part of the training images, and how many these are.
-    pub fn plan_few(&self, name: String, config: TrainConfig, shots: Shots) -> Result<(PlannedRun, usize)> {
+    pub fn plan_few(
+        &self,
+        work: Work,
+        name: String,
+        config: TrainConfig,
+        shots: Shots,
+    ) -> Result<(PlannedRun, usize)> {
         let Some(count) = shots.count else {
-            return Ok((self.plan(name, config)?, self.dataset.train.len()));
+            return Ok((self.plan(work, name, config)?, self.dataset.train.len()));
         };
         let (data_fingerprint, images) = self.few(count, shots.draw)?;
         let repeats = repeats(images, self.dataset.train.len(), &config);
@@ -110,6 +120,7 @@ impl<'a> Planner<'a> {
             ..config
         };
         let run = PlannedRun {
+            work,
             name,
             backbone_sha256: self.backbone(&config)?,
             data_fingerprint,
@@ -188,7 +199,7 @@ fn config_of(
     seed: u64,
 ) -> Result<TrainConfig> {
     let mut last = Layer::default();
-    last.set("method.name", Some(method.to_owned()));
+    last.set("method.name", Some(Work::of(method).method(method).to_owned()));
     last.set("seed", Some(seed as i64));
     let mut tried = Layer::default();
     for (key, value) in args.protocol.iter().flat_map(|protocol| protocol.settings()) {

@@ -12,7 +12,7 @@ use vpt_train::{RunDir, TrainConfig};
 
 use super::planner::{Planner, Shots};
 use crate::cli::budget::Budget;
-use crate::planned_run::{Ended, PlannedRun};
+use crate::planned_run::{Ended, PlannedRun, Work};
 use crate::queue::Queue;
 
 /// How settings are chosen.
@@ -198,7 +198,12 @@ impl Search {
             count: planner.shots,
             draw: seed,
         };
-        Ok((label, planner.plan_few(self.id(point, epochs), config, shots)?.0))
+        Ok((
+            label,
+            planner
+                .plan_few(Work::of(&self.method), self.id(point, epochs), config, shots)?
+                .0,
+        ))
     }
 
     fn id(&self, point: usize, epochs: usize) -> String {

@@ -9,7 +9,7 @@ use vpt_train::{RunDir, TrainConfig};
 use super::RunArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::planned_run::{Ended, PlannedRun};
+use crate::planned_run::{Ended, PlannedRun, Work};
 use crate::queue::Queue;
 use crate::session::Session;
 use crate::{interrupt, tables};
@@ -101,6 +101,7 @@ fn plans(config: &TrainConfig, folds: usize, dataset: &Dataset) -> Result<Vec<(S
     let parts = dataset.folds(folds, config.val_fraction, config.split_seed)?;
     let plan = |(index, part): (usize, Dataset)| {
         let run = PlannedRun {
+            work: Work::Train,
             name: format!("fold{}", index + 1),
             config: TrainConfig {
                 fold: Some(index + 1),

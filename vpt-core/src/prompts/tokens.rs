@@ -12,8 +12,8 @@ use super::{PromptConfig, PromptSets};
 use crate::HostTensor;
 use crate::init;
 use crate::vit::{
-    BlockOptions, DropPathFactors, Hook, Readout, VisionTransformer, VitConfig, inverted_dropout, linear,
-    placeholder,
+    BlockOptions, DropPathFactors, Hook, Readout, TokensAt, VisionTransformer, VitConfig, inverted_dropout,
+    linear, placeholder,
 };
 
 /// How deep prompts are computed. Both forms give the same logits and gradients.
@@ -150,16 +150,16 @@ impl Prompts {
         self.config.readout(vit.readout(), prefix, vit.num_tokens())
     }
 
-    /// From embedded tokens (before `norm_pre`) through all blocks.
+    /// Through all blocks that `tokens` have not passed; the first prompted one must be among them.
     ///
     /// # Shapes
-    /// - tokens: `[batch, T, D]`
+    /// - tokens: `[batch, T, D]`, after `norm_pre`
     /// - output: `[batch, rows, D]`: the rows that `readout` needs, or `T`, or `T + P` when prompts
     ///   flow out of the last block
     pub fn forward_blocks(
         &self,
         vit: &VisionTransformer,
-        tokens: Tensor<3>,
+        tokens: TokensAt,
         readout: &Readout,
         noise: &Noise,
         form: PromptForm,
@@ -168,8 +168,8 @@ impl Prompts {
         let prompted = self.config.prompted_blocks(vit.blocks.len());
         let sets = self.project();
         let hook = Hook::none();
-        let mut tokens = vit.normalise_input(tokens, hook);
-        for (i, block) in vit.blocks.iter().enumerate() {
+        let TokensAt { block, mut tokens } = tokens;
+        for (i, block) in vit.blocks.iter().enumerate().skip(block) {
             let num_tokens = vit.num_tokens_at(i);
             tokens = block.enter(tokens, hook);
             let mut options = BlockOptions {

@@ -16,6 +16,7 @@ mod readout;
 mod relative_position;
 mod rotary;
 mod swin;
+mod tokens_at;
 mod vision_transformer;
 mod windows;
 
@@ -40,6 +41,7 @@ pub use readout::Readout;
 pub use relative_position::{RelativePosition, resample_bias_table};
 pub use rotary::Rotary;
 pub use swin::{Swin, WindowGrid};
+pub use tokens_at::TokensAt;
 pub use vision_transformer::{DropPathFactors, VisionTransformer};
 pub use windows::Windows;
 

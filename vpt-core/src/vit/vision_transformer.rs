@@ -6,7 +6,7 @@ use rand_pcg::Pcg64;
 
 use super::{
     AttentionPool, Block, BlockOptions, GlobalPool, Hook, LayerNorm, PatchEmbed, PosEmbedResampling,
-    Positions, Readout, Site, VitConfig, placeholder,
+    Positions, Readout, Site, TokensAt, VitConfig, placeholder,
 };
 use crate::CoreError;
 
@@ -161,17 +161,28 @@ impl VisionTransformer {
         self.normalise_input(self.embed(pixels, hook), hook)
     }
 
-    /// Runs the blocks `[batch, tokens, D] → [batch, rows, D]`; the last computes only the rows that
-    /// `readout` needs. `observe` sees the output of each block.
+    /// The tokens that enter block `block`, without stochastic depth and without what a method adds.
+    pub fn tokens_at(&self, pixels: Tensor<4>, block: usize) -> TokensAt {
+        let mut tokens = self.tokens(pixels, Hook::none());
+        for block in &self.blocks[..block] {
+            let entered = block.enter(tokens, Hook::none());
+            tokens = block.forward(entered, BlockOptions::default());
+        }
+        TokensAt { block, tokens }
+    }
+
+    /// Runs the blocks that `tokens` have not passed, `[batch, tokens, D] → [batch, rows, D]`; the last computes only the
+    /// rows that `readout` needs. `observe` sees the output of each block.
     pub fn forward_blocks(
         &self,
-        mut tokens: Tensor<3>,
+        tokens: impl Into<TokensAt>,
         readout: &Readout,
         drop_path: &DropPathFactors,
         hook: Hook<'_>,
         observe: &mut dyn FnMut(usize, &Tensor<3>),
     ) -> Tensor<3> {
-        for (i, block) in self.blocks.iter().enumerate() {
+        let TokensAt { block, mut tokens } = tokens.into();
+        for (i, block) in self.blocks.iter().enumerate().skip(block) {
             let options = BlockOptions {
                 prompts: None,
                 rows: self.rows_after(i, readout),

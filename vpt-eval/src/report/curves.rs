@@ -147,6 +147,7 @@ mod tests {
             epoch,
             train_loss: 1.0 / epoch as f64,
             val_loss: f64::NAN,
+            weight_decay: None,
             lr: 1e-3,
             metrics,
             ..EpochRow::default()

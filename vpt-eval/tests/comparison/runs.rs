@@ -39,6 +39,7 @@ pub fn epochs(p: f64, seed: u64) -> Vec<EpochRow> {
         EpochRow {
             epoch,
             seconds: 2.0,
+            weight_decay: None,
             lr: 1e-3 * (1.0 - epoch as f64 / 31.0),
             train_loss: 1.1 - 0.9 * rise + wobble,
             val_loss: 1.1 - 0.7 * rise * p + 2.0 * wobble,

@@ -101,7 +101,7 @@ fn dimensions(config: &TrainConfig) -> Vec<Dimension> {
     let recipe: Recipe = recipe(&config.method);
     let mut found = Vec::new();
     let mut add = |key, range| found.push(Dimension { key, range });
-    if config.opt != Opt::AdamW && kind == MethodKind::Linear {
+    if config.opt == Opt::Lbfgs {
         return found; // a convex problem is solved, not tuned
     }
     add("lr", Range::Logarithmic(recipe.lr / 10.0, recipe.lr * 10.0));

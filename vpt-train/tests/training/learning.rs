@@ -2,9 +2,10 @@
 
 use std::sync::atomic::AtomicBool;
 
+use vpt_core::methods::{MethodConfig, MethodOptions};
 use vpt_core::{Backbone, TaskFile, VitConfig};
 use vpt_data::AugmentConfig;
-use vpt_train::{EndReason, HeadInit, RunDir, Silent, TrainConfig, TrainError, Trainer};
+use vpt_train::{EndReason, HeadInit, Observer, RunDir, Silent, TrainConfig, TrainError, Trainer};
 
 use crate::bench::{Bench, assert_same_run, backbone, cpu, finished, history};
 
@@ -28,6 +29,86 @@ fn a_linear_probe_trains_on_cached_features() {
     for (a, b) in history(&bench, "cached").iter().zip(history(&bench, "images")) {
         assert!((a.train_loss - b.train_loss).abs() < 1e-5, "{a:?} {b:?}");
         assert!((a.val_loss - b.val_loss).abs() < 1e-5, "{a:?} {b:?}");
+    }
+}
+
+#[test]
+fn tokens_below_the_learned_blocks_are_kept_where_memory_allows() {
+    let bench = Bench::new();
+    let backbone = || {
+        let config = VitConfig {
+            img_size: [32, 32],
+            patch_size: [8, 8],
+            embed_dim: 32,
+            depth: 3,
+            num_heads: 2,
+            ..VitConfig::default()
+        };
+        Backbone::random(config, 0, 5)
+    };
+    let last = MethodOptions {
+        num_tokens: 2,
+        dropout: 0.1,
+        deep_layers: Some(1),
+        last: true,
+        ..MethodOptions::default()
+    };
+    for method in ["vpt-deep", "partial-1"] {
+        let kept = TrainConfig {
+            method: MethodConfig::parse(method, &last).unwrap(),
+            augment: AugmentConfig::none(),
+            ..bench.config(method)
+        };
+        let anew = TrainConfig {
+            cache_features: false,
+            ..kept.clone()
+        };
+        let too_little = TrainConfig {
+            cache_mb: 0,
+            ..kept.clone()
+        };
+        for (name, config, note) in [
+            ("kept", &kept, Some("is computed once")),
+            ("anew", &anew, None),
+            ("too-little", &too_little, Some("--cache-mb 0")),
+        ] {
+            let mut notes = Notes::default();
+            let run = bench.run_dir(&format!("{method}-{name}"));
+            let trainer = Trainer::new(config.clone(), bench.dataset(), backbone(), cpu(), run).unwrap();
+            trainer.fit(&mut notes, &AtomicBool::new(false)).unwrap();
+            let about = notes.0.iter().find(|note| note.contains("first 2 blocks"));
+            match note {
+                Some(words) => assert!(
+                    about.is_some_and(|note| note.contains(words)),
+                    "{name}: {:?}",
+                    notes.0
+                ),
+                None => assert!(about.is_none(), "{name}: {:?}", notes.0),
+            }
+        }
+        for name in ["anew", "too-little"] {
+            let (kept, other) = (format!("{method}-kept"), format!("{method}-{name}"));
+            assert_eq!(history(&bench, &kept), history(&bench, &other), "{other}");
+            assert_eq!(
+                TaskFile::load(&bench.path(&kept).join(RunDir::BEST))
+                    .unwrap()
+                    .tensors,
+                TaskFile::load(&bench.path(&other).join(RunDir::BEST))
+                    .unwrap()
+                    .tensors,
+                "{other}"
+            );
+        }
+    }
+}
+
+/// What the run had to say.
+#[derive(Default)]
+struct Notes(Vec<String>);
+
+impl Observer for Notes {
+    fn note(&mut self, message: &str) {
+        self.0.push(message.to_owned());
     }
 }
 
@@ -66,7 +147,7 @@ fn training_stops_early_when_nothing_improves() {
         lr: 1e-30,
         head_lr: None,
         head_init: HeadInit::Normal,
-        weight_decay: 0.0,
+        weight_decay: Some(0.0),
         epochs: 9,
         patience: Some(2),
         ..bench.config("vpt-deep")
@@ -122,7 +203,7 @@ fn a_probed_head_has_learnt_before_the_first_step() {
             lr: 1e-30,
             head_lr: None,
             head_init,
-            weight_decay: 0.0,
+            weight_decay: Some(0.0),
             epochs: 1,
             ..bench.config("vpt-deep")
         };
@@ -147,7 +228,7 @@ fn a_run_can_start_from_a_task_file() {
         lr: 1e-30,
         head_lr: None,
         head_init: HeadInit::Probe, // which the head of the task file makes unnecessary
-        weight_decay: 0.0,
+        weight_decay: Some(0.0),
         epochs: 1,
         init_from: Some(best),
         ..config

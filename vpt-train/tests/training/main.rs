@@ -5,3 +5,5 @@ mod imbalance;
 mod learning;
 mod resuming;
 mod run_folder;
+mod solving;
+mod tensorboard;
