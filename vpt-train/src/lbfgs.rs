@@ -147,7 +147,9 @@ fn descent(gradient: &[f64], past: &VecDeque<Pair>, scaled: &impl Fn(&[f64]) -> 
     let mut direction = scaled(&rest);
     if let Some(Pair { step, change }) = past.back() {
         let scale = dot(step, change) / dot(change, &scaled(change));
-        direction.iter_mut().for_each(|d| *d *= scale);
+        for value in &mut direction {
+            *value *= scale;
+        }
     }
     for (Pair { step, change }, share) in past.iter().zip(shares.into_iter().rev()) {
         let other = dot(change, &direction) / dot(step, change);

@@ -56,7 +56,7 @@ impl LogisticRegression<'_> {
         let parts: Vec<_> = self
             .parts()
             .into_par_iter()
-            .map(|rows| self.part(rows, weights, bias))
+            .map(|rows| self.part(rows, &weights, &bias))
             .collect();
         let mut loss = 0.0;
         let (mut by_weights, mut by_bias) = (Array2::zeros((classes, dim)), Array1::zeros(classes));
@@ -117,8 +117,8 @@ impl LogisticRegression<'_> {
     fn part(
         &self,
         rows: Range<usize>,
-        weights: ArrayView2<'_, f64>,
-        bias: ArrayView1<'_, f64>,
+        weights: &ArrayView2<'_, f64>,
+        bias: &ArrayView1<'_, f64>,
     ) -> (f64, Array2<f64>, Array1<f64>) {
         let targets = self.targets.slice_axis(Axis(0), Slice::from(rows.clone()));
         let features = self.rows(rows.clone());
@@ -126,12 +126,12 @@ impl LogisticRegression<'_> {
         let each = scores.outer_iter_mut().zip(targets.outer_iter());
         let loss = match &self.link {
             Link::Softmax { offset } => each
-                .map(|(scores, shares)| softmax_loss(scores, offset, shares))
+                .map(|(scores, shares)| softmax_loss(scores, offset, &shares))
                 .sum(),
             Link::Sigmoid { absent } => {
                 let absent = absent.slice_axis(Axis(0), Slice::from(rows));
                 each.zip(absent.outer_iter())
-                    .map(|((scores, present), absent)| sigmoid_loss(scores, present, absent))
+                    .map(|((scores, present), absent)| sigmoid_loss(scores, &present, &absent))
                     .sum()
             }
         };
@@ -163,7 +163,7 @@ impl Curvature {
 }
 
 /// The loss of one image of one class; its gradient takes the place of the scores.
-fn softmax_loss(mut scores: ArrayViewMut1<'_, f64>, offset: &[f64], shares: ArrayView1<'_, f32>) -> f64 {
+fn softmax_loss(mut scores: ArrayViewMut1<'_, f64>, offset: &[f64], shares: &ArrayView1<'_, f32>) -> f64 {
     scores += &ArrayView1::from(offset);
     let most = scores.fold(f64::NEG_INFINITY, |most, score| score.max(most));
     let log_sum = most + scores.iter().map(|score| (score - most).exp()).sum::<f64>().ln();
@@ -180,8 +180,8 @@ fn softmax_loss(mut scores: ArrayViewMut1<'_, f64>, offset: &[f64], shares: Arra
 /// The loss of one image of any number of classes; its gradient takes the place of the scores.
 fn sigmoid_loss(
     mut scores: ArrayViewMut1<'_, f64>,
-    present: ArrayView1<'_, f32>,
-    absent: ArrayView1<'_, f32>,
+    present: &ArrayView1<'_, f32>,
+    absent: &ArrayView1<'_, f32>,
 ) -> f64 {
     let mut loss = 0.0;
     for ((score, &yes), &no) in scores.iter_mut().zip(present).zip(absent) {

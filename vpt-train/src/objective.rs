@@ -94,7 +94,9 @@ impl Objective {
         let labels: Vec<usize> = labels.iter().filter_map(Label::class).collect();
         let mut rows = self.targets.rows(&labels, soft);
         for (row, weight) in rows.chunks_exact_mut(self.targets.weights.len()).zip(weights) {
-            row.iter_mut().for_each(|share| *share *= weight);
+            for share in row {
+                *share *= weight;
+            }
         }
         rows
     }

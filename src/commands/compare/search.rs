@@ -145,7 +145,7 @@ impl Search {
                 }
             }
             Plan::Grid(protocol) => {
-                search.record.budget = "the grid of vtab1k".to_owned();
+                "the grid of vtab1k".clone_into(&mut search.record.budget);
                 search.points = protocol.grid(&config, |key| planner.is_given(method, key));
                 search.rungs = vec![Rung {
                     epochs: config.epochs,
