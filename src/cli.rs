@@ -107,6 +107,7 @@ pub enum Command {
     Compare(commands::compare::CompareArgs),
     Predict(commands::predict::PredictArgs),
     Calibrate(commands::calibrate::CalibrateArgs),
+    Prune(commands::prune::PruneArgs),
     Knn(commands::knn::KnnArgs),
     Features(commands::features::FeaturesArgs),
     Export(commands::export::ExportArgs),

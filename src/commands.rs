@@ -13,4 +13,5 @@ pub mod knn;
 pub mod list;
 pub mod predict;
 pub mod probe;
+pub mod prune;
 pub mod train;

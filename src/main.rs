@@ -52,6 +52,7 @@ fn run(cli: &Cli, output: Output) -> Result<Exit> {
         Command::Eval(args) => commands::eval::run(args, &session),
         Command::Compare(args) => commands::compare::run(args, &session),
         Command::Predict(args) => commands::predict::run(args, &session),
+        Command::Prune(args) => commands::prune::run(args, &session),
         Command::Knn(args) => commands::knn::run(args, &session),
         Command::Features(args) => commands::features::run(args, &session),
         Command::Calibrate(args) => commands::calibrate::run(args, &session),

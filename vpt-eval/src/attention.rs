@@ -1,10 +1,12 @@
 //! Where a model looks: attention rollout, and how much attention prompts get.
 
+use std::ops::Range;
+
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use image::RgbImage;
 use ndarray::{Array1, Array2, Axis, s};
-use vpt_core::{Classifier, CoreError, HostTensor};
+use vpt_core::{Classifier, CoreError, HostTensor, PromptConfig};
 use vpt_data::Preprocess;
 
 use crate::EvalError;
@@ -29,6 +31,9 @@ pub struct PromptAttention {
     pub tokens: Vec<Vec<f64>>,
     /// The same for the first token alone: the class token, where the model has one.
     pub first_token: Vec<Vec<f64>>,
+    /// By block and prompt: the part of its attention that a token of the image gives to that prompt, the mean over heads,
+    /// tokens and images. Empty where a block has no prompts.
+    pub prompts: Vec<Vec<f64>>,
     /// Images that were looked at.
     pub images: usize,
 }
@@ -121,7 +126,7 @@ pub fn prompt_attention(
     preprocess: &Preprocess,
     device: &Device,
 ) -> Result<Option<PromptAttention>, EvalError> {
-    if model.tuner.is_none() {
+    if model.method().prompts.is_none() {
         return Ok(None);
     }
     whole_image(model)?;
@@ -129,6 +134,7 @@ pub fn prompt_attention(
     let num_tokens = model.backbone.num_tokens();
     let shape = (model.config().depth, model.config().num_heads);
     let (mut tokens, mut first_token) = (Array2::<f64>::zeros(shape), Array2::<f64>::zeros(shape));
+    let mut prompts = vec![Vec::<f64>::new(); shape.0];
     let mut images = 0;
     for crop in crops {
         let mut outcome = Ok(());
@@ -136,6 +142,16 @@ pub fn prompt_attention(
             let mut add = || -> Result<(), CoreError> {
                 let weights = HostTensor::from_tensor(&weights)?;
                 let count = weights.shape[3];
+                prompts[block].resize(count - num_tokens, 0.0);
+                for row in weights
+                    .data
+                    .chunks_exact(count * count)
+                    .flat_map(|head| head.chunks_exact(count).take(num_tokens))
+                {
+                    for (sum, &weight) in prompts[block].iter_mut().zip(&row[num_tokens..]) {
+                        *sum += f64::from(weight) / (num_tokens * shape.1) as f64;
+                    }
+                }
                 for (head, weights) in weights.data.chunks_exact(count * count).enumerate() {
                     let given = weights.chunks_exact(count).take(num_tokens).map(|row| {
                         row[num_tokens..]
@@ -164,11 +180,50 @@ pub fn prompt_attention(
             .map(|row| row.iter().map(|sum| sum / images as f64).collect())
             .collect()
     };
+    for sum in prompts.iter_mut().flatten() {
+        *sum /= images as f64;
+    }
     Ok(Some(PromptAttention {
         tokens: rows(tokens),
         first_token: rows(first_token),
+        prompts,
         images,
     }))
+}
+
+impl PromptAttention {
+    /// The `keep` prompts of each set that get the most attention, in their order (E²VPT prunes by another measure of
+    /// importance: Han et al. 2023, arXiv 2307.13770). A set counts in its own block; prompts that are shared, or flow on
+    /// behind the last prompted block, in all blocks that they are in.
+    pub fn most_attended(&self, config: &PromptConfig, keep: usize) -> Vec<Vec<usize>> {
+        let blocks = self.prompts.len();
+        let prompted = config.prompted_blocks(blocks);
+        let sets: Vec<Range<usize>> = match config.shared {
+            true => vec![prompted.start..blocks],
+            false => prompted
+                .clone()
+                .map(|block| {
+                    block..if block + 1 == prompted.end {
+                        blocks
+                    } else {
+                        block + 1
+                    }
+                })
+                .collect(),
+        };
+        let most = |set: Range<usize>| {
+            let mut mass = vec![0.0; config.num_tokens];
+            for block in &self.prompts[set] {
+                mass.iter_mut().zip(block).for_each(|(sum, part)| *sum += part);
+            }
+            let mut order: Vec<usize> = (0..mass.len()).collect();
+            order.sort_by(|&a, &b| mass[b].total_cmp(&mass[a])); // stable: of equals the earlier
+            order.truncate(keep);
+            order.sort_unstable();
+            order
+        };
+        sets.into_iter().map(most).collect()
+    }
 }
 
 fn pixels(crop: &RgbImage, preprocess: &Preprocess, device: &Device) -> Tensor<4> {
@@ -181,7 +236,7 @@ fn pixels(crop: &RgbImage, preprocess: &Preprocess, device: &Device) -> Tensor<4
 mod tests {
     use ndarray::array;
     use vpt_core::presets::preset;
-    use vpt_core::{Backbone, MethodConfig, PromptConfig, PromptDepth, VitConfig};
+    use vpt_core::{Backbone, MethodConfig, PromptDepth, VitConfig};
 
     use super::*;
 
@@ -262,5 +317,33 @@ mod tests {
             assert!(table.iter().flatten().all(about), "{table:?}");
         }
         assert!(matches!(look(&deep, 0), Err(EvalError::NoImages)));
+        // What single prompts get is what all of them get, head by head.
+        for (block, prompts) in found.prompts.iter().enumerate() {
+            let all = found.tokens[block].iter().sum::<f64>() / found.tokens[block].len() as f64;
+            assert!((prompts.iter().sum::<f64>() - all).abs() < 1e-6, "{prompts:?}");
+        }
+    }
+
+    #[test]
+    fn the_most_attended_prompts_are_kept() {
+        let found = PromptAttention {
+            tokens: vec![],
+            first_token: vec![],
+            prompts: vec![vec![0.1, 0.3, 0.2], vec![0.3, 0.1, 0.2], vec![0.0, 0.0, 0.9]],
+            images: 1,
+        };
+        let deep = PromptConfig::new(PromptDepth::Deep, 3);
+        assert_eq!(found.most_attended(&deep, 2), [[1, 2], [0, 2], [0, 2]]);
+        let shallow = PromptConfig::new(PromptDepth::Shallow, 3);
+        assert_eq!(found.most_attended(&shallow, 1), [[2]], "0.4, 0.4 and 1.3 in all");
+        let first = PromptConfig {
+            deep_layers: Some(2),
+            ..deep
+        };
+        assert_eq!(
+            found.most_attended(&first, 1),
+            [[1], [2]],
+            "the last set flows on"
+        );
     }
 }

@@ -7,6 +7,7 @@
 mod calibration;
 mod merge;
 mod metadata;
+mod prune;
 
 pub use calibration::{Calibration, Decision, argmax, sigmoid};
 pub use metadata::{BackboneInfo, TaskInfo, TaskMetadata, TrainingInfo};
