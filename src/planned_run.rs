@@ -10,7 +10,7 @@ use vpt_core::DeviceChoice;
 use vpt_data::atomic;
 use vpt_eval::Results;
 use vpt_eval::report::format;
-use vpt_train::{RunDir, RunState, TrainConfig};
+use vpt_train::{RunDir, RunState, TrainConfig, TrainError};
 
 use crate::child::Child;
 use crate::knn_settings::{KnnSettings, NEIGHBOURS};
@@ -207,6 +207,8 @@ impl PlannedRun {
                 progress.backbone_sha256 == self.backbone_sha256
                     && progress.data_fingerprint == self.data_fingerprint
             }
+            // Another process is at it: not a reason to train it twice, and to resume it says so.
+            Err(TrainError::RunLocked { .. }) => true,
             Err(_) => false,
         }
     }

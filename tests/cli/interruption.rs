@@ -159,3 +159,19 @@ fn a_stopped_comparison_goes_on_where_it_was() {
     );
     assert!(sandbox.path("runs/compare/pets/comparison.html").is_file());
 }
+
+#[test]
+fn a_run_that_another_process_is_at_is_not_trained_twice() {
+    let sandbox = prepared();
+    let words = format!(
+        "compare --data-dir pets --methods vpt-deep --seeds 1 --epochs 5000 --num-tokens 2 --model {}",
+        sandbox.model()
+    );
+    let mut first = start(&sandbox, &words);
+    wait_for(&sandbox.path("runs/compare/pets/vpt-deep-seed0/state/state.safetensors"));
+    let second = sandbox.run(&words, 1);
+    assert!(second.stderr.contains("another"), "{}", second.stderr);
+    assert!(!sandbox.path("runs/compare/pets/vpt-deep-seed0-2").exists());
+    signal(&first, "TERM");
+    first.wait().expect("vpt ends");
+}
