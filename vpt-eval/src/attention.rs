@@ -199,7 +199,7 @@ impl PromptAttention {
         let blocks = self.prompts.len();
         let prompted = config.prompted_blocks(blocks);
         let sets: Vec<Range<usize>> = match config.shared {
-            true => vec![prompted.start..blocks],
+            true => std::iter::once(prompted.start..blocks).collect(),
             false => prompted
                 .clone()
                 .map(|block| {
