@@ -202,13 +202,12 @@ impl PlannedRun {
         }
         let state = RunDir::open(folder).and_then(|run| RunState::load(&run));
         match state {
-            Ok(None) => true,
+            // Where another process is at it, it is not to be trained twice; to resume it says so.
+            Ok(None) | Err(TrainError::RunLocked { .. }) => true,
             Ok(Some(RunState { progress, .. })) => {
                 progress.backbone_sha256 == self.backbone_sha256
                     && progress.data_fingerprint == self.data_fingerprint
             }
-            // Another process is at it: not a reason to train it twice, and to resume it says so.
-            Err(TrainError::RunLocked { .. }) => true,
             Err(_) => false,
         }
     }
