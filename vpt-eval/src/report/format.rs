@@ -141,6 +141,7 @@ pub fn milliseconds(ms: f64) -> String {
 /// A percentage with two digits that mean something: `0.11 %`, `100 %`.
 pub fn percent(value: f64) -> String {
     match value {
+        0.0 => "0 %".to_owned(),
         v if v >= 10.0 => format!("{v:.0} %"),
         v if v >= 1.0 => format!("{v:.1} %"),
         v if v >= 0.1 => format!("{v:.2} %"),
