@@ -72,6 +72,14 @@ fn the_second_time_nothing_is_trained() {
 }
 
 #[test]
+fn each_method_is_named_once() {
+    let sandbox = Sandbox::new();
+    sandbox.draw("pets", &["ant", "bee"], [4, 2, 4]);
+    let run = sandbox.run("compare --data-dir pets --methods linear,full,linear --jobs 2", 2);
+    assert!(run.stderr.contains("`linear` is named twice"), "{}", run.stderr);
+}
+
+#[test]
 fn a_failed_run_is_recorded_and_the_rest_goes_on() {
     let sandbox = Sandbox::new();
     sandbox.draw("pets", &["ant", "bee"], [4, 2, 4]);

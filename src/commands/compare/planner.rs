@@ -44,6 +44,13 @@ pub struct Shots {
 impl<'a> Planner<'a> {
     /// Opens the images, and checks that all methods would see the same ones.
     pub fn new(args: &'a CompareArgs) -> Result<Self> {
+        if let Some(twice) = (1..args.methods.len()).find(|&i| args.methods[..i].contains(&args.methods[i])) {
+            return Err(
+                Failure::usage(format!("`{}` is named twice", args.methods[twice]))
+                    .hint("name each method once; `--set METHOD.KEY=VALUE` gives one of them other settings")
+                    .into(),
+            );
+        }
         let settings = Settings::read(&args.data, args.config.as_deref())?;
         let seed = args.seeds().first().copied().unwrap_or_default();
         let first = config_of(args, &settings, &args.methods[0], &Vec::new(), seed)?;

@@ -158,6 +158,16 @@ impl SourceTask {
             Head::Own(outputs) => outputs.clone(),
             Head::Task(_) => 0..self.classes.len(),
         };
+        if outputs.end > model.num_classes() {
+            return Err(Failure::new(format!(
+                "the head of `{}` has {} outputs, its description speaks of {}",
+                self.name,
+                model.num_classes(),
+                outputs.end
+            ))
+            .hint("mend `num_classes` in the config.json of the backbone")
+            .into());
+        }
         let bar = progress::images(session.output, "source task", self.samples.len());
         let names: Vec<String> = (0..model.num_classes()).map(|class| class.to_string()).collect();
         let said = predict(

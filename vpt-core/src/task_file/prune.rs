@@ -55,7 +55,10 @@ impl TaskFile {
             num_tokens: keep,
             ..config.clone()
         });
-        pruned.metadata.training.args["method"]["num_tokens"] = json!(keep);
+        // Settings that are not as ours are left as they are.
+        if let Some(told) = pruned.metadata.training.args.pointer_mut("/method/num_tokens") {
+            *told = json!(keep);
+        }
         pruned.metadata.calibration = Calibration::default();
         pruned.metadata.metrics.clear();
         Ok(pruned)
@@ -117,6 +120,10 @@ mod tests {
         ] {
             assert!(task.with_prompts(&kept).is_err(), "{kept:?}");
         }
+        let mut foreign = task.clone();
+        foreign.metadata.training.args = json!({ "method": "vpt-deep" });
+        let pruned = foreign.with_prompts(&vec![vec![0]; sets]).unwrap();
+        assert_eq!(pruned.metadata.training.args, foreign.metadata.training.args);
         let linear = TaskFile {
             metadata: metadata(&backbone(), MethodConfig::linear(), 4),
             tensors: BTreeMap::new(),
