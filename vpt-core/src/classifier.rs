@@ -4,24 +4,19 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ParamGroup};
-use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 use rand_pcg::Pcg64;
 
-use crate::methods::{MethodConfig, Tuner, is_added};
+use crate::heads::{Head, HeadConfig};
+use crate::methods::{AddedTensor, MethodConfig, MethodKind, Tuner, is_added};
 use crate::named_tensors::{self, ParamInfo};
 use crate::pretrained_head::pretrained_head;
 use crate::prompts::{Noise, PromptForm};
-use crate::vit::{
-    BlockOptions, DropPathFactors, Hook, Readout, TokensAt, VisionTransformer, VitConfig, linear,
-};
+use crate::vit::{BlockOptions, DropPathFactors, Hook, Readout, TokensAt, VisionTransformer, VitConfig};
 use crate::weights::{Backbone, TensorMismatch, canonical_sha256, is_classifier};
-use crate::{CoreError, HostTensor, init};
+use crate::{CoreError, HostTensor};
 
-/// Standard deviation of a fresh head's weights, as in timm.
-const HEAD_STD: f64 = 0.02;
-
-/// A backbone, the parameters that the method adds, and a linear head.
+/// A backbone, the parameters that the method adds, and a head.
 ///
 /// Built on `device.autodiff()` it can be trained: the parameters of [`Classifier::group`] require
 /// gradients and nothing else does. [`Module::valid`] gives the form for inference.
@@ -31,8 +26,10 @@ pub struct Classifier {
     pub backbone: VisionTransformer,
     /// What the method adds, if anything.
     pub tuner: Option<Tuner>,
-    /// The head `[D → classes]`.
-    pub head: Linear,
+    /// The head.
+    pub head: Head,
+    #[module(skip)]
+    head_config: HeadConfig,
     #[module(skip)]
     method: MethodConfig,
     #[module(skip)]
@@ -58,24 +55,47 @@ impl Classifier {
         seed: u64,
         device: &Device,
     ) -> Result<Self, CoreError> {
+        let head = HeadConfig::Linear;
+        Self::with_head(backbone, method, head, num_classes, image_size, seed, device)
+    }
+
+    /// [`Classifier::new`] with any head.
+    ///
+    /// # Errors
+    /// As [`Classifier::new`]; [`CoreError::Setting`] for a method that does not fit the head.
+    pub fn with_head<'a>(
+        backbone: impl Into<Cow<'a, Backbone>>,
+        method: &MethodConfig,
+        head: HeadConfig,
+        num_classes: usize,
+        image_size: [usize; 2],
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, CoreError> {
         if num_classes == 0 {
             return Err(CoreError::setting("classes", 0, "at least one class"));
         }
         let backbone = backbone.into();
         let vit = &backbone.config;
         method.check(vit)?;
-        let dim = vit.num_features();
-        let weight = init::normal(
-            [num_classes, dim],
-            HEAD_STD,
-            &mut init::rng_of(seed, "head.weight"),
-        );
-        let mut added = BTreeMap::from([
-            ("head.weight".to_owned(), weight),
-            ("head.bias".to_owned(), HostTensor::full([num_classes], 0.0)),
-        ]);
+        if head.is_dense() && method.kind == MethodKind::Mlp {
+            return Err(CoreError::setting(
+                "method",
+                method,
+                "a method for boxes or masks; their heads have hidden layers of their own",
+            ));
+        }
+        let mut added = AddedTensor::initial(Head::added(&head, vit.num_features(), num_classes), seed);
         added.extend(method.initial_tensors(vit, seed));
-        Self::build(backbone, method, None, image_size, added, device)
+        Self::build(
+            backbone,
+            method,
+            (head, num_classes),
+            None,
+            image_size,
+            added,
+            device,
+        )
     }
 
     /// The backbone with the head it was pretrained with. Distilled models read class and distillation
@@ -91,9 +111,11 @@ impl Classifier {
         let backbone = backbone.into();
         let head = pretrained_head(&backbone)?;
         let readout = backbone.config.distilled.then_some(Readout::First(2));
+        let num_classes = head["head.bias"].numel();
         Self::build(
             backbone,
             &MethodConfig::linear(),
+            (HeadConfig::Linear, num_classes),
             readout,
             image_size,
             head,
@@ -106,6 +128,7 @@ impl Classifier {
     fn build(
         mut backbone: Cow<'_, Backbone>,
         method: &MethodConfig,
+        (head, num_classes): (HeadConfig, usize),
         readout: Option<Readout>,
         image_size: [usize; 2],
         mut added: BTreeMap<String, HostTensor>,
@@ -114,17 +137,14 @@ impl Classifier {
         let vit = VisionTransformer::new(&backbone.config, image_size, device)?;
         let tuner = Tuner::new(method, &backbone.config, device);
         let readout = readout.unwrap_or_else(|| match &tuner {
+            _ if head.is_dense() => Readout::Mean(vit.patches()),
             Some(Tuner::Prompts(prompts)) => prompts.readout(&vit),
             _ => vit.readout(),
         });
-        let num_classes = added["head.bias"].numel();
+        let inputs = readout.width() * backbone.config.num_features();
         let model = Self {
-            head: linear(
-                readout.width() * backbone.config.num_features(),
-                num_classes,
-                true,
-                device,
-            ),
+            head: Head::new(&head, inputs, num_classes, device),
+            head_config: head,
             backbone: vit,
             tuner,
             method: method.clone(),
@@ -206,11 +226,30 @@ impl Classifier {
     }
 
     /// Logits `[batch, classes]` of pooled features `[batch, D]`.
+    ///
+    /// # Panics
+    /// For a head that reads every token.
     pub fn head_forward(&self, pooled: Tensor<2>) -> Tensor<2> {
-        self.head.forward(match &self.tuner {
+        let Head::Linear(head) = &self.head else {
+            panic!("{:?} does not read what is pooled", self.head_config);
+        };
+        head.forward(match &self.tuner {
             Some(tuner) => tuner.before_head(pooled),
             None => pooled,
         })
+    }
+
+    /// The normalised tokens of the patches as a map, `[batch, 3, height, width] → [batch, rows, columns, D]`.
+    pub fn feature_map(&self, pixels: Tensor<4>, noise: &Noise) -> Tensor<4> {
+        let tokens = self.backbone.tokens(pixels, self.hook());
+        self.feature_map_from(tokens.into(), noise)
+    }
+
+    /// [`Classifier::feature_map`] from tokens that have passed [`Classifier::constant_blocks`] or fewer.
+    pub fn feature_map_from(&self, tokens: TokensAt, noise: &Noise) -> Tensor<4> {
+        let all = Readout::Mean(self.backbone.patches());
+        let tokens = self.blocks_from(tokens, &all, noise, PromptForm::KeyValue, &mut |_, _| {});
+        self.backbone.as_map(tokens, self.hook())
     }
 
     /// [`Classifier::pooled_with`] that also shows the output of each block to `observe`. In the fast form
@@ -234,20 +273,28 @@ impl Classifier {
         form: PromptForm,
         observe: &mut dyn FnMut(usize, &Tensor<3>),
     ) -> Tensor<2> {
-        let (vit, hook) = (&self.backbone, self.hook());
-        let tokens = match &self.tuner {
-            Some(Tuner::Prompts(prompts)) => {
-                prompts.forward_blocks(vit, tokens, &self.readout, noise, form, observe)
-            }
-            _ => {
-                let needed = match form {
-                    PromptForm::KeyValue => self.readout.clone(),
-                    PromptForm::Plain => Readout::Mean(0..vit.num_tokens()),
-                };
-                vit.forward_blocks(tokens, &needed, &noise.drop_path, hook, observe)
-            }
+        let tokens = self.blocks_from(tokens, &self.readout, noise, form, observe);
+        self.backbone.pool(tokens, &self.readout, self.hook())
+    }
+
+    /// Tokens behind the last block, those that `readout` needs.
+    fn blocks_from(
+        &self,
+        tokens: TokensAt,
+        readout: &Readout,
+        noise: &Noise,
+        form: PromptForm,
+        observe: &mut dyn FnMut(usize, &Tensor<3>),
+    ) -> Tensor<3> {
+        let vit = &self.backbone;
+        if let Some(Tuner::Prompts(prompts)) = &self.tuner {
+            return prompts.forward_blocks(vit, tokens, readout, noise, form, observe);
+        }
+        let needed = match form {
+            PromptForm::KeyValue => readout.clone(),
+            PromptForm::Plain => Readout::Mean(0..vit.num_tokens()),
         };
-        vit.pool(tokens, &self.readout, hook)
+        vit.forward_blocks(tokens, &needed, &noise.drop_path, self.hook(), observe)
     }
 
     /// Shows `observe` how much each token attends to each in every block, `[batch, heads, tokens, tokens]`: the image's tokens
@@ -314,7 +361,12 @@ impl Classifier {
 
     /// Number of classes.
     pub fn num_classes(&self) -> usize {
-        self.head.weight.lazy_shape()[1]
+        self.head.num_classes()
+    }
+
+    /// Which head it has.
+    pub fn head_config(&self) -> HeadConfig {
+        self.head_config
     }
 
     /// The parameters that the method learns.

@@ -125,6 +125,10 @@ impl Path {
                 None => format!("prompt_{rest}"),
             };
         }
+        // `head` and its kind.
+        if let Some((_, rest)) = path.strip_prefix("head.").and_then(|rest| rest.split_once('.')) {
+            return format!("head.{rest}");
+        }
         // `tuner`, the kind of tuner, and a path like those of the backbone.
         let added = path.strip_prefix("tuner.").and_then(|rest| rest.split_once('.'));
         let own = added.map_or(&*path, |(_, rest)| rest);
@@ -291,7 +295,11 @@ mod tests {
             "blocks.3.attn.qkv.lora_A.weight"
         );
         assert_eq!(name(&["tuner", "Ssf", "ssf_scale_1"]), "ssf_scale_1");
-        assert_eq!(name(&["head", "weight"]), "head.weight");
+        assert_eq!(name(&["head", "Linear", "weight"]), "head.weight");
+        assert_eq!(
+            name(&["head", "Detection", "pyramid", "smooth", "2", "bias"]),
+            "head.pyramid.smooth.2.bias"
+        );
     }
 
     #[test]

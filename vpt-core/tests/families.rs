@@ -172,6 +172,7 @@ fn task_file(backbone: &Backbone, model: &Classifier) -> TaskFile {
             kind: vpt_data::TaskKind::Classification,
             classes: (0..CLASSES).map(|i| i.to_string()).collect(),
         },
+        head: model.head_config(),
         method: model.method().clone(),
         backbone: BackboneInfo::of(backbone),
         preprocess: backbone.preprocess.clone(),

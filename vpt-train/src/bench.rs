@@ -165,7 +165,7 @@ impl Bench {
             model = optimizer.step(1e-4, model.clone(), grads);
             wait_for(&loss.inner())?;
             // The update itself may still be on its way.
-            wait_for(&model.valid().head.weight.val())
+            wait_for(&model.valid().head.last().weight.val())
         })?;
         Ok(self.speed(seconds, self.train_flop()))
     }

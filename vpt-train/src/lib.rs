@@ -14,6 +14,7 @@ mod config;
 mod config_layers;
 mod date;
 mod defaults;
+pub mod dense;
 mod error;
 mod finish;
 mod head_init;

@@ -8,7 +8,7 @@ use burn::module::ParamGroup;
 use burn::tensor::{Tensor, TensorData};
 use vpt_core::device::SelectedDevice;
 use vpt_core::task_file::{BackboneInfo, Calibration, TaskInfo, TrainingInfo};
-use vpt_core::{Backbone, Classifier, MethodKind, PromptInit, TaskMetadata, preset};
+use vpt_core::{Backbone, Classifier, HeadConfig, MethodKind, PromptInit, TaskMetadata, preset};
 use vpt_data::{Dataset, LeakOptions, Loader, LoaderConfig, Preprocess, Sample, Split, TaskKind};
 use vpt_eval::report::format;
 use vpt_eval::{Results, metrics};
@@ -491,6 +491,7 @@ fn metadata(
             kind: config.kind(),
             classes: dataset.classes.clone(),
         },
+        head: HeadConfig::Linear,
         method: config.method.clone(),
         backbone: BackboneInfo::of(backbone),
         preprocess: preprocess.clone(),

@@ -25,6 +25,7 @@ mod vpt;
 
 pub use adapter::{AdapterBlock, Adapters};
 pub use adaptformer::{AdaptFormer, AdaptFormerBlock};
+pub(crate) use added::{AddedTensor, Start};
 pub use bottleneck::{AdapterConfig, Bottleneck};
 pub use config::MethodConfig;
 pub use kind::MethodKind;

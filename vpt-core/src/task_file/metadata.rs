@@ -10,7 +10,7 @@ use vpt_data::{Preprocess, TaskKind};
 
 use super::{Calibration, FORMAT};
 use crate::weights::shortest;
-use crate::{Backbone, CoreError, MethodConfig, VitConfig};
+use crate::{Backbone, CoreError, HeadConfig, MethodConfig, VitConfig};
 
 /// Documents longer than this are not ours.
 const LONGEST: usize = 16 << 20;
@@ -24,6 +24,9 @@ pub struct TaskMetadata {
     pub vpt_version: String,
     /// What is predicted.
     pub task: TaskInfo,
+    /// What makes the answer of the backbone's tokens; a linear layer if nothing is said.
+    #[serde(default, skip_serializing_if = "HeadConfig::is_linear")]
+    pub head: HeadConfig,
     /// How it was tuned.
     pub method: MethodConfig,
     /// On which weights.
@@ -142,6 +145,10 @@ impl TaskMetadata {
             format: format.to_owned(),
             vpt_version: section(path, &document, "vpt_version")?,
             task: section(path, &document, "task")?,
+            head: match document.contains_key("head") {
+                true => section(path, &document, "head")?,
+                false => HeadConfig::default(),
+            },
             method: section(path, &document, "method")?,
             backbone: section(path, &document, "backbone")?,
             preprocess: section(path, &document, "preprocess")?,

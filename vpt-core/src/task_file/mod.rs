@@ -18,6 +18,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 
+use crate::heads::{HeadConfig, SegmentationDecoder};
 use crate::weights::{FileBytes, SafetensorsFile, StoredFloat, encode};
 use crate::{Backbone, Classifier, CoreError, HostTensor};
 
@@ -112,19 +113,50 @@ impl TaskFile {
             found: found.to_string(),
         };
         let classes = self.metadata.task.classes.len();
-        match axis("head.weight", 0) {
+        let last = self.metadata.head.last_weight();
+        match axis(last, 0) {
             None => {
-                let reason = "it has no tensor `head.weight`".to_owned();
+                let reason = format!("it has no tensor `{last}`");
                 return Err(CoreError::NotTaskFile {
                     path: path.to_owned(),
                     reason,
                 });
             }
             Some(rows) if rows != classes => {
-                let expected = format!("{rows} names, one for each row of `head.weight`");
+                let expected = format!("{rows} names, one for each row of `{last}`");
                 return Err(wrong("task.classes", expected, classes));
             }
             Some(_) => {}
+        }
+        let (width, steps) = match self.metadata.head {
+            HeadConfig::Linear
+            | HeadConfig::Segmentation {
+                decoder: SegmentationDecoder::Linear,
+            } => (None, 0),
+            HeadConfig::Detection { width } => (Some((width, "head.pyramid.reduce.weight")), 0),
+            HeadConfig::Segmentation {
+                decoder: SegmentationDecoder::Progressive { width, steps },
+            } => (Some((width, "head.reduce.weight")), steps),
+        };
+        if let Some((width, name)) = width {
+            let rows = axis(name, 0).unwrap_or(0);
+            if rows != width {
+                return Err(wrong(
+                    "head.width",
+                    format!("{rows}, as the tensor `{name}` has"),
+                    width,
+                ));
+            }
+        }
+        let stored = (0..self.tensors.len())
+            .take_while(|step| axis(&format!("head.steps.{step}.up.weight"), 0).is_some())
+            .count();
+        if stored != steps {
+            return Err(wrong(
+                "head.steps",
+                format!("{stored}, as there are tensors"),
+                steps,
+            ));
         }
         let Some(prompts) = &self.metadata.method.prompts else {
             return Ok(());
@@ -170,13 +202,15 @@ impl TaskFile {
         self.check_backbone(&backbone)?;
         let TaskMetadata {
             task,
+            head,
             method,
             preprocess,
             training,
             ..
         } = &self.metadata;
         let size = preprocess.input_size;
-        let model = Classifier::new(backbone, method, task.classes.len(), size, training.seed, device)?;
+        let classes = task.classes.len();
+        let model = Classifier::with_head(backbone, method, *head, classes, size, training.seed, device)?;
         model.load_tuned(&self.tensors)
     }
 
@@ -215,6 +249,7 @@ mod tests {
                 kind: vpt_data::TaskKind::Classification,
                 classes: (0..classes).map(|i| format!("grade {i}")).collect(),
             },
+            head: HeadConfig::Linear,
             method,
             backbone: BackboneInfo::of(backbone),
             preprocess: backbone.preprocess.clone(),

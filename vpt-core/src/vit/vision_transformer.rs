@@ -1,5 +1,7 @@
 //! The Vision Transformer.
 
+use std::ops::Range;
+
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData, s};
 use rand_pcg::Pcg64;
@@ -121,11 +123,22 @@ impl VisionTransformer {
         self.config.num_prefix_tokens() + rows * columns
     }
 
+    /// Where the patches are among the tokens behind the last block.
+    pub fn patches(&self) -> Range<usize> {
+        self.config.num_prefix_tokens()..self.num_tokens()
+    }
+
+    /// Rows and columns of the patches behind the last block.
+    pub fn grid(&self) -> [usize; 2] {
+        let stage = self.config.stage_of(self.config.depth - 1);
+        self.config.grid_in(stage, self.image_size)
+    }
+
     /// What timm's head reads: the class token, the mean over the patches, or what the attention pooling finds in them.
     pub fn readout(&self) -> Readout {
         match self.config.global_pool {
             GlobalPool::Token => Readout::First(1),
-            GlobalPool::Avg => Readout::Mean(self.config.num_prefix_tokens()..self.num_tokens()),
+            GlobalPool::Avg => Readout::Mean(self.patches()),
             GlobalPool::Map => Readout::Map(0..self.num_tokens()),
         }
     }
@@ -255,6 +268,18 @@ impl VisionTransformer {
             Some(norm) => norm.forward(pooled),
             None => pooled,
         }
+    }
+
+    /// The last block's tokens of the patches as a map, behind every norm that the model has: `[batch, tokens, D] → [batch, rows, columns, D]`.
+    pub fn as_map(&self, tokens: Tensor<3>, hook: Hook<'_>) -> Tensor<4> {
+        let [batch, _, dim] = tokens.dims();
+        let [rows, columns] = self.grid();
+        let normed = self.normalise_output(tokens.slice(s![.., self.patches()]), hook);
+        let normed = match &self.fc_norm {
+            Some(norm) => norm.forward(normed),
+            None => normed,
+        };
+        normed.reshape([batch, rows, columns, dim])
     }
 
     /// How much of each of the last block's tokens `readout` reads: `[batch, tokens, D] → [batch, tokens]`.

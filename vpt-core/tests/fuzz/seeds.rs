@@ -183,6 +183,7 @@ pub fn task() -> Vec<u8> {
             kind: vpt_data::TaskKind::Classification,
             classes: vec!["a".into(), "b".into()],
         },
+        head: model.head_config(),
         method,
         backbone: BackboneInfo::of(&backbone),
         preprocess: backbone.preprocess.clone(),
