@@ -288,24 +288,10 @@ mod tests {
             ..VitConfig::default()
         };
         let backbone = Backbone::random(config, 0, 1);
-        let bench = |method: &str| {
-            let method = MethodConfig::parse(method, &MethodOptions::default()).unwrap();
-            Bench::new(&backbone, &method, [32, 32], 2, 1, &Device::flex()).unwrap()
-        };
-        for method in [
-            "vpt-deep",
-            "vpt-shallow+bias",
-            "lora",
-            "adapter",
-            "ssf",
-            "norm",
-            "bitfit",
-            "partial-1",
-            "linear",
-            "mlp-2",
-            "full",
-        ] {
-            let bench = bench(method);
+        let bench =
+            |method: &MethodConfig| Bench::new(&backbone, method, [32, 32], 2, 1, &Device::flex()).unwrap();
+        for method in MethodConfig::examples() {
+            let bench = bench(&method);
             let (infer, train) = (bench.infer().unwrap(), bench.train().unwrap());
             assert!(
                 infer.images_per_second > 0.0 && train.gflop_per_second > 0.0,
@@ -313,7 +299,10 @@ mod tests {
             );
             assert!(train.gflop_per_image >= infer.gflop_per_image, "{method}");
         }
-        let flop = |method| bench(method).forward_flop();
+        let flop = |name| {
+            let method = MethodConfig::parse(name, &MethodOptions::default()).unwrap();
+            bench(&method).forward_flop()
+        };
         assert!(flop("linear") < flop("vpt-deep") && flop("vpt-deep") < flop("vpt-shallow"));
         assert!(matmul_peak(&Device::flex(), 64).unwrap() > 0.0);
     }

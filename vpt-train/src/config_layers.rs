@@ -253,22 +253,8 @@ mod tests {
 
     #[test]
     fn args_toml_repeats_a_run() {
-        for name in [
-            "vpt-deep",
-            "vpt-shallow+bias",
-            "lora",
-            "adapter",
-            "adaptformer",
-            "ssf",
-            "norm",
-            "bitfit",
-            "partial-2",
-            "linear",
-            "mlp-3",
-            "full",
-            "scratch",
-        ] {
-            let mut config = TrainConfig::defaults_for(method(name));
+        for method in MethodConfig::examples() {
+            let mut config = TrainConfig::defaults_for(method.clone());
             config.data_dir = "images".into();
             config.lr = 0.1 + 0.2;
             config.clip_grad = None;
@@ -282,7 +268,7 @@ mod tests {
                 text.contains("clip_grad = \"none\""),
                 "what was taken away stays away: {text}"
             );
-            assert_eq!(TrainConfig::from_toml(&text).expect("reads"), config, "{name}");
+            assert_eq!(TrainConfig::from_toml(&text).expect("reads"), config, "{method}");
         }
     }
 

@@ -38,6 +38,7 @@ mod setup;
 mod solve;
 mod source;
 mod state;
+mod supply;
 mod targets;
 mod tensorboard;
 mod trainer;

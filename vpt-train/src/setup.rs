@@ -9,8 +9,7 @@ use burn::tensor::{Tensor, TensorData};
 use vpt_core::device::SelectedDevice;
 use vpt_core::task_file::{BackboneInfo, Calibration, TaskInfo, TrainingInfo};
 use vpt_core::{Backbone, Classifier, HeadConfig, MethodKind, PromptInit, TaskMetadata, preset};
-use vpt_data::{Dataset, LeakOptions, Loader, LoaderConfig, Preprocess, Sample, Split, TaskKind};
-use vpt_eval::report::format;
+use vpt_data::{Dataset, LeakOptions, Preprocess, Sample, Split, TaskKind};
 use vpt_eval::{Results, metrics};
 
 use crate::checkpoint::Checkpoints;
@@ -18,13 +17,12 @@ use crate::date::start_date;
 use crate::init_from::init_from;
 use crate::journal::Journal;
 use crate::preview::preview;
-use crate::source::{FeatureTable, Kept, Source};
 use crate::state::Progress;
 use crate::tensorboard::EventFile;
 use crate::trainer::Resumed;
 use crate::{
-    GroupOptimizer, Objective, Observer, Opt, OptimizerConfig, RunDir, RunPlan, RunState, Sampling,
-    TrainConfig, TrainError, Trainer,
+    GroupOptimizer, Objective, Observer, Opt, OptimizerConfig, RunDir, RunPlan, RunState, TrainConfig,
+    TrainError, Trainer,
 };
 
 impl TrainConfig {
@@ -237,108 +235,6 @@ impl Trainer {
         }
         self.model = model;
         Ok(())
-    }
-
-    /// How batches are made; those that are trained on are drawn, ordered and augmented as the settings say.
-    pub(crate) fn batches(&self, training: bool) -> LoaderConfig {
-        LoaderConfig {
-            batch_size: self.config.batch_size,
-            shuffle: training && self.config.shuffle,
-            balanced: training && self.config.sampling == Sampling::Balanced,
-            repeats: if training { self.config.repeats } else { 1 },
-            drop_last: false,
-            seed: self.config.seed,
-            augment: (training && !self.config.augment.is_none()).then(|| self.config.augment.clone()),
-            workers: self.config.workers,
-            prefetch: 2,
-            cache_bytes: self.config.cache_mb << 20,
-        }
-    }
-
-    /// The images of a split; those that are trained on may include the validation images.
-    fn samples(&self, split: Split) -> Vec<Sample> {
-        let own = self.dataset.split(split);
-        match split {
-            Split::Train if self.config.train_on_val => [own, &self.dataset.val].concat(),
-            _ => own.to_vec(),
-        }
-    }
-
-    /// Images of a split in batches, to train on or not.
-    fn loader(&self, split: Split, training: bool) -> Loader {
-        Loader::new(
-            self.samples(split),
-            self.dataset.classes.len(),
-            self.preprocess.clone(),
-            self.batches(training),
-        )
-    }
-
-    /// What is trained on, and the validation features if these are computed once.
-    pub(crate) fn sources(
-        &mut self,
-        observer: &mut dyn Observer,
-    ) -> Result<(Source, Option<FeatureTable>), TrainError> {
-        let Some(kept) = self.kept(observer) else {
-            return Ok((Source::Images(self.loader(Split::Train, true)), None));
-        };
-        let train = self.feature_table(kept, Split::Train, self.batches(true), observer)?;
-        let val = self.feature_table(kept, Split::Val, self.batches(false), observer)?;
-        let train = match self.config.opt {
-            Opt::Lbfgs => Source::Whole(train),
-            Opt::AdamW | Opt::Sgd => Source::Features(train),
-        };
-        Ok((train, Some(val)))
-    }
-
-    /// What can be computed once for each image, if anything: what the head reads, or, within the memory for decoded images,
-    /// the tokens in front of the first block that learns.
-    fn kept(&mut self, observer: &mut dyn Observer) -> Option<Kept> {
-        if self.config.features_are_constant() {
-            return Some(Kept::Pooled);
-        }
-        let blocks = match self.config.images_are_constant() {
-            true => self.model.constant_blocks(),
-            false => 0,
-        };
-        let last = blocks.checked_sub(1)?;
-        let (vit, backbone) = (self.model.config(), &self.model.backbone);
-        let values = backbone.num_tokens_at(last) * vit.width_of(vit.stage_of(last));
-        let images = [Split::Train, Split::Val].map(|split| self.samples(split).len());
-        let bytes = 4 * values * images.iter().sum::<usize>();
-        let fits = bytes <= self.config.cache_mb << 20;
-        let (size, limit) = (format::bytes(bytes as u64), self.config.cache_mb);
-        let note = match fits {
-            true => format!(
-                "nothing is learnt in the first {blocks} blocks: what they make of the images is computed once ({size})"
-            ),
-            false => format!(
-                "nothing is learnt in the first {blocks} blocks, but what they make of the images takes {size}, more than `--cache-mb {limit}`: \
-                 it is computed anew in each step"
-            ),
-        };
-        self.journal.line(&note);
-        observer.note(&note);
-        fits.then_some(Kept::TokensAt(blocks))
-    }
-
-    /// What is `kept` of the images of a split as evaluation sees them, to be trained on in `batches`.
-    pub(crate) fn feature_table(
-        &self,
-        kept: Kept,
-        split: Split,
-        batches: LoaderConfig,
-        observer: &mut dyn Observer,
-    ) -> Result<FeatureTable, TrainError> {
-        let total = self.samples(split).len();
-        FeatureTable::compute(
-            kept,
-            &burn::module::Module::valid(&self.model),
-            &self.loader(split, false),
-            &self.device.device,
-            batches,
-            &mut |done| observer.progress(split, done, total),
-        )
     }
 
     /// Writes what a run folder has from the beginning, and tells the observer what is to come.

@@ -168,6 +168,19 @@ impl MethodConfig {
         }
     }
 
+    /// A method of every kind at its defaults, and prompts with biases beside them.
+    pub fn examples() -> Vec<Self> {
+        let kinds = MethodKind::ALL.into_iter().map(|kind| match kind {
+            MethodKind::Partial => "partial-1",
+            MethodKind::Mlp => "mlp-2",
+            kind => kind.name(),
+        });
+        kinds
+            .chain(["vpt-deep+bias", "vpt-shallow+bias"])
+            .filter_map(|name| Self::parse(name, &MethodOptions::default()).ok())
+            .collect()
+    }
+
     /// Whether the method learns the parameter called `name` in a task file.
     pub fn tunes(&self, name: &str, vit: &VitConfig) -> bool {
         is_classifier(name)
@@ -286,22 +299,7 @@ mod tests {
 
     #[test]
     fn json_is_flat_and_round_trips() {
-        for name in [
-            "vpt-deep",
-            "vpt-shallow+bias",
-            "lora",
-            "adapter",
-            "adaptformer",
-            "ssf",
-            "norm",
-            "bitfit",
-            "partial-2",
-            "linear",
-            "mlp-3",
-            "full",
-            "scratch",
-        ] {
-            let method = MethodConfig::parse(name, &MethodOptions::default()).unwrap();
+        for method in MethodConfig::examples() {
             let json = serde_json::to_value(&method).unwrap();
             assert_eq!(json["name"], method.kind.name());
             assert_eq!(

@@ -185,22 +185,8 @@ mod tests {
 
     #[test]
     fn points_are_settings_within_their_ranges() {
-        for method in [
-            "vpt-deep",
-            "vpt-shallow+bias",
-            "lora",
-            "adapter",
-            "adaptformer",
-            "ssf",
-            "norm",
-            "bitfit",
-            "partial-1",
-            "linear",
-            "mlp-2",
-            "full",
-            "scratch",
-        ] {
-            let config = config(method);
+        for method in MethodConfig::examples() {
+            let config = TrainConfig::defaults_for(method.clone());
             let space = SearchSpace::new(&config, |_| false);
             assert_eq!(space.point(0, 1), [], "the defaults come first");
             let points: Vec<Sought> = (1..40).map(|index| space.point(index, 1)).collect();
@@ -209,7 +195,7 @@ mod tests {
             for point in points {
                 let mut layer = toml::Table::from_iter([
                     ("data_dir".to_owned(), Value::from("a")),
-                    ("method".to_owned(), Value::from(method)),
+                    ("method".to_owned(), Value::from(method.to_string())),
                 ]);
                 for (key, value) in point {
                     let mut table = &mut layer;
