@@ -156,8 +156,10 @@ pub fn run(args: &KnnArgs, session: &Session) -> Result<Exit> {
         output.info(format!("note: {note}"));
     }
     let (split, mut predictions) = if dataset.test.is_empty() || !config.read_test {
-        output
-            .info("note: there are no test images: results are of the validation images, which also chose k");
+        output.info(format!(
+            "note: {}: results are of the validation images, which also chose k",
+            config.why_no_test()
+        ));
         (Split::Val, validation)
     } else {
         let started = Instant::now();

@@ -225,6 +225,14 @@ impl TrainConfig {
         })
     }
 
+    /// Why results are not of test images, where they are not.
+    pub fn why_no_test(&self) -> &'static str {
+        match self.read_test {
+            true => "there are no test images",
+            false => "the test images are not read",
+        }
+    }
+
     /// What is chosen on the validation images after training.
     pub fn calibration_plan(&self) -> CalibrationPlan {
         CalibrationPlan {

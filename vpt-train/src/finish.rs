@@ -26,12 +26,9 @@ impl Trainer {
             false => Split::Val,
         };
         if split == Split::Val {
-            let why = match self.config.read_test {
-                true => "there are no test images",
-                false => "the test images are not read",
-            };
             observer.note(&format!(
-                "{why}: results are of the validation images, which also chose the epoch"
+                "{}: results are of the validation images, which also chose the epoch",
+                self.config.why_no_test()
             ));
         }
         let mut validation = None;
