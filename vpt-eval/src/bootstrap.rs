@@ -204,6 +204,32 @@ pub fn estimates(
     estimates
 }
 
+/// Numbers that are no [`Statistic`] of predictions, with the intervals that [`estimates`] gives where no formula is better.
+/// `values` gets how often each image counts, and always returns equally many numbers, `None` for what is not defined.
+pub fn resampled_estimates<F>(draws: &Draws, options: &Bootstrap, values: F) -> Vec<Estimate>
+where
+    F: Fn(&[u32]) -> Vec<Option<f64>> + Sync,
+{
+    let plain = values(&vec![1; draws.images()]);
+    if draws.images() == 0 {
+        return plain.into_iter().map(Estimate::unknown).collect();
+    }
+    let or_nan = |weights: &[u32]| or_nan(values(weights));
+    let resampled = statistics::resample(draws, plain.len(), options, |weights, _| or_nan(weights));
+    let left_out = statistics::jackknife(draws, plain.len(), or_nan);
+    let columns = plain.into_iter().zip(resampled.iter().zip(&left_out));
+    let estimate = |(value, (resampled, left_out)): (Option<f64>, (&Vec<f64>, &Vec<Vec<f64>>))| {
+        let bca = statistics::bca(value?, resampled, left_out, options.level).ok();
+        Some(match bca {
+            Some(interval) => Estimate::with(value, interval, IntervalMethod::Bootstrap),
+            None => Estimate::new(value, resampled, options.level, None).widened(),
+        })
+    };
+    columns
+        .map(|column| estimate(column).unwrap_or_default())
+        .collect()
+}
+
 /// The interval that needs no resampling, where there is one and images are independent.
 fn closed_form(
     scores: &Scores,

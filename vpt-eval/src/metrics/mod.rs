@@ -28,6 +28,8 @@
 //! Arrays of different lengths, or a label that is no class, are a caller's mistake and panic with both numbers;
 //! [`Predictions::new`](crate::Predictions::new) has checked them long before.
 //!
+//! Boxes and masks are no logits: [`detection`] and [`segmentation`] have their own inputs, and their own conventions on top.
+//!
 //! # Adding a metric
 //! A pure function in one file of this folder, and a line in [`METRICS`].
 
@@ -37,12 +39,14 @@ pub mod calibration;
 pub mod confusion;
 pub mod curves;
 pub mod decision_curve;
+pub mod detection;
 pub mod label_sets;
 pub mod operating_points;
 pub mod per_class;
 pub mod reliability;
 pub mod risk_coverage;
 mod scores;
+pub mod segmentation;
 pub mod temperature;
 
 use std::collections::BTreeMap;
