@@ -228,6 +228,7 @@ impl Dataset {
             match self.kind {
                 TaskKind::MultiLabel => "images, each by the rarest of its classes,",
                 TaskKind::Classification | TaskKind::Ordinal => "each class",
+                TaskKind::Detection | TaskKind::Segmentation => "each class",
             },
             percent(&[1.0 - val_fraction - test_fraction, val_fraction, test_fraction]),
             self.kept_together(),

@@ -5,7 +5,7 @@ mod order;
 use self::order::occurrences;
 use crate::augment::mix_batch;
 use crate::rng::rng;
-use crate::{AugmentConfig, DataError, Label, Preprocess, Sample, decode};
+use crate::{AugmentConfig, CropMode, DataError, Framed, Framing, Label, Preprocess, Sample, decode};
 use image::RgbImage;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -33,6 +33,8 @@ pub struct Batch {
     pub weights: Vec<f32>,
     /// `[batch, classes]` after mixup or cutmix, each row summing to 1 (of several classes: to their number); otherwise nothing.
     pub soft_targets: Option<Vec<f32>>,
+    /// How each picture lies in the input and what is where, if it was made with [`CropMode::Letterbox`]; otherwise nothing.
+    pub framed: Vec<Framed>,
     /// Which samples these are, as positions in what [`Loader::new`] was given.
     pub indices: Vec<usize>,
 }
@@ -286,16 +288,17 @@ impl Source {
         let size = self.preprocess.input_size;
         let picture = 3 * size[0] * size[1];
         let mut pixels = vec![0.0; draws.len() * picture];
-        let results: Vec<Result<(), DataError>> = pixels
+        let results: Vec<Result<Option<Framed>, DataError>> = pixels
             .par_chunks_exact_mut(picture.max(1))
             .zip(draws)
             .map(|(target, &draw)| {
-                target.copy_from_slice(&self.picture(epoch, draw)?);
-                Ok(())
+                let (picture, framed) = self.picture(epoch, draw)?;
+                target.copy_from_slice(&picture);
+                Ok(framed)
             })
             .collect();
         // Not `collect::<Result<_, _>>`: that gives whichever error comes first in time.
-        results.into_iter().collect::<Result<(), _>>()?;
+        let framed: Vec<Option<Framed>> = results.into_iter().collect::<Result<_, _>>()?;
         let indices: Vec<usize> = draws.iter().map(|draw| draw.index).collect();
         let labels: Vec<Label> = indices
             .iter()
@@ -323,26 +326,44 @@ impl Source {
             labels,
             weights,
             soft_targets,
+            framed: framed.into_iter().flatten().collect(),
             indices,
         })
     }
 
-    /// One picture, `[3, height, width]`; augmented anew each time that it comes in an epoch.
-    fn picture(&self, epoch: usize, Draw { index, occurrence }: Draw) -> Result<Vec<f32>, DataError> {
-        let path = &self.samples[index].path;
+    /// One picture, `[3, height, width]`, augmented anew each time that it comes in an epoch; and what is where in it, if anybody asks.
+    fn picture(
+        &self,
+        epoch: usize,
+        Draw { index, occurrence }: Draw,
+    ) -> Result<(Vec<f32>, Option<Framed>), DataError> {
+        let Sample { path, label, .. } = &self.samples[index];
         let augment = self.augment.as_ref().filter(|augment| !augment.keeps_pictures());
+        let mut rng = match occurrence {
+            0 => rng(self.seed, &[AUGMENT, epoch as u64, index as u64]),
+            again => rng(self.seed, &[AUGMENT, epoch as u64, index as u64, again]),
+        };
+        if self.preprocess.crop_mode == CropMode::Letterbox {
+            let image = self.cache.get(index, || decode(path))?;
+            let (pixels, framing) = match augment {
+                Some(augment) => augment.frame(&image, &self.preprocess, &mut rng),
+                None => {
+                    let size = self.preprocess.input_size;
+                    let framing = Framing::letterbox([image.width(), image.height()], size);
+                    (self.preprocess.apply(&image), framing)
+                }
+            };
+            let framed = Framed::new(label, framing, self.preprocess.input_size)?;
+            return Ok((pixels, Some(framed)));
+        }
         if let Some(augment) = augment {
             let image = self.cache.get(index, || decode(path))?;
-            let mut rng = match occurrence {
-                0 => rng(self.seed, &[AUGMENT, epoch as u64, index as u64]),
-                again => rng(self.seed, &[AUGMENT, epoch as u64, index as u64, again]),
-            };
-            Ok(augment.apply(&image, &self.preprocess, &mut rng))
+            Ok((augment.apply(&image, &self.preprocess, &mut rng), None))
         } else {
             let cropped = self
                 .cache
                 .get(index, || Ok(self.preprocess.crop(&decode(path)?)))?;
-            Ok(self.preprocess.normalise(&cropped))
+            Ok((self.preprocess.normalise(&cropped), None))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! From a decoded picture to what a backbone was trained on.
 
 use crate::resize::{Region, resize_window};
-use crate::{DataError, Interpolation};
+use crate::{DataError, Framing, Interpolation};
 use image::{RgbImage, imageops};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -25,6 +25,8 @@ pub enum CropMode {
     Center,
     /// Squeeze the picture; nothing is lost at `crop_pct` 1.
     Squash,
+    /// Keep the aspect ratio and the whole picture, fill the rest with the mean colour: for boxes and masks. `crop_pct` has no say.
+    Letterbox,
 }
 
 impl fmt::Display for CropMode {
@@ -32,6 +34,7 @@ impl fmt::Display for CropMode {
         f.pad(match self {
             Self::Center => "center",
             Self::Squash => "squash",
+            Self::Letterbox => "letterbox",
         })
     }
 }
@@ -43,8 +46,9 @@ impl FromStr for CropMode {
         match text {
             "center" => Ok(Self::Center),
             "squash" => Ok(Self::Squash),
+            "letterbox" => Ok(Self::Letterbox),
             _ => Err(format!(
-                "unknown crop mode `{text}`, expected `center` or `squash`"
+                "unknown crop mode `{text}`, expected `center`, `squash` or `letterbox`"
             )),
         }
     }
@@ -116,6 +120,10 @@ impl Preprocess {
 
     /// The 8-bit picture of `input_size`: resized, then cropped from the centre, padded with black where it is smaller.
     pub fn crop(&self, image: &RgbImage) -> RgbImage {
+        if self.crop_mode == CropMode::Letterbox {
+            let framing = Framing::letterbox([image.width(), image.height()], self.input_size);
+            return framing.picture(image, self.interpolation, self.mean_colour());
+        }
         let [height, width] = self.input_size;
         let full = self.resized(image);
         let x = Placement::new(full[0], width as u64);
@@ -144,7 +152,7 @@ impl Preprocess {
             .input_size
             .map(|edge| ((edge as f64 / self.crop_pct).floor() as u64).max(1));
         match self.crop_mode {
-            CropMode::Squash => [target_width, target_height],
+            CropMode::Squash | CropMode::Letterbox => [target_width, target_height],
             // torchvision's `Resize(int)`: the shorter side is exact, the longer one rounded down.
             CropMode::Center if target_width == target_height => {
                 let longer =
@@ -162,6 +170,11 @@ impl Preprocess {
                 [width, height].map(|edge| ((edge as f64 / ratio).round_ties_even() as u64).max(1))
             }
         }
+    }
+
+    /// The colour that normalisation makes 0 of, as far as 8 bits can say it.
+    pub fn mean_colour(&self) -> [u8; 3] {
+        self.mean.map(|mean| (mean * 255.0).round() as u8)
     }
 
     /// `[3, height, width]` of an 8-bit picture: (value / 255 - mean) / std, channel by channel.
@@ -226,14 +239,15 @@ mod tests {
         let pre = Preprocess::imagenet(16, 16);
         for (width, height) in [(1, 65_535), (65_535, 1), (1, 1), (2, 3)] {
             let image = RgbImage::from_pixel(width, height, image::Rgb([7, 8, 9]));
-            for crop_mode in [CropMode::Center, CropMode::Squash] {
+            for crop_mode in [CropMode::Center, CropMode::Squash, CropMode::Letterbox] {
                 let crop = Preprocess {
                     crop_mode,
                     ..pre.clone()
                 }
                 .crop(&image);
                 assert_eq!(crop.dimensions(), (16, 16));
-                assert!(crop.pixels().all(|pixel| pixel.0 == [7, 8, 9]));
+                let filled = crop_mode == CropMode::Letterbox;
+                assert!(crop.pixels().all(|pixel| filled || pixel.0 == [7, 8, 9]));
             }
         }
     }

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use vpt_core::Calibration;
 use vpt_data::{Label, TaskKind};
 
+use crate::metrics::Places;
+use crate::metrics::detection::ScoreCurve;
 use crate::metrics::operating_points::{
     OperatingPoint, at_sensitivity, at_specificity, operating_points, youden_point,
 };
@@ -52,6 +54,9 @@ pub struct CalibrationPlan {
 impl CalibrationPlan {
     /// Fits to `validation`, whose own calibration does not matter. What could not be done as asked is said in words.
     pub fn fit(&self, validation: &Predictions) -> (Calibration, Vec<String>) {
+        if let Some(places) = Places::of(validation).ok().flatten() {
+            return self.fit_places(&places);
+        }
         let mut notes = Vec::new();
         let mut fitted = Predictions {
             calibration: Calibration::default(),
@@ -60,9 +65,7 @@ impl CalibrationPlan {
         if self.temperature {
             let temperature = match fitted.kind {
                 TaskKind::MultiLabel => fit_temperature_of_sets(&fitted.logits, &fitted.labels),
-                TaskKind::Classification | TaskKind::Ordinal => {
-                    fit_temperature(&fitted.logits, &single(&fitted.labels))
-                }
+                _ => fit_temperature(&fitted.logits, &single(&fitted.labels)),
             };
             fitted.calibration.temperature = temperature.value;
             if let Some(reason) = temperature.reason {
@@ -91,6 +94,26 @@ impl CalibrationPlan {
             }
         }
         (fitted.calibration, notes)
+    }
+
+    /// The score from which on a box is shown: that of the best F1 of all boxes. Nothing is chosen for masks.
+    fn fit_places(&self, places: &Places) -> (Calibration, Vec<String>) {
+        let mut calibration = Calibration::default();
+        let mut notes = Vec::new();
+        if let Places::Objects(objects) = places {
+            let matches = &objects.matches;
+            let curve = ScoreCurve::new(matches, None, &matches.ones());
+            calibration.threshold = curve.ok().and_then(|curve| curve.best().map(|point| point.score));
+            if calibration.threshold.is_none() {
+                notes.push(
+                    "no threshold: nothing is to be found, or was found, in the validation images".into(),
+                );
+            }
+        }
+        if self.threshold.is_some() || self.abstain.is_some() {
+            notes.push("boxes and masks have no operating point to be chosen by a rule".into());
+        }
+        (calibration, notes)
     }
 }
 

@@ -67,7 +67,7 @@ impl Calibration {
     pub fn probs_for(&self, kind: TaskKind, logits: &[f32]) -> Vec<f64> {
         match kind {
             TaskKind::Classification | TaskKind::Ordinal => self.probs(logits),
-            TaskKind::MultiLabel => logits
+            TaskKind::MultiLabel | TaskKind::Detection | TaskKind::Segmentation => logits
                 .iter()
                 .map(|&logit| sigmoid(f64::from(logit) / self.temperature))
                 .collect(),

@@ -165,7 +165,7 @@ impl AugmentConfig {
     }
 
     /// A setting as the user would write it.
-    fn shown(&self, name: &str) -> String {
+    pub(super) fn shown(&self, name: &str) -> String {
         match name {
             "rrc_scale" => format!("{:?}", self.rrc_scale),
             "rrc_ratio" => format!("{:?}", self.rrc_ratio),
@@ -194,9 +194,7 @@ impl AugmentConfig {
 
     /// The part of [`AugmentConfig::apply`] before normalisation.
     fn apply_u8(&self, image: &RgbImage, preprocess: &Preprocess, rng: &mut Pcg64) -> RgbImage {
-        let fill = preprocess
-            .mean
-            .map(|mean| (mean * 255.0).round().clamp(0.0, 255.0) as u8);
+        let fill = preprocess.mean_colour();
         let mut picture = if self.crops() {
             crop::random_resized_crop(image, preprocess, self.rrc_scale, self.rrc_ratio, rng)
         } else {

@@ -2,12 +2,13 @@
 //!
 //! One family a file: [`crop`] and flips, [`geometry`], [`colour`], [`tone`], [`rand_augment`] on 8-bit pictures as
 //! Pillow, torchvision and timm do; [`erasing`] on normalised ones; [`mixing`] (mixup, cutmix) on whole batches, which
-//! the loader calls.
+//! the loader calls; [`framed`] takes boxes and masks along.
 
 mod colour;
 mod config;
 mod crop;
 mod erasing;
+mod framed;
 mod geometry;
 mod mixing;
 mod rand_augment;

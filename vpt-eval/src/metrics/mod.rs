@@ -43,6 +43,7 @@ pub mod detection;
 pub mod label_sets;
 pub mod operating_points;
 pub mod per_class;
+mod places;
 pub mod reliability;
 pub mod risk_coverage;
 mod scores;
@@ -55,6 +56,7 @@ use std::ops::RangeInclusive;
 use vpt_data::TaskKind;
 
 pub use label_sets::LabelSets;
+pub use places::{ObjectScores, Places, likeliest, truths};
 pub use scores::{Scores, View, probabilities, softmax};
 
 use crate::{EvalError, Predictions};
@@ -93,10 +95,13 @@ impl Metric {
 
     /// Whether it says something about a task of this kind with this number of classes.
     pub fn applies_to(&self, kind: TaskKind, classes: usize) -> bool {
-        self.kinds.contains(&kind) && (kind == TaskKind::MultiLabel || self.classes.contains(&classes))
+        let any_number = kind == TaskKind::MultiLabel || kind.is_dense();
+        self.kinds.contains(&kind) && (any_number || self.classes.contains(&classes))
     }
 }
 
+const BOXES: &[TaskKind] = &[TaskKind::Detection];
+const MASKS: &[TaskKind] = &[TaskKind::Segmentation];
 /// Each image has one class.
 const ONE: &[TaskKind] = &[TaskKind::Classification, TaskKind::Ordinal];
 const GRADES: &[TaskKind] = &[TaskKind::Ordinal];
@@ -129,7 +134,7 @@ const fn metric(
 
 /// All metrics, in the order tables show them. Values are fractions of 1, never percent.
 #[rustfmt::skip]
-pub static METRICS: [Metric; 25] = [
+pub static METRICS: [Metric; 42] = [
     metric("top1", true, Some(accuracy::is_right), ONE, ANY, |v| accuracy::accuracy(v.labels(), v.preds(), v.weights), "share of images whose most likely class is right"),
     metric("top5", true, Some(|v, i| v.scores.truth_ranks.get(i).map(|&rank| rank < 5)), ONE, 6..=usize::MAX, |v| accuracy::top_k(&v.scores.truth_ranks, v.weights, 5), "share of images whose class is among the five most likely"),
     metric("exact_match", true, Some(|v, i| v.sets().map(|sets| sets.is_exact(i))), SETS, ANY, |v| v.sets()?.exact_match(v.weights), "multi-label: share of images of which exactly the right classes are found"),
@@ -154,6 +159,23 @@ pub static METRICS: [Metric; 25] = [
     metric("brier", false, None, ALL, ANY, |v| calibration::mean(&v.scores.calibration.brier, v.weights), "mean squared error of the probabilities, summed over the classes (0 to 2; multi-label: their mean, 0 to 1)"),
     metric("ece", false, None, ALL, ANY, |v| calibration::ece(&v.scores.calibration, v.weights), "expected calibration error in 15 bins: how far confidence is from accuracy"),
     metric("adaptive_ece", false, None, ONE, ANY, |v| reliability::adaptive_ece(&v.scores.calibration, v.scores.by_confidence(), v.weights), "expected calibration error in 15 bins of equally many images"),
+    metric("ap", true, None, BOXES, ANY, |v| v.coco()?.ap, "boxes: COCO's AP, mean over classes and IoU 0.5 to 0.95"),
+    metric("ap50", true, None, BOXES, ANY, |v| v.coco()?.ap50, "boxes: AP at IoU 0.5 (Pascal VOC's mAP)"),
+    metric("ap75", true, None, BOXES, ANY, |v| v.coco()?.ap75, "boxes: AP at IoU 0.75"),
+    metric("ap_small", true, None, BOXES, ANY, |v| v.coco()?.ap_small, "boxes: AP of objects up to 32 x 32 pixels"),
+    metric("ap_medium", true, None, BOXES, ANY, |v| v.coco()?.ap_medium, "boxes: AP of objects from 32 x 32 to 96 x 96 pixels"),
+    metric("ap_large", true, None, BOXES, ANY, |v| v.coco()?.ap_large, "boxes: AP of larger objects"),
+    metric("ar100", true, None, BOXES, ANY, |v| v.coco()?.ar100, "boxes: COCO's AR, recall with a hundred boxes an image"),
+    metric("froc", true, None, BOXES, ANY, |v| v.objects()?.froc.mean_sensitivity(v.weights), "boxes: sensitivity at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false alarms an image, their mean"),
+    metric("image_auroc", true, None, BOXES, ANY, |v| v.objects()?.anomaly.auroc(v.weights), "boxes: area under the ROC curve of images with objects against images without, by their surest box"),
+    metric("box_f1", true, None, BOXES, ANY, |v| Some(v.objects()?.at_threshold(None, v.weights)?.f1), "boxes: F1 at IoU 0.5 from the task's threshold on, all classes together"),
+    metric("count_mae", false, None, BOXES, ANY, |v| Some(v.objects()?.counting.error(v.weights)?.mean_absolute), "boxes: how many objects the count of an image is off, on average, from the task's threshold on"),
+    metric("miou", true, None, MASKS, ANY, |v| segmentation::mean_iou(&v.masks()?.counts(v.weights)), "masks: intersection over union, mean over the classes"),
+    metric("dice", true, None, MASKS, ANY, |v| segmentation::mean_dice(&v.masks()?.counts(v.weights)), "masks: Dice coefficient (F1 of the pixels), mean over the classes"),
+    metric("pixel_accuracy", true, None, MASKS, ANY, |v| segmentation::pixel_accuracy(&v.masks()?.counts(v.weights)), "masks: share of pixels whose class is right"),
+    metric("class_accuracy", true, None, MASKS, ANY, |v| segmentation::mean_class_accuracy(&v.masks()?.counts(v.weights)), "masks: share of each class's pixels that are found, mean over the classes"),
+    metric("boundary_f1", true, None, MASKS, ANY, |v| v.mean_contours(|(f1, _)| f1), "masks: F1 of boundaries within a small distance, mean over images and classes"),
+    metric("hausdorff95", false, None, MASKS, ANY, |v| v.mean_contours(|(_, distance)| distance), "masks: 95th percentile of the distances between boundaries in pixels, mean over images and classes"),
     metric("aurc", false, None, ONE, ANY, |v| risk_coverage::aurc(v.scores.by_confidence(), v.weights), "area under the risk-coverage curve: error rate on the surest images, mean over all coverages"),
 ];
 

@@ -13,13 +13,18 @@ use super::accuracy;
 use super::calibration::Calibration;
 use super::confusion::ClassCounts;
 use super::curves::{self, Areas, Ranking};
+use super::detection::Coco;
 use super::label_sets::LabelSets;
+use super::places::{ObjectScores, Places};
+use super::segmentation::SegmentationScores;
 use crate::statistics::{Delong, delong};
 use crate::{NotDefined, Predictions};
 
 /// Predictions, prepared once for many resamples: what does not depend on the weights is computed here.
 pub struct Scores {
     images: usize,
+    /// Where the question is of places in the image; all that speaks of classes of whole images is empty then.
+    places: Option<Places>,
     /// Where an image has any number of classes; what speaks of its one class is empty then.
     sets: Option<LabelSets>,
     labels: Vec<usize>,
@@ -42,11 +47,33 @@ impl Scores {
             calibration,
             ..
         } = predictions;
+        // Whoever made the predictions has checked them.
+        if let Ok(Some(places)) = Places::of(predictions) {
+            return Self::of_places(places);
+        }
         if *kind == TaskKind::MultiLabel {
             return Self::multi_label(logits, labels, calibration);
         }
         let labels: Vec<usize> = labels.iter().filter_map(Label::class).collect();
         Self::decided(logits, &labels, calibration)
+    }
+
+    /// Prepares what was found in images.
+    fn of_places(places: Places) -> Self {
+        let none = Array2::zeros((0, places.num_classes()));
+        Self {
+            images: places.len(),
+            sets: None,
+            calibration: Calibration::new(&Array2::zeros((0, 0)), 1.0, &Array2::zeros((0, 0)), &[], &[]),
+            truth_ranks: Vec::new(),
+            labels: Vec::new(),
+            preds: Vec::new(),
+            probs: none,
+            rankings: OnceLock::new(),
+            micro: OnceLock::new(),
+            by_confidence: OnceLock::new(),
+            places: Some(places),
+        }
     }
 
     /// Prepares `logits` `[images, classes]` and the true classes of each image, any number of them.
@@ -67,6 +94,7 @@ impl Scores {
         };
         Self {
             images,
+            places: None,
             calibration: Calibration::of_sets(logits, calibration.temperature, &probs, &sets),
             sets: Some(sets),
             truth_ranks: Vec::new(),
@@ -101,6 +129,7 @@ impl Scores {
         }
         Self {
             images,
+            places: None,
             sets: None,
             truth_ranks: accuracy::truth_ranks(logits, labels),
             calibration: Calibration::new(logits, calibration.temperature, &probs, &preds, labels),
@@ -131,6 +160,11 @@ impl Scores {
     /// The classes of the images and those that were found, where an image has any number of them.
     pub fn sets(&self) -> Option<&LabelSets> {
         self.sets.as_ref()
+    }
+
+    /// Boxes or masks, where the question is of places in the image.
+    pub fn places(&self) -> Option<&Places> {
+        self.places.as_ref()
     }
 
     /// Whether each image has the class.
@@ -164,6 +198,7 @@ impl Scores {
             scores: self,
             weights,
             counts: OnceCell::new(),
+            coco: OnceCell::new(),
             areas: OnceCell::new(),
             micro: OnceCell::new(),
         }
@@ -193,6 +228,7 @@ pub struct View<'a> {
     /// How often each image counts.
     pub weights: &'a [u32],
     counts: OnceCell<ClassCounts>,
+    coco: OnceCell<Coco>,
     areas: OnceCell<Vec<Areas>>,
     micro: OnceCell<Areas>,
 }
@@ -218,11 +254,41 @@ impl View<'_> {
         self.scores.num_classes()
     }
 
-    /// Hits, labels and predictions of each class.
+    /// Boxes, where these are asked for.
+    pub fn objects(&self) -> Option<&ObjectScores> {
+        match self.scores.places() {
+            Some(Places::Objects(objects)) => Some(objects),
+            _ => None,
+        }
+    }
+
+    /// Masks, where these are asked for.
+    pub fn masks(&self) -> Option<&SegmentationScores> {
+        match self.scores.places() {
+            Some(Places::Masks(masks)) => Some(masks),
+            _ => None,
+        }
+    }
+
+    /// COCO's numbers, where boxes are asked for.
+    pub fn coco(&self) -> Option<&Coco> {
+        let objects = self.objects()?;
+        Some(self.coco.get_or_init(|| objects.matches.evaluate(self.weights)))
+    }
+
+    /// Mean over the classes of what contours say, where masks are asked for.
+    pub(super) fn mean_contours(&self, pick: fn((Option<f64>, Option<f64>)) -> Option<f64>) -> Option<f64> {
+        let masks = self.masks()?;
+        let classes = 0..masks.num_classes();
+        super::mean_of_defined(classes.map(|class| pick(masks.mean_contours(class, self.weights))))
+    }
+
+    /// Hits, labels and predictions of each class: images, or pixels of masks.
     pub fn counts(&self) -> &ClassCounts {
-        self.counts.get_or_init(|| match self.sets() {
-            Some(sets) => sets.counts(self.weights),
-            None => ClassCounts::new(
+        self.counts.get_or_init(|| match (self.masks(), self.sets()) {
+            (Some(masks), _) => masks.counts(self.weights),
+            (None, Some(sets)) => sets.counts(self.weights),
+            (None, None) => ClassCounts::new(
                 self.labels(),
                 self.preds(),
                 self.weights,

@@ -109,6 +109,10 @@ impl Predictions {
             let label = &fields[label_column];
             labels.push(match kind {
                 TaskKind::Classification | TaskKind::Ordinal => Label::One(class(label)?),
+                TaskKind::Detection | TaskKind::Segmentation => {
+                    let reason = format!("a table of {kind}, which has its predictions in a JSON file");
+                    return Err(error(line, reason));
+                }
                 TaskKind::MultiLabel => {
                     let names = label.split(Label::SEPARATOR).filter(|name| !name.is_empty());
                     Label::many(names.map(class).collect::<Result<Vec<_>, _>>()?)

@@ -1,7 +1,10 @@
 //! What a model said about each image.
 
 mod csv;
+mod found;
 mod pooled;
+
+pub use found::Found;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -34,8 +37,10 @@ pub struct Predictions {
     pub paths: Vec<PathBuf>,
     /// True class, or classes, of each image.
     pub labels: Vec<Label>,
-    /// Logits `[images, classes]`, as the model gave them.
+    /// Logits `[images, classes]`, as the model gave them; without rows where the question is of places in the image.
     pub logits: Array2<f32>,
+    /// What was found in the images, where the question is of places in them.
+    pub found: Option<Found>,
     /// How they become probabilities and decisions.
     pub calibration: Calibration,
     /// What is known of the images beside their class, one column each; nothing in most data sets.
@@ -85,6 +90,7 @@ impl Predictions {
             paths,
             labels,
             logits,
+            found: None,
             calibration: Calibration::default(),
             columns: Vec::new(),
             groups: Vec::new(),
@@ -94,14 +100,34 @@ impl Predictions {
 
     /// Predictions about `samples`, of which only the logits `[images, classes]` are new.
     pub fn of(classes: &[String], samples: &[Sample], logits: Array2<f32>) -> Result<Self, EvalError> {
-        let paths = samples.iter().map(|sample| sample.path.clone()).collect();
-        let labels: Vec<Label> = samples.iter().map(|sample| sample.label.clone()).collect();
-        let grouped = samples.iter().any(|sample| sample.group.is_some());
-        let groups = samples.iter().filter(|_| grouped);
+        let Self {
+            paths,
+            labels,
+            groups,
+            ..
+        } = Self::of_samples(classes, samples);
         Ok(Self {
-            groups: groups.map(|sample| sample.group.clone()).collect(),
+            groups,
             ..Self::new(classes.to_vec(), paths, labels, logits)?
         })
+    }
+
+    /// What is known of `samples`, and nothing that a model said.
+    fn of_samples(classes: &[String], samples: &[Sample]) -> Self {
+        let grouped = samples.iter().any(|sample| sample.group.is_some());
+        let groups = samples.iter().filter(|_| grouped);
+        Self {
+            kind: TaskKind::default(),
+            classes: classes.to_vec(),
+            paths: samples.iter().map(|sample| sample.path.clone()).collect(),
+            labels: samples.iter().map(|sample| sample.label.clone()).collect(),
+            logits: Array2::zeros((0, classes.len())),
+            found: None,
+            calibration: Calibration::default(),
+            columns: Vec::new(),
+            groups: groups.map(|sample| sample.group.clone()).collect(),
+            seconds: None,
+        }
     }
 
     /// The same with what the data set knows of `samples`, by the names of its columns.
@@ -206,7 +232,11 @@ impl Predictions {
             classes: self.classes.clone(),
             paths: images.iter().map(|&i| self.paths[i].clone()).collect(),
             labels: images.iter().map(|&i| self.labels[i].clone()).collect(),
-            logits: self.logits.select(Axis(0), images),
+            logits: match &self.found {
+                Some(_) => self.logits.clone(),
+                None => self.logits.select(Axis(0), images),
+            },
+            found: self.found.as_ref().map(|found| found.select(images)),
             calibration: self.calibration.clone(),
             columns: self
                 .columns

@@ -1,13 +1,14 @@
 //! How far predicted contours are from true ones, in one image.
 
 use ndarray::{Array2, ArrayView2};
+use serde::{Deserialize, Serialize};
 
 use super::boundary::boundary;
 use super::distance_transform::squared_distances;
 use crate::bootstrap::quantile;
 
 /// What one image says about the contours of a class.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct ContourScores {
     /// Boundary F1 (Csurka et al. 2013, "What is a good evaluation measure for semantic segmentation?", BMVC): the harmonic
     /// mean of the share of predicted boundary pixels within the tolerance of a true one, and of true ones within that of a

@@ -1,13 +1,14 @@
 //! Pixels of an image by true and predicted class, and their sums over any weighting of the images.
 
 use ndarray::{Array2, ArrayView2};
+use serde::{Deserialize, Serialize};
 
 use super::contours::{ContourScores, contour_scores};
 use crate::EvalError;
 use crate::metrics::confusion::ClassCounts;
 
 /// What the masks of one image add to all numbers.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImageMasks {
     classes: usize,
     /// True class, predicted class and number of pixels, where there is any.
