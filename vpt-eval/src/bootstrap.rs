@@ -217,14 +217,14 @@ where
     let or_nan = |weights: &[u32]| or_nan(values(weights));
     let resampled = statistics::resample(draws, plain.len(), options, |weights, _| or_nan(weights));
     let left_out = statistics::jackknife(draws, plain.len(), or_nan);
-    let columns = plain.into_iter().zip(resampled.iter().zip(&left_out));
-    let estimate = |(value, (resampled, left_out)): (Option<f64>, (&Vec<f64>, &Vec<Vec<f64>>))| {
-        let bca = statistics::bca(value?, resampled, left_out, options.level).ok();
-        Some(match bca {
-            Some(interval) => Estimate::with(value, interval, IntervalMethod::Bootstrap),
-            None => Estimate::new(value, resampled, options.level, None).widened(),
-        })
+    let estimate = |(column, &value): (usize, &Option<f64>)| {
+        let (resampled, left_out) = (&resampled[column], &left_out[column]);
+        match statistics::bca(value?, resampled, left_out, options.level) {
+            Ok(interval) => Some(Estimate::with(value, interval, IntervalMethod::Bootstrap)),
+            Err(_) => Some(Estimate::new(value, resampled, options.level, None).widened()),
+        }
     };
+    let columns = plain.iter().enumerate();
     columns
         .map(|column| estimate(column).unwrap_or_default())
         .collect()
