@@ -23,7 +23,8 @@ pub struct CocoEstimates {
 impl CocoMatches {
     /// The numbers on the images as they are, with intervals from resamples of what `draws` holds together. Nothing is
     /// matched again. A class without truth in a resample is left out of its means.
-    /// Intervals are those of [`centred_estimates`].
+    /// Intervals are those of [`centred_estimates`]: they speak of test sets of this size, whose AP is higher the fewer images
+    /// they have, because interpolation takes the best precision.
     pub fn estimates(&self, draws: &Draws, options: &Bootstrap) -> CocoEstimates {
         let values = |weights: &[u32]| -> Vec<Option<f64>> {
             let coco = self.evaluate_all_sizes(weights);
