@@ -217,16 +217,41 @@ where
     let or_nan = |weights: &[u32]| or_nan(values(weights));
     let resampled = statistics::resample(draws, plain.len(), options, |weights, _| or_nan(weights));
     let left_out = statistics::jackknife(draws, plain.len(), or_nan);
-    let columns = plain.into_iter().zip(resampled.iter().zip(&left_out));
-    let estimate = |(value, (resampled, left_out)): (Option<f64>, (&Vec<f64>, &Vec<Vec<f64>>))| {
-        let bca = statistics::bca(value?, resampled, left_out, options.level).ok();
-        Some(match bca {
-            Some(interval) => Estimate::with(value, interval, IntervalMethod::Bootstrap),
-            None => Estimate::new(value, resampled, options.level, None).widened(),
-        })
+    let estimate = |(column, &value): (usize, &Option<f64>)| {
+        let (resampled, left_out) = (&resampled[column], &left_out[column]);
+        match statistics::bca(value?, resampled, left_out, options.level) {
+            Ok(interval) => Some(Estimate::with(value, interval, IntervalMethod::Bootstrap)),
+            Err(_) => Some(Estimate::new(value, resampled, options.level, None).widened()),
+        }
     };
+    let columns = plain.iter().enumerate();
     columns
         .map(|column| estimate(column).unwrap_or_default())
+        .collect()
+}
+
+/// [`resampled_estimates`] of shares that resampling itself raises, as it does average precision: copies of an image rank
+/// beside each other, and the mean of many classes then moves by more than it spreads, so that neither percentiles nor BCa hold
+/// the value. These are the percentiles moved by what takes their median to the value, cut to 0 and 1.
+pub fn centred_estimates<F>(draws: &Draws, options: &Bootstrap, values: F) -> Vec<Estimate>
+where
+    F: Fn(&[u32]) -> Vec<Option<f64>> + Sync,
+{
+    let plain = values(&vec![1; draws.images()]);
+    let resampled = statistics::resample(draws, plain.len(), options, |weights, _| or_nan(values(weights)));
+    let estimate = |(value, resampled): (&Option<f64>, &Vec<f64>)| {
+        let shift = (*value)? - statistics::median(resampled)?;
+        let moved = |end: f64| (end + shift).clamp(0.0, 1.0);
+        let interval = statistics::percentile(resampled, options.level).ok()?;
+        let interval = Interval {
+            low: moved(interval.low),
+            high: moved(interval.high),
+        };
+        Some(Estimate::with(*value, interval, IntervalMethod::Bootstrap).widened())
+    };
+    let columns = plain.iter().zip(&resampled);
+    columns
+        .map(|column| estimate(column).unwrap_or(Estimate::unknown(*column.0)))
         .collect()
 }
 

@@ -52,7 +52,7 @@ mod proportion;
 mod sampling;
 mod student;
 
-pub use bca::{Kind, bca, interval, intervals, jackknife, percentile};
+pub use bca::{Kind, bca, interval, intervals, jackknife, median, percentile};
 pub use crossed::{CrossedMean, SeedValues};
 pub use delong::{Delong, PairedDelong, delong, delong_paired};
 pub use holm::holm;

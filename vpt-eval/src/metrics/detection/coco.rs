@@ -193,7 +193,7 @@ impl CocoMatches {
         let [all, small, medium, large] = AREAS.map(|range| sweep(range, MAX_DETECTIONS));
         let recall = |sweeps: &[Option<Sweep>]| mean_over(sweeps, |sweep| mean(&sweep.recall));
         let precision = |sweeps: &[Option<Sweep>]| mean_over(sweeps, |sweep| mean(&sweep.ap));
-        let mut coco = self.of_all_sizes(&all);
+        let mut coco = Self::of_all_sizes(&all);
         (coco.ap_small, coco.ar_small) = (precision(&small), recall(&small));
         (coco.ap_medium, coco.ar_medium) = (precision(&medium), recall(&medium));
         (coco.ap_large, coco.ar_large) = (precision(&large), recall(&large));
@@ -208,10 +208,10 @@ impl CocoMatches {
         self.check_weights(weights);
         let classes = self.classes.iter();
         let sweeps = classes.map(|class| class.sweep(AreaRange::All, MAX_DETECTIONS, weights));
-        self.of_all_sizes(&sweeps.collect::<Vec<_>>())
+        Self::of_all_sizes(&sweeps.collect::<Vec<_>>())
     }
 
-    fn of_all_sizes(&self, sweeps: &[Option<Sweep>]) -> Coco {
+    fn of_all_sizes(sweeps: &[Option<Sweep>]) -> Coco {
         let per_class = sweeps.iter().map(|sweep| {
             let Sweep { ap, recall } = (*sweep)?;
             Some(ClassAp {

@@ -1,7 +1,7 @@
 //! Intervals of AP and AR over images.
 
 use super::CocoMatches;
-use crate::bootstrap::resampled_estimates;
+use crate::bootstrap::centred_estimates;
 use crate::statistics::Draws;
 use crate::{Bootstrap, Estimate};
 
@@ -23,6 +23,8 @@ pub struct CocoEstimates {
 impl CocoMatches {
     /// The numbers on the images as they are, with intervals from resamples of what `draws` holds together. Nothing is
     /// matched again. A class without truth in a resample is left out of its means.
+    /// Intervals are those of [`centred_estimates`]: they speak of test sets of this size, whose AP is higher the fewer images
+    /// they have, because interpolation takes the best precision.
     pub fn estimates(&self, draws: &Draws, options: &Bootstrap) -> CocoEstimates {
         let values = |weights: &[u32]| -> Vec<Option<f64>> {
             let coco = self.evaluate_all_sizes(weights);
@@ -30,7 +32,7 @@ impl CocoMatches {
             let per_class = coco.per_class.iter().map(|class| class.map(|class| class.ap));
             main.into_iter().chain(per_class).collect()
         };
-        let mut estimates = resampled_estimates(draws, options, values).into_iter();
+        let mut estimates = centred_estimates(draws, options, values).into_iter();
         let mut next = || estimates.next().unwrap_or_default();
         CocoEstimates {
             ap: next(),

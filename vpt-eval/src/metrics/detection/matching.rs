@@ -153,9 +153,7 @@ mod tests {
     fn thresholds_are_those_of_numpy() {
         let step = 0.45 / 9.0; // (stop − start) / 9 in float64, as linspace computes it
         for (t, threshold) in IOU_THRESHOLDS.iter().enumerate() {
-            let ideal = 0.5 + 0.05 * t as f64;
-            assert!((threshold - ideal).abs() < 1e-15);
-            assert!((threshold - (0.5 + t as f64 * step)).abs() < 1e-15);
+            assert_eq!(*threshold, 0.5 + t as f64 * step);
         }
     }
 
