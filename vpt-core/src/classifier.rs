@@ -380,6 +380,11 @@ impl Classifier {
         self.group_of(|name, info| self.tunes(name) && !decays(name, info))
     }
 
+    /// The parameters of the head.
+    pub fn head_group(&self) -> ParamGroup {
+        self.group_of(|name, _| is_classifier(name))
+    }
+
     /// Learned values.
     pub fn num_tuned(&self) -> usize {
         let params = self.params().into_iter();

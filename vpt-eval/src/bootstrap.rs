@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::{self, Metric, Scores, View};
+use crate::metrics::{self, Metric, Places, Scores, View};
 use crate::statistics::{self, CrossedMean, Draws, Interval, Proportion, SeedValues};
 use crate::{EvalError, NotDefined, Predictions};
 
@@ -157,13 +157,23 @@ impl Statistic<'_> {
 ///
 /// - where images are independent, Wilson's for shares of images and DeLong's (on the logit scale) for AUROCs;
 /// - else, and for all others, BCa bootstrap of what `draws` holds together, all from the same resamples. Where its
-///   correction is not defined, as when every resample lies above the value, the percentiles, widened to hold the value.
+///   correction is not defined, as when every resample lies above the value, the percentiles, widened to hold the value;
+/// - for boxes [`centred_estimates`].
 pub fn estimates(
     scores: &Scores,
     draws: &Draws,
     statistics: &[Statistic],
     options: &Bootstrap,
 ) -> Vec<Estimate> {
+    if let Some(Places::Objects(_)) = scores.places() {
+        return centred_estimates(draws, options, |weights| {
+            let view = scores.view(weights);
+            statistics
+                .iter()
+                .map(|statistic| (statistic.compute)(&view))
+                .collect()
+        });
+    }
     let ones = scores.ones();
     let view = scores.view(&ones);
     let mut estimates: Vec<Estimate> = statistics
@@ -232,7 +242,8 @@ where
 
 /// [`resampled_estimates`] of shares that resampling itself raises, as it does average precision: copies of an image rank
 /// beside each other, and the mean of many classes then moves by more than it spreads, so that neither percentiles nor BCa hold
-/// the value. These are the percentiles moved by what takes their median to the value, cut to 0 and 1.
+/// the value. These are the percentiles moved by what takes their median to the value, cut to 0 and, if they are
+/// shares, to 1.
 pub fn centred_estimates<F>(draws: &Draws, options: &Bootstrap, values: F) -> Vec<Estimate>
 where
     F: Fn(&[u32]) -> Vec<Option<f64>> + Sync,
@@ -241,7 +252,11 @@ where
     let resampled = statistics::resample(draws, plain.len(), options, |weights, _| or_nan(values(weights)));
     let estimate = |(value, resampled): (&Option<f64>, &Vec<f64>)| {
         let shift = (*value)? - statistics::median(resampled)?;
-        let moved = |end: f64| (end + shift).clamp(0.0, 1.0);
+        let most = match resampled.iter().any(|value| *value > 1.0) {
+            true => f64::INFINITY,
+            false => 1.0,
+        };
+        let moved = |end: f64| (end + shift).clamp(0.0, most);
         let interval = statistics::percentile(resampled, options.level).ok()?;
         let interval = Interval {
             low: moved(interval.low),

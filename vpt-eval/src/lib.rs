@@ -14,6 +14,7 @@ pub mod csv;
 mod epoch;
 mod error;
 mod features;
+mod find;
 mod knn;
 mod memory;
 pub mod metrics;
@@ -39,6 +40,7 @@ pub use comparison::{
 pub use epoch::EpochRow;
 pub use error::EvalError;
 pub use features::{FeatureExtractor, FeatureFormat, FeatureKind, FeatureRequest, FeatureShapes};
+pub use find::{Finder, FoundIn, PlaceOutput, find};
 pub use knn::Knn;
 pub use memory::peak_memory_bytes;
 pub use not_defined::NotDefined;

@@ -4,11 +4,15 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use vpt_core::methods::MethodConfig;
-use vpt_data::{AugmentConfig, ColumnNames, OpenOptions, TaskKind};
+use vpt_core::{Backbone, HeadConfig, VitConfig};
+use vpt_data::{AugmentConfig, ColumnNames, CropMode, OpenOptions, Preprocess, TaskKind};
 use vpt_eval::{AbstainRule, CalibrationPlan, ThresholdRule};
 
-use crate::defaults::recipe;
+use crate::defaults::{Recipe, places_recipe, recipe};
 use crate::{ClassWeights, HeadInit, Loss, Opt, Sampling, Sched};
+
+/// Patches along each side of the input for boxes and masks, if no image size is given.
+const PLACES_GRID: usize = 32;
 
 /// Every setting of a training run. The run folder's `args.toml` is this, so `-c args.toml` repeats a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +36,9 @@ pub struct TrainConfig {
     /// Height and width in pixels that the backbone reads; the backbone's own size if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_size: Option<[usize; 2]>,
+    /// Channels of the maps of a head for boxes or masks; what is usual if absent, one linear layer for masks at 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_width: Option<usize>,
     /// Task file whose prompts (or other tuned tensors) and, where the classes agree, head are the starting point.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init_from: Option<PathBuf>,
@@ -160,6 +167,7 @@ impl TrainConfig {
             model: "demo".into(),
             pretrained: true,
             image_size: None,
+            head_width: None,
             init_from: None,
             epochs: recipe.epochs,
             batch_size: recipe.batch_size,
@@ -211,6 +219,33 @@ impl TrainConfig {
         }
     }
 
+    /// These defaults for boxes or masks.
+    pub(crate) fn for_places(self) -> Self {
+        let Recipe {
+            epochs,
+            batch_size,
+            lr,
+            head_lr,
+            head_init,
+            weight_decay,
+            warmup_epochs,
+            clip_grad,
+            ..
+        } = places_recipe(&self.method);
+        Self {
+            epochs,
+            batch_size,
+            lr,
+            head_lr,
+            head_init,
+            weight_decay: Some(weight_decay),
+            warmup_epochs,
+            clip_grad,
+            augment: places_recipe(&self.method).augment(),
+            ..self
+        }
+    }
+
     /// What is asked of the model: classification where nothing says.
     pub fn kind(&self) -> TaskKind {
         self.kind.unwrap_or_default()
@@ -222,7 +257,35 @@ impl TrainConfig {
             TaskKind::Classification => "top1",
             TaskKind::Ordinal => "qwk",
             TaskKind::MultiLabel => "auroc",
+            TaskKind::Detection => "ap",
+            TaskKind::Segmentation => "miou",
         })
+    }
+
+    /// How images are prepared for `backbone`.
+    pub fn preprocess(&self, backbone: &Backbone) -> Preprocess {
+        let own = &backbone.preprocess;
+        let dense = self.kind().is_dense();
+        let usual = match dense {
+            true => backbone.config.patch_size.map(|patch| patch * PLACES_GRID),
+            false => own.input_size,
+        };
+        Preprocess {
+            input_size: self.image_size.unwrap_or(usual),
+            crop_mode: if dense { CropMode::Letterbox } else { own.crop_mode },
+            ..own.clone()
+        }
+    }
+
+    /// The head for a backbone like that.
+    pub fn head(&self, vit: &VitConfig) -> HeadConfig {
+        match self.kind() {
+            TaskKind::Classification | TaskKind::Ordinal | TaskKind::MultiLabel => HeadConfig::Linear,
+            TaskKind::Detection => HeadConfig::detection(self.head_width),
+            TaskKind::Segmentation => {
+                HeadConfig::segmentation(self.head_width, vit.patch_size[0].max(vit.patch_size[1]))
+            }
+        }
     }
 
     /// Why results are not of test images, where they are not.

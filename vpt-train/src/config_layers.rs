@@ -12,7 +12,8 @@ use crate::{Opt, TrainConfig, TrainError};
 const GRADE_SPREAD: f64 = 0.7;
 
 /// Optional settings, which `"none"` takes away.
-const OPTIONAL: [&str; 19] = [
+const OPTIONAL: [&str; 20] = [
+    "head_width",
     "kind",
     "eval_metric",
     "folds",
@@ -53,6 +54,14 @@ impl TrainConfig {
         let warmup_is_given = merged.contains_key("warmup_epochs");
         let [epochs_are_given, decay_is_given] =
             ["epochs", "weight_decay"].map(|key| merged.contains_key(key));
+        let kind = merged
+            .get("kind")
+            .cloned()
+            .and_then(|kind| kind.try_into::<TaskKind>().ok());
+        let defaults = match kind.is_some_and(TaskKind::is_dense) {
+            true => defaults.for_places(),
+            false => defaults,
+        };
         let mut table = Table::try_from(&defaults).map_err(config_error)?;
         merge(&mut table, merged);
         remove_none(&mut table);

@@ -73,3 +73,30 @@ pub fn recipe(method: &MethodConfig) -> Recipe {
         MethodKind::Partial    => row(50,    32,    1e-3, None,       Normal, 1e-2,  5.0,     Some(1.0), Some(0.7)),
     }
 }
+
+/// The recipe of `method` for boxes and masks, whose heads start from nothing and have several layers: few images a step, and one rate for
+/// all heads.
+pub fn places_recipe(method: &MethodConfig) -> Recipe {
+    let lr = match method.kind {
+        MethodKind::VptDeep | MethodKind::VptShallow | MethodKind::Ssf => 5e-3,
+        MethodKind::Linear | MethodKind::Mlp => 2e-3,
+        MethodKind::Lora
+        | MethodKind::Adapter
+        | MethodKind::Adaptformer
+        | MethodKind::Norm
+        | MethodKind::Bitfit => 1e-3,
+        MethodKind::Partial | MethodKind::Scratch => 5e-4,
+        MethodKind::Full => 2e-4,
+    };
+    Recipe {
+        epochs: 50,
+        batch_size: 8,
+        lr,
+        head_lr: Some(2e-3),
+        head_init: HeadInit::Normal,
+        weight_decay: recipe(method).weight_decay.max(1e-4),
+        warmup_epochs: 2.0,
+        clip_grad: Some(5.0),
+        crop: Some(0.5),
+    }
+}

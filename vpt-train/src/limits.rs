@@ -27,6 +27,7 @@ impl TrainConfig {
         within("--momentum", self.momentum, 0.0, 0.9999)?;
         within("--weight-decay", self.weight_decay.unwrap_or(0.0), 0.0, 10.0)?;
         self.validate_opt()?;
+        self.validate_places()?;
         within("--warmup-epochs", self.warmup_epochs, 0.0, self.epochs as f64)?;
         positive("--clip-grad", self.clip_grad)?;
         self.validate_folds()?;
@@ -202,6 +203,60 @@ impl TrainConfig {
         };
         let allowed = format!("`none` beside `{flag} {value}`: {why}; leave one of the two out");
         Err(error(other, more, allowed))
+    }
+
+    /// What boxes and masks cannot have.
+    fn validate_places(&self) -> Result<(), TrainError> {
+        if !self.kind().is_dense() {
+            return match self.head_width {
+                None => Ok(()),
+                Some(width) => Err(error(
+                    "--head-width",
+                    width,
+                    "a task of boxes or masks; leave it out",
+                )),
+            };
+        }
+        whole("--head-width", self.head_width.unwrap_or(1), 0, 4096)?;
+        if self.kind() == TaskKind::Detection && self.head_width == Some(0) {
+            return Err(error("--head-width", 0, "1 to 4096 channels"));
+        }
+        self.augment.check_framed().map_err(TrainError::Data)?;
+        let whole_image =
+            |name: &str| format!("{name} for boxes and masks: it speaks of whole images; leave it out");
+        let others = [
+            (
+                "--class-weights",
+                (self.class_weights != ClassWeights::None).then(|| "given".to_owned()),
+            ),
+            (
+                "--logit-adjustment",
+                self.logit_adjustment.map(|tau| tau.to_string()),
+            ),
+            (
+                "--sampling",
+                (self.sampling == Sampling::Balanced).then(|| "balanced".to_owned()),
+            ),
+            (
+                "--smoothing",
+                (self.smoothing > 0.0).then(|| self.smoothing.to_string()),
+            ),
+            (
+                "--operating-point",
+                self.operating_point.map(|rule| rule.to_string()),
+            ),
+            ("--abstain", self.abstain.map(|rule| rule.to_string())),
+            ("--positive-class", self.positive_class.clone()),
+            (
+                "--loss",
+                (self.loss != Loss::CrossEntropy).then(|| "focal".to_owned()),
+            ),
+            ("--opt", (self.opt == Opt::Lbfgs).then(|| "lbfgs".to_owned())),
+        ];
+        match others.into_iter().find_map(|(flag, value)| Some((flag, value?))) {
+            Some((flag, value)) => Err(error(flag, value, whole_image("nothing"))),
+            None => Ok(()),
+        }
     }
 
     /// What supposes that an image has one class.

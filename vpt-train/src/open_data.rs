@@ -63,6 +63,8 @@ impl TrainConfig {
             let labels = match dataset.kind {
                 TaskKind::MultiLabel => "any number of classes",
                 TaskKind::Classification | TaskKind::Ordinal => "one class",
+                TaskKind::Detection => "boxes",
+                TaskKind::Segmentation => "a mask",
             };
             return Err(TrainError::Setting {
                 flag: "--kind",

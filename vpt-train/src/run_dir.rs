@@ -71,6 +71,8 @@ impl RunDir {
     pub const STATE: &str = "state/state.safetensors";
     /// Class probabilities of the images reported on.
     pub const PREDICTIONS: &str = "predictions.csv";
+    /// What was found in each evaluated image, for boxes and masks.
+    pub const FOUND: &str = "predictions.json";
     /// Confusion matrix of the same images.
     pub const CONFUSION: &str = "confusion_matrix.svg";
     /// All of it as a page, with figures and pictures.

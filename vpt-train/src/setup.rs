@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use burn::module::ParamGroup;
 use burn::tensor::{Tensor, TensorData};
 use vpt_core::device::SelectedDevice;
+use vpt_core::heads::Suppression;
 use vpt_core::task_file::{BackboneInfo, Calibration, TaskInfo, TrainingInfo};
 use vpt_core::{Backbone, Classifier, HeadConfig, MethodKind, PromptInit, TaskMetadata, preset};
 use vpt_data::{Dataset, LeakOptions, Preprocess, Sample, Split, TaskKind};
-use vpt_eval::{Results, metrics};
+use vpt_eval::{Finder, Results, metrics};
 
 use crate::checkpoint::Checkpoints;
 use crate::date::start_date;
@@ -167,16 +167,15 @@ impl Trainer {
                 allowed: format!("a threshold for two classes; the data set has {classes}"),
             });
         }
-        let input_size = config.image_size.unwrap_or(backbone.preprocess.input_size);
-        let preprocess = Preprocess {
-            input_size,
-            ..backbone.preprocess.clone()
-        };
-        let metadata = metadata(&config, &dataset, &backbone, &preprocess, &progress)?;
+        let preprocess = config.preprocess(&backbone);
+        let head = config.head(&backbone.config);
+        let metadata = metadata(&config, &dataset, &backbone, (head, &preprocess), &progress)?;
         let notes = [backbone.notes.as_slice(), &dataset.notes].concat();
         let on = device.device.clone().autodiff();
-        let model = Classifier::new(backbone, &config.method, classes, input_size, config.seed, &on)?;
+        let (method, size, seed) = (&config.method, preprocess.input_size, config.seed);
+        let model = Classifier::with_head(backbone, method, head, classes, size, seed, &on)?;
         Ok(Self {
+            finder: Finder::new(&model, Suppression::default()),
             optimizer: GroupOptimizer::new(optimizer_config(&config, &model)),
             objective: objective(&config, &dataset),
             metadata,
@@ -364,7 +363,7 @@ pub(crate) fn optimizer_config(config: &TrainConfig, model: &Classifier) -> Opti
         momentum: config.momentum,
         weight_decay: config.weight_decay.unwrap_or(0.0),
         no_decay: model.no_decay_group(),
-        head: ParamGroup::from_paths(vec!["head.weight", "head.bias"]),
+        head: model.head_group(),
         head_lr_scale: config.head_lr.map_or(1.0, |head_lr| head_lr / config.lr),
     }
 }
@@ -373,7 +372,7 @@ fn metadata(
     config: &TrainConfig,
     dataset: &Dataset,
     backbone: &Backbone,
-    preprocess: &Preprocess,
+    (head, preprocess): (HeadConfig, &Preprocess),
     progress: &Progress,
 ) -> Result<TaskMetadata, TrainError> {
     let args = serde_json::to_value(config).map_err(|error| TrainError::Config {
@@ -387,7 +386,7 @@ fn metadata(
             kind: config.kind(),
             classes: dataset.classes.clone(),
         },
-        head: HeadConfig::Linear,
+        head,
         method: config.method.clone(),
         backbone: BackboneInfo::of(backbone),
         preprocess: preprocess.clone(),

@@ -5,7 +5,7 @@ use ndarray::{Array2, ArrayView2};
 use rand_pcg::Pcg64;
 use vpt_core::vit::TokensAt;
 use vpt_core::{Classifier, HostTensor};
-use vpt_data::{Batch, DataError, Label, Loader, LoaderConfig};
+use vpt_data::{Batch, DataError, Framed, Label, Loader, LoaderConfig};
 
 use crate::TrainError;
 
@@ -29,6 +29,8 @@ pub struct TrainBatch {
     pub weights: Vec<f32>,
     /// Shares of the classes `[batch, classes]` after mixup or cutmix.
     pub soft_targets: Option<Vec<f32>>,
+    /// What is where in each image, for boxes and masks.
+    pub framed: Vec<Framed>,
 }
 
 /// Images or features.
@@ -76,11 +78,20 @@ impl From<Batch> for TrainBatch {
             labels: batch.labels,
             weights: batch.weights,
             soft_targets: batch.soft_targets,
+            framed: batch.framed,
         }
     }
 }
 
 impl Input {
+    /// Pixels `[batch, 3, height, width]`; what was computed of them before is none, and comes as an empty batch.
+    pub fn pixels(self, device: &Device) -> Tensor<4> {
+        match self {
+            Self::Pixels(pixels, shape) => Tensor::from_data(TensorData::new(pixels, shape), device),
+            Self::Features(..) | Self::Tokens(..) => Tensor::zeros([0, 3, 0, 0], device),
+        }
+    }
+
     /// Logits `[batch, classes]` of a training step, with the dropout and stochastic depth that `rng` draws. `device` is
     /// the model's.
     pub fn forward(self, model: &Classifier, device: &Device, rng: &mut Pcg64) -> Tensor<2> {
@@ -232,6 +243,7 @@ impl FeatureTable {
             labels: rows.iter().map(|&row| self.labels[row].clone()).collect(),
             weights: rows.iter().map(|&row| self.weights[row]).collect(),
             soft_targets: None,
+            framed: Vec::new(),
         }
     }
 

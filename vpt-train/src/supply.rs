@@ -63,6 +63,9 @@ impl Trainer {
     /// What can be computed once for each image, if anything: what the head reads, or, within the memory for decoded images,
     /// the tokens in front of the first block that learns.
     fn kept(&mut self, observer: &mut dyn Observer) -> Option<Kept> {
+        if self.finder.is_some() {
+            return None;
+        }
         if self.config.features_are_constant() {
             return Some(Kept::Pooled);
         }

@@ -7,15 +7,17 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
+use rand_pcg::Pcg64;
 use vpt_core::device::SelectedDevice;
 use vpt_core::{Calibration, Classifier, HostTensor, TaskMetadata};
 use vpt_data::{DataError, Dataset, Preprocess, Split, rng};
 use vpt_eval::metrics::{Metric, evaluate};
-use vpt_eval::{EpochRow, EvalError, PredictOptions, Predictions, Results, predict};
+use vpt_eval::{EpochRow, EvalError, Finder, PredictOptions, Predictions, Results, find, predict};
 
 use crate::best::is_better;
 use crate::checkpoint::Checkpoints;
+use crate::dense::place_loss;
 use crate::journal::Journal;
 use crate::meter::LossMeter;
 use crate::observer::StepInfo;
@@ -37,6 +39,8 @@ pub struct Trainer {
     pub(crate) model: Classifier,
     pub(crate) optimizer: GroupOptimizer,
     pub(crate) objective: Objective,
+    /// Reads what the model says of places in an image; `None` for tasks of whole images.
+    pub(crate) finder: Option<Finder>,
     pub(crate) metric: &'static Metric,
     pub(crate) progress: Progress,
     /// Tuned tensors of the best epoch, as they were trained.
@@ -99,7 +103,8 @@ impl Trainer {
     pub fn fit(mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome, TrainError> {
         let plan = self.begin(observer)?;
         let started = Instant::now();
-        if self.config.head_init == HeadInit::Probe && !self.progress.head_ready {
+        let probe = self.config.head_init == HeadInit::Probe && self.finder.is_none();
+        if probe && !self.progress.head_ready {
             self.probe_head(observer)?;
         }
         let (train, val) = self.sources(observer)?;
@@ -177,9 +182,7 @@ impl Trainer {
         let mut losses = Vec::with_capacity(batches.len());
         for (part, batch) in batches.into_iter().enumerate() {
             let mut noise = rng::rng(self.config.seed, &[NOISE, self.progress.step as u64, part as u64]);
-            let logits = batch.input.forward(&self.model, &device, &mut noise);
-            let soft = batch.soft_targets.as_deref();
-            let loss = self.objective.loss(logits, &batch.labels, soft, &batch.weights);
+            let loss = self.loss(batch, &device, &mut noise);
             losses.push(loss.clone().inner());
             let grads = loss.div_scalar(images as f32).backward();
             accumulator.accumulate(&self.model, GradientsParams::from_grads(grads, &self.model));
@@ -189,6 +192,19 @@ impl Trainer {
             None => accumulator.grads(),
         };
         (Tensor::cat(losses, 0).sum(), grads)
+    }
+
+    /// The loss of one batch, summed over its images, with the dropout and stochastic depth that `noise` draws.
+    fn loss(&self, batch: TrainBatch, device: &Device, noise: &mut Pcg64) -> Tensor<1> {
+        let TrainBatch { input, framed, .. } = batch;
+        if let Some(finder) = &self.finder {
+            let noise = self.model.sample_noise(framed.len(), noise);
+            let output = finder.output(&self.model, input.pixels(device), &noise);
+            return place_loss(output, finder.points(), &framed);
+        }
+        let logits = input.forward(&self.model, device, noise);
+        let soft = batch.soft_targets.as_deref();
+        self.objective.loss(logits, &batch.labels, soft, &batch.weights)
     }
 
     /// About the step that was just counted.
@@ -212,9 +228,10 @@ impl Trainer {
         observer: &mut dyn Observer,
     ) -> Result<(EpochRow, bool), TrainError> {
         let started = Instant::now();
-        let metrics = evaluate(&self.validate(val, observer)?);
+        let (predictions, val_loss) = self.validate(val, observer)?;
+        let metrics = evaluate(&predictions);
         let lr = self.lr(plan, self.progress.step.saturating_sub(1));
-        let val_loss = metrics.get("log_loss").copied().unwrap_or(f64::NAN);
+        let val_loss = val_loss.or(metrics.get("log_loss").copied()).unwrap_or(f64::NAN);
         if !val_loss.is_finite() {
             return Err(self.not_finite(val_loss, lr));
         }
@@ -261,18 +278,26 @@ impl Trainer {
         Ok((row, is_best))
     }
 
+    /// Predictions on the validation images, and their loss where it is none of the metrics.
     fn validate(
         &self,
         val: Option<&FeatureTable>,
         observer: &mut dyn Observer,
-    ) -> Result<Predictions, TrainError> {
+    ) -> Result<(Predictions, Option<f64>), TrainError> {
         let model = self.as_stored(&self.model.tuned_tensors())?;
+        if self.finder.is_some() {
+            let (predictions, loss) = self.find(&model, Split::Val, false, observer)?;
+            return Ok((predictions, Some(loss)));
+        }
         let Some(table) = val else {
-            return self.predict(&model, Split::Val, observer);
+            return Ok((self.predict(&model, Split::Val, observer)?, None));
         };
         let logits = table.logits(&model, &self.device.device)?;
         let predictions = Predictions::of(&self.dataset.classes, &self.dataset.val, logits)?;
-        Ok(predictions.decided_by(self.config.kind(), Calibration::default()))
+        Ok((
+            predictions.decided_by(self.config.kind(), Calibration::default()),
+            None,
+        ))
     }
 
     /// The model for inference as its task file will hold it: with `--half`, tuned tensors are rounded.
@@ -287,6 +312,44 @@ impl Trainer {
         Ok(model.load_tuned(&rounded.collect())?)
     }
 
+    /// Finds boxes or masks in a split, as `vpt eval` does, and says what the loss of an image is on average.
+    pub(crate) fn find(
+        &self,
+        model: &Classifier,
+        split: Split,
+        contours: bool,
+        observer: &mut dyn Observer,
+    ) -> Result<(Predictions, f64), TrainError> {
+        let samples = self.dataset.split(split);
+        let points = self.finder.as_ref().map_or(&[][..], Finder::points);
+        let mut loss = 0.0;
+        let predictions = find(
+            model,
+            samples,
+            &self.dataset.classes,
+            &self.preprocess,
+            &self.predict_options(),
+            &self.device.device,
+            contours,
+            &mut |output, framed| {
+                loss += f64::from(place_loss(output.clone(), points, framed).into_scalar::<f32>());
+            },
+            &mut |done, total| observer.progress(split, done, total),
+        )?;
+        Ok((
+            predictions.described(&self.dataset.columns, samples),
+            loss / samples.len().max(1) as f64,
+        ))
+    }
+
+    fn predict_options(&self) -> PredictOptions {
+        let least = if self.finder.is_some() { 8 } else { 64 };
+        PredictOptions {
+            batch_size: self.config.batch_size.max(least),
+            workers: self.config.workers,
+        }
+    }
+
     /// Runs a split through `model`, as `vpt eval` does.
     pub(crate) fn predict(
         &self,
@@ -294,16 +357,15 @@ impl Trainer {
         split: Split,
         observer: &mut dyn Observer,
     ) -> Result<Predictions, TrainError> {
-        let options = PredictOptions {
-            batch_size: self.config.batch_size.max(64),
-            workers: self.config.workers,
-        };
+        if self.finder.is_some() {
+            return Ok(self.find(model, split, true, observer)?.0);
+        }
         let predictions = predict(
             model,
             self.dataset.split(split),
             &self.dataset.classes,
             &self.preprocess,
-            &options,
+            &self.predict_options(),
             &self.device.device,
             &mut |done, total| observer.progress(split, done, total),
         );
