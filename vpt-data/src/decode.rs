@@ -64,6 +64,8 @@ pub(crate) struct Header {
     pub height: u32,
     /// How the file stores colours, such as `rgb8`, `gray16` or `cmyk8`.
     pub mode: String,
+    /// What turns the stored picture into the shown one.
+    pub orientation: Orientation,
 }
 
 /// Reads an image's header only.
@@ -74,6 +76,7 @@ pub(crate) fn header(name: &str, bytes: &[u8]) -> Result<Header, DataError> {
             width: image.width(),
             height: image.height(),
             mode: image.mode(),
+            orientation: Orientation::NoTransforms,
         });
     }
     guarded(name, || {
@@ -88,7 +91,12 @@ pub(crate) fn header(name: &str, bytes: &[u8]) -> Result<Header, DataError> {
             (image::ExtendedColorType::Unknown(_), shown) => color_mode(&format!("{shown:?}")),
             (stored, _) => color_mode(&format!("{stored:?}")),
         };
-        Ok(Header { width, height, mode })
+        Ok(Header {
+            width,
+            height,
+            mode,
+            orientation,
+        })
     })
 }
 
@@ -134,12 +142,12 @@ pub(crate) fn check_size(name: &str, width: u32, height: u32) -> Result<(), Data
 }
 
 /// An image whose header was read and found acceptable.
-struct Opened<'a> {
-    decoder: Box<dyn ImageDecoder + 'a>,
-    orientation: Orientation,
+pub(crate) struct Opened<'a> {
+    pub decoder: Box<dyn ImageDecoder + 'a>,
+    pub orientation: Orientation,
 }
 
-fn open<'a>(name: &str, bytes: &'a [u8]) -> Result<Opened<'a>, DataError> {
+pub(crate) fn open<'a>(name: &str, bytes: &'a [u8]) -> Result<Opened<'a>, DataError> {
     let bad = |reason: String| DataError::BadImage {
         path: name.into(),
         reason,
@@ -173,7 +181,7 @@ fn open<'a>(name: &str, bytes: &'a [u8]) -> Result<Opened<'a>, DataError> {
     })
 }
 
-fn explain(error: &ImageError) -> String {
+pub(crate) fn explain(error: &ImageError) -> String {
     match error {
         ImageError::Limits(_) => format!("it asks for more than {} GiB of memory", MAX_DECODER_BYTES >> 30),
         error => error.to_string(),
@@ -234,7 +242,7 @@ pub(crate) fn jpeg_ends(bytes: &[u8]) -> bool {
 }
 
 /// Runs a decoder; should it panic on a malformed file, that file is bad and the program lives on.
-fn guarded<T>(name: &str, decode: impl FnOnce() -> Result<T, DataError>) -> Result<T, DataError> {
+pub(crate) fn guarded<T>(name: &str, decode: impl FnOnce() -> Result<T, DataError>) -> Result<T, DataError> {
     catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|panic: Box<dyn Any + Send>| {
         let message = panic
             .downcast_ref::<String>()
@@ -248,7 +256,7 @@ fn guarded<T>(name: &str, decode: impl FnOnce() -> Result<T, DataError>) -> Resu
     })
 }
 
-fn is_quarter_turn(orientation: Orientation) -> bool {
+pub(crate) fn is_quarter_turn(orientation: Orientation) -> bool {
     matches!(
         orientation,
         Orientation::Rotate90

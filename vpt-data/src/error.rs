@@ -240,6 +240,18 @@ pub enum DataError {
         /// What is wrong.
         message: String,
     },
+    /// A file of annotations is none, or says something that no data set can mean.
+    #[error("{}{}: {message}", path.display(), line.map(|line| format!(":{line}")).unwrap_or_default())]
+    Annotations {
+        /// The file or folder.
+        path: PathBuf,
+        /// The line, from 1, where one is to blame.
+        line: Option<u64>,
+        /// What is wrong: what was expected and found.
+        message: String,
+        /// What to do about it.
+        remedy: String,
+    },
     /// An archive of images is not one that can be read.
     #[error("cannot read `{}` as an archive of images: {message}", path.display())]
     Archive {
@@ -317,6 +329,7 @@ impl DataError {
             | Self::BadImage { path, .. }
             | Self::ImageTooLarge { path, .. }
             | Self::Manifest { path, .. }
+            | Self::Annotations { path, .. }
             | Self::Archive { path, .. }
             | Self::TaskSpec { path, .. } => Some(path),
             Self::NoImages { dir }

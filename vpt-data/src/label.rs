@@ -1,6 +1,6 @@
-//! [`Label`]: the class of an image, or the several that it has.
+//! [`Label`]: the class of an image, the several that it has, its objects, or the classes of its pixels.
 
-use crate::TaskKind;
+use crate::{Mask, Object, Objects, TaskKind};
 use serde::{Deserialize, Serialize};
 
 /// What an image shows, as indices into [`Dataset::classes`](crate::Dataset::classes).
@@ -11,6 +11,10 @@ pub enum Label {
     One(usize),
     /// Any number of classes, perhaps none: in ascending order, each once ([`Label::many`]).
     Many(Vec<usize>),
+    /// Where which objects are, perhaps none.
+    Objects(Objects),
+    /// The class of each pixel, in a file of its own.
+    Mask(Mask),
 }
 
 impl Label {
@@ -29,8 +33,29 @@ impl Label {
     pub fn class(&self) -> Option<usize> {
         match self {
             Self::One(class) => Some(*class),
-            Self::Many(_) => None,
+            Self::Many(_) | Self::Objects(_) | Self::Mask(_) => None,
         }
+    }
+
+    /// The objects, where that is what is known.
+    pub fn objects(&self) -> Option<&[Object]> {
+        match self {
+            Self::Objects(objects) => Some(objects.as_slice()),
+            _ => None,
+        }
+    }
+
+    /// Where the classes of the pixels are, where that is what is known.
+    pub fn mask(&self) -> Option<&Mask> {
+        match self {
+            Self::Mask(mask) => Some(mask),
+            _ => None,
+        }
+    }
+
+    /// Whether it says where in the picture something is.
+    pub fn is_dense(&self) -> bool {
+        matches!(self, Self::Objects(_) | Self::Mask(_))
     }
 
     /// Whether the image has this class.
@@ -38,17 +63,24 @@ impl Label {
         self.classes().contains(&class)
     }
 
-    /// All classes, in ascending order.
+    /// All classes that the image has (of objects and pixels: that occur), in ascending order.
     pub fn classes(&self) -> &[usize] {
         match self {
             Self::One(class) => std::slice::from_ref(class),
             Self::Many(classes) => classes,
+            Self::Objects(objects) => objects.classes(),
+            Self::Mask(mask) => mask.classes(),
         }
     }
 
     /// Whether labels like this one belong to a task of that kind.
     pub fn is_of(&self, kind: TaskKind) -> bool {
-        matches!(self, Self::Many(_)) == (kind == TaskKind::MultiLabel)
+        match self {
+            Self::One(_) => matches!(kind, TaskKind::Classification | TaskKind::Ordinal),
+            Self::Many(_) => kind == TaskKind::MultiLabel,
+            Self::Objects(_) => kind == TaskKind::Detection,
+            Self::Mask(_) => kind == TaskKind::Segmentation,
+        }
     }
 
     /// The names of the classes, as tables have them: `Effusion|Mass`.
@@ -66,10 +98,12 @@ impl Label {
         match self {
             Self::One(class) => Self::One(places[*class]),
             Self::Many(classes) => Self::many(classes.iter().map(|&class| places[class])),
+            Self::Objects(objects) => Self::Objects(objects.moved(places)),
+            Self::Mask(mask) => Self::Mask(mask.moved(places)),
         }
     }
 
-    /// The bytes that stand for it in a fingerprint.
+    /// The bytes that stand for it in a fingerprint; of a mask all but its file's content.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let number = |number: usize| (number as u64).to_le_bytes();
         match self {
@@ -80,6 +114,14 @@ impl Label {
                 .chain(classes)
                 .flat_map(|&value| number(value))
                 .collect(),
+            Self::Objects(objects) => {
+                let mut bytes = number(objects.as_slice().len()).to_vec();
+                for object in objects.as_slice() {
+                    object.write_bytes(&mut bytes);
+                }
+                bytes
+            }
+            Self::Mask(mask) => mask.bytes(),
         }
     }
 }
@@ -123,8 +165,23 @@ mod tests {
     }
 
     #[test]
+    fn objects_and_masks_are_maps_in_json() {
+        let bbox = crate::PixelBox::new(1.0, 2.0, 3.0, 4.0).unwrap();
+        let objects = Label::Objects(Objects::new(vec![Object::new(2, bbox)]));
+        let mask = Label::Mask(Mask::new("m.png".into(), vec![(0, 0), (255, 1)], vec![1]));
+        for label in [objects, mask, Label::Objects(Objects::default())] {
+            let text = serde_json::to_string(&label).unwrap();
+            assert!(text.starts_with('{'), "{text}");
+            assert_eq!(serde_json::from_str::<Label>(&text).unwrap(), label);
+        }
+    }
+
+    #[test]
     fn labels_know_their_kind() {
         assert!(Label::One(0).is_of(TaskKind::Ordinal) && !Label::One(0).is_of(TaskKind::MultiLabel));
         assert!(Label::many([]).is_of(TaskKind::MultiLabel));
+        let objects = Label::Objects(Objects::default());
+        assert!(objects.is_of(TaskKind::Detection) && !objects.is_of(TaskKind::MultiLabel));
+        assert!(objects.class().is_none() && objects.classes().is_empty());
     }
 }

@@ -5,8 +5,11 @@ mod order;
 use self::order::occurrences;
 use crate::augment::mix_batch;
 use crate::rng::rng;
-use crate::{AugmentConfig, DataError, Label, Preprocess, Sample, decode};
+use crate::{
+    AugmentConfig, DataError, DenseAugment, DenseTarget, Fit, Label, Letterbox, Preprocess, Sample, decode,
+};
 use image::RgbImage;
+use rand_pcg::Pcg64;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::io;
@@ -35,6 +38,26 @@ pub struct Batch {
     pub soft_targets: Option<Vec<f32>>,
     /// Which samples these are, as positions in what [`Loader::new`] was given.
     pub indices: Vec<usize>,
+    /// What is to be found in each picture and how it lies in the input; empty without [`LoaderConfig::dense`].
+    pub dense: Vec<DenseImage>,
+}
+
+/// What belongs to a picture with boxes or a mask.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DenseImage {
+    /// How the picture lies in the input, and so the way back to its own pixels.
+    pub letterbox: Letterbox,
+    /// What is to be found, in pixels of the input.
+    pub target: DenseTarget,
+}
+
+/// How pictures with boxes or masks are made.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DenseConfig {
+    /// What becomes of another aspect ratio than the input's.
+    pub fit: Fit,
+    /// Random changes; nothing means those of evaluation: none.
+    pub augment: Option<DenseAugment>,
 }
 
 impl Batch {
@@ -66,6 +89,8 @@ pub struct LoaderConfig {
     pub seed: u64,
     /// Random changes; nothing means evaluation preprocessing.
     pub augment: Option<AugmentConfig>,
+    /// For boxes and masks: the whole picture is shown, and [`Batch::dense`] filled. [`LoaderConfig::augment`] does not count then.
+    pub dense: Option<DenseConfig>,
     /// Threads that decode and augment, 0 = one a processor. They are the loader's own.
     pub workers: usize,
     /// Finished batches that may wait for the consumer; one more may be in the making.
@@ -84,6 +109,7 @@ impl Default for LoaderConfig {
             drop_last: false,
             seed: 0,
             augment: None,
+            dense: None,
             workers: 0,
             prefetch: 2,
             cache_bytes: 0,
@@ -103,7 +129,14 @@ pub struct Loader {
 impl Loader {
     /// A loader of `samples` whose labels are below `classes`. Nothing is read before [`Loader::epoch`].
     pub fn new(samples: Vec<Sample>, classes: usize, preprocess: Preprocess, config: LoaderConfig) -> Self {
-        let augment = config.augment.clone().filter(|augment| !augment.is_none());
+        let dense = config.dense.clone().map(|dense| DenseConfig {
+            augment: dense.augment.filter(|augment| !augment.is_none()),
+            ..dense
+        });
+        let augment = config
+            .augment
+            .clone()
+            .filter(|augment| dense.is_none() && !augment.is_none());
         let cache = Cache::new(samples.len(), config.cache_bytes);
         let seed = config.seed;
         let batch_size = config.batch_size.max(1);
@@ -113,6 +146,7 @@ impl Loader {
                 classes,
                 preprocess,
                 augment,
+                dense,
                 seed,
                 cache,
             }),
@@ -276,6 +310,7 @@ struct Source {
     classes: usize,
     preprocess: Preprocess,
     augment: Option<AugmentConfig>,
+    dense: Option<DenseConfig>,
     seed: u64,
     cache: Cache,
 }
@@ -286,16 +321,21 @@ impl Source {
         let size = self.preprocess.input_size;
         let picture = 3 * size[0] * size[1];
         let mut pixels = vec![0.0; draws.len() * picture];
-        let results: Vec<Result<(), DataError>> = pixels
+        let results: Vec<Result<Option<DenseImage>, DataError>> = pixels
             .par_chunks_exact_mut(picture.max(1))
             .zip(draws)
             .map(|(target, &draw)| {
+                if let Some(dense) = &self.dense {
+                    let (picture, image) = self.dense_picture(dense, epoch, draw)?;
+                    target.copy_from_slice(&picture);
+                    return Ok(Some(image));
+                }
                 target.copy_from_slice(&self.picture(epoch, draw)?);
-                Ok(())
+                Ok(None)
             })
             .collect();
         // Not `collect::<Result<_, _>>`: that gives whichever error comes first in time.
-        results.into_iter().collect::<Result<(), _>>()?;
+        let dense: Vec<Option<DenseImage>> = results.into_iter().collect::<Result<_, _>>()?;
         let indices: Vec<usize> = draws.iter().map(|draw| draw.index).collect();
         let labels: Vec<Label> = indices
             .iter()
@@ -324,20 +364,47 @@ impl Source {
             weights,
             soft_targets,
             indices,
+            dense: dense.into_iter().flatten().collect(),
         })
     }
 
+    /// What augmentation draws from.
+    fn rng(&self, epoch: usize, Draw { index, occurrence }: Draw) -> Pcg64 {
+        match occurrence {
+            0 => rng(self.seed, &[AUGMENT, epoch as u64, index as u64]),
+            again => rng(self.seed, &[AUGMENT, epoch as u64, index as u64, again]),
+        }
+    }
+
+    /// One picture with what is to be found in it; augmented anew each time that it comes in an epoch.
+    fn dense_picture(
+        &self,
+        dense: &DenseConfig,
+        epoch: usize,
+        draw: Draw,
+    ) -> Result<(Vec<f32>, DenseImage), DataError> {
+        let sample = &self.samples[draw.index];
+        let image = self.cache.get(draw.index, || decode(&sample.path))?;
+        let (pixels, letterbox) = match &dense.augment {
+            Some(augment) => augment.apply(&image, &self.preprocess, dense.fit, &mut self.rng(epoch, draw)),
+            None => {
+                let size = image.dimensions().into();
+                let letterbox = Letterbox::new(size, self.preprocess.input_size, dense.fit);
+                (letterbox.apply(&image, &self.preprocess), letterbox)
+            }
+        };
+        let target = DenseTarget::of(sample, &letterbox)?;
+        Ok((pixels, DenseImage { letterbox, target }))
+    }
+
     /// One picture, `[3, height, width]`; augmented anew each time that it comes in an epoch.
-    fn picture(&self, epoch: usize, Draw { index, occurrence }: Draw) -> Result<Vec<f32>, DataError> {
+    fn picture(&self, epoch: usize, draw: Draw) -> Result<Vec<f32>, DataError> {
+        let index = draw.index;
         let path = &self.samples[index].path;
         let augment = self.augment.as_ref().filter(|augment| !augment.keeps_pictures());
         if let Some(augment) = augment {
             let image = self.cache.get(index, || decode(path))?;
-            let mut rng = match occurrence {
-                0 => rng(self.seed, &[AUGMENT, epoch as u64, index as u64]),
-                again => rng(self.seed, &[AUGMENT, epoch as u64, index as u64, again]),
-            };
-            Ok(augment.apply(&image, &self.preprocess, &mut rng))
+            Ok(augment.apply(&image, &self.preprocess, &mut self.rng(epoch, draw)))
         } else {
             let cropped = self
                 .cache

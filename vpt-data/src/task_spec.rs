@@ -19,12 +19,22 @@ pub enum TaskKind {
     Ordinal,
     /// Any number of the classes for each image, perhaps none.
     MultiLabel,
+    /// Boxes around objects of the classes.
+    Detection,
+    /// A class for each pixel.
+    Segmentation,
 }
 
 impl TaskKind {
     /// Whether such a task can be learnt from what is known as `data` of images ([`Dataset::kind`]).
     pub fn fits(self, data: Self) -> bool {
-        (self == Self::MultiLabel) == (data == Self::MultiLabel)
+        let one_class = |kind| matches!(kind, Self::Classification | Self::Ordinal);
+        self == data || (one_class(self) && one_class(data))
+    }
+
+    /// Whether what is asked lies somewhere in the picture: boxes or pixels.
+    pub fn is_dense(self) -> bool {
+        matches!(self, Self::Detection | Self::Segmentation)
     }
 
     /// As task files and flags name it.
@@ -33,6 +43,8 @@ impl TaskKind {
             Self::Classification => "classification",
             Self::Ordinal => "ordinal",
             Self::MultiLabel => "multi-label",
+            Self::Detection => "detection",
+            Self::Segmentation => "segmentation",
         }
     }
 }
@@ -200,7 +212,8 @@ impl Keys {
         let folder = path.parent().unwrap_or(Path::new(""));
         keys.data_dir = keys.data_dir.map(|dir| folder.join(dir));
         if let Some(classes) = &keys.classes {
-            check_classes(classes.get_ref()).map_err(|message| wrong(Some(classes.span()), message))?;
+            check_classes(classes.get_ref(), keys.kind)
+                .map_err(|message| wrong(Some(classes.span()), message))?;
         }
         let Some(include) = keys.include.take() else {
             return Ok(keys);
@@ -253,15 +266,17 @@ impl Keys {
     }
 }
 
-fn check_classes(classes: &[String]) -> Result<(), String> {
+fn check_classes(classes: &[String], kind: Option<TaskKind>) -> Result<(), String> {
+    // Objects of one class are told from everything else.
+    let least = if kind == Some(TaskKind::Detection) { 1 } else { 2 };
     match classes
         .iter()
         .enumerate()
         .find(|(at, class)| classes[..*at].contains(class))
     {
         Some((_, twice)) => Err(format!("`classes` names `{twice}` twice")),
-        None if classes.len() < 2 => Err(format!(
-            "`classes` has {} name, expected at least 2",
+        None if classes.len() < least => Err(format!(
+            "`classes` has {} name, expected at least {least}",
             classes.len()
         )),
         None => Ok(()),

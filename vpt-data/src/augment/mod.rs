@@ -2,11 +2,12 @@
 //!
 //! One family a file: [`crop`] and flips, [`geometry`], [`colour`], [`tone`], [`rand_augment`] on 8-bit pictures as
 //! Pillow, torchvision and timm do; [`erasing`] on normalised ones; [`mixing`] (mixup, cutmix) on whole batches, which
-//! the loader calls.
+//! the loader calls. [`dense`] takes boxes and masks along.
 
 mod colour;
 mod config;
 mod crop;
+mod dense;
 mod erasing;
 mod geometry;
 mod mixing;
@@ -14,6 +15,7 @@ mod rand_augment;
 mod tone;
 
 pub use config::{AugmentConfig, ErasingFill};
+pub use dense::{DenseAugment, DenseTarget, InputBox};
 pub(crate) use mixing::mix_batch;
 
 use rand::RngExt;

@@ -53,6 +53,7 @@ impl DataError {
             Self::TooFewForFolds { .. } => "add images to the class, or leave it out".into(),
             Self::BadImage { .. } | Self::ImageTooLarge { .. } => "replace or remove the file".into(),
             Self::BadImages { .. } => "replace or remove these files, or go on without them with --skip-bad-images".into(),
+            Self::Annotations { remedy, .. } => remedy.clone(),
             Self::Archive { .. } => {
                 "expected an archive of MedMNIST: `train_images`, `train_labels` and the same of `val` and `test`".into()
             }
