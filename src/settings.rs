@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use toml::Table;
-use vpt_data::TaskSpec;
+use vpt_data::{Format, TaskSpec};
 use vpt_train::{RunDir, TrainConfig};
 
 use crate::cli::DataArgs;
@@ -59,6 +59,7 @@ impl Settings {
     pub fn with(&self, flags: impl IntoIterator<Item = Layer>) -> Result<TrainConfig> {
         let mut layers = self.layers.clone();
         layers.extend(flags.into_iter().map(Layer::into_table));
+        layers.insert(0, kind_of_data(&layers));
         let mut config = TrainConfig::from_layers(&layers)?;
         if config.data_dir.as_os_str().is_empty() {
             return Err(Failure::usage("no images are given")
@@ -73,6 +74,15 @@ impl Settings {
         config.validate()?;
         Ok(config)
     }
+}
+
+/// What is asked of the images that the layers name, where the way they lie there says so.
+fn kind_of_data(layers: &[Table]) -> Table {
+    let dir = layers.iter().rev().find_map(|layer| layer.get("data_dir")?.as_str());
+    let mut layer = Layer::default();
+    let kind = dir.and_then(|dir| Format::kind_of(Path::new(dir)));
+    layer.set("kind", kind.map(|kind| kind.to_string()));
+    layer.into_table()
 }
 
 /// Whether `table` has `key` (dotted within a table).

@@ -51,9 +51,13 @@ pub struct ModelArgs {
     #[arg(long, value_name = "MODEL")]
     pub model: Option<String>,
 
-    /// Image size: pixels, or height x width [default: that of the backbone]
+    /// Image size: pixels, or height x width [default: that of the backbone; for boxes and masks 32 patches a side]
     #[arg(long, visible_alias = "imgsz", value_name = "SIZE", value_parser = values::image_size)]
     pub img_size: Option<[usize; 2]>,
+
+    /// Channels of the head for boxes or masks; 0 makes it one linear layer, for masks [default: 64]
+    #[arg(long, value_name = "N")]
+    pub head_width: Option<usize>,
 
     /// Start from random weights instead of those of the backbone
     #[arg(long)]
@@ -244,7 +248,7 @@ impl CalibrationArgs {
 #[command(next_help_heading = "Decisions")]
 pub struct DecisionArgs {
     /// What is asked: one class for each image, its grade, where the classes have an order, or any number of classes [default: that of the task, else as the data is labelled]
-    #[arg(long, value_name = "KIND", value_parser = ["classification", "ordinal", "multi-label"])]
+    #[arg(long, value_name = "KIND", value_parser = ["classification", "ordinal", "multi-label", "detection", "segmentation"])]
     pub kind: Option<String>,
 
     /// The class to be found, of two: sensitivity, threshold and AUROC are about it [default: the last one]
@@ -393,6 +397,7 @@ impl ModelArgs {
             self.img_size
                 .map(|size| size.map(|side| Value::Integer(side as i64)).to_vec()),
         );
+        layer.set("head_width", self.head_width.map(|width| width as i64));
         layer.set("pretrained", self.no_pretrained.then_some(false));
         layer.set(
             "init_from",

@@ -11,7 +11,7 @@ pub struct Located {
     pub split: Split,
     /// Its path below the data set's folder.
     pub path: String,
-    /// Its class; of several their names, separated by `|`.
+    /// Its class; of several (also of objects or pixels) their names, separated by `|`.
     pub class: String,
 }
 

@@ -3,7 +3,9 @@
 use crate::error::counted;
 use crate::formats::{Found, Images};
 use crate::partition::{few, relative, stratified};
-use crate::{DataError, Format, Label, OpenOptions, SampleWeight, Split, TaskKind, decode, hexadecimal};
+use crate::{
+    DataError, Format, Label, OpenOptions, Problems, SampleWeight, Split, TaskKind, decode, hexadecimal,
+};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -14,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub struct Sample {
     /// The file.
     pub path: PathBuf,
-    /// Its class, or its classes.
+    /// Its class, its classes, its objects, or the classes of its pixels.
     pub label: Label,
     /// What it must not be parted from, such as its patient; where the data set says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,7 +47,8 @@ pub struct Dataset {
     pub root: PathBuf,
     /// How it lies on disk.
     pub format: Format,
-    /// Multi-label where images have any number of classes; else classification, for grades look like any classes.
+    /// Multi-label where images have any number of classes, detection where boxes are known, segmentation where masks are; else
+    /// classification, for grades look like any classes.
     pub kind: TaskKind,
     /// Class names in natural order (`2` before `10`); labels are indices into this.
     pub classes: Vec<String>,
@@ -63,6 +66,8 @@ pub struct Dataset {
     pub skipped: Vec<BadImage>,
     /// What the user should know, such as how the data was split.
     pub notes: Vec<String>,
+    /// What is wrong with the annotations, and what was made of it; [`Dataset::notes`] has one line that counts them.
+    pub problems: Problems,
 }
 
 impl Dataset {
@@ -70,7 +75,11 @@ impl Dataset {
     ///
     /// Images that cannot be decoded are an error that lists all of them, or are left out
     /// ([`OpenOptions::skip_bad_images`]). What the data set does not say is decided by the seed: without split folders
-    /// images are split into train, val and test class by class; without a `val` folder it is split off `train`.
+    /// images are split into train, val and test class by class; without a `val` folder it is split off `train`. Where images have
+    /// several classes or objects, each counts by the rarest of them; pictures without any are a class of their own.
+    ///
+    /// Annotations that are wrong are mended or left out, each by the rule of its [`ProblemKind`](crate::ProblemKind), and
+    /// reported in [`Dataset::problems`]; a file that is no annotation at all is an error.
     pub fn open(dir: &Path, options: &OpenOptions) -> Result<Self, DataError> {
         options.validate()?;
         let format = Format::detect(dir);
@@ -80,6 +89,7 @@ impl Dataset {
             columns,
             mut images,
             notes,
+            problems,
         } = format.read(dir, &options.columns)?;
         let skipped = match options {
             OpenOptions {
@@ -104,7 +114,9 @@ impl Dataset {
             test_is_drawn: false,
             skipped,
             notes,
+            problems,
         };
+        dataset.notes.extend(dataset.problems.summary());
         if !dataset.skipped.is_empty() {
             dataset.notes.push(format!(
                 "skipped {}",
@@ -115,6 +127,7 @@ impl Dataset {
             Images::Unsplit(samples) => dataset.divide(samples, options)?,
             Images::Split { train, val, test } => dataset.complete(train, val, test, options)?,
         }
+        dataset.note_unlearnt();
         if let Some(shots) = options.shots {
             dataset.take_shots(shots, options.shots_seed.unwrap_or(options.seed));
         }
@@ -130,18 +143,56 @@ impl Dataset {
         }
     }
 
-    /// How many images of each class a split has, in class order; an image of several classes counts for each of them.
+    /// How many images of each class a split has, in class order; an image of several classes (also of pixels) counts for each of
+    /// them. Of objects it is how many there are, without crowds.
     pub fn class_counts(&self, split: Split) -> Vec<usize> {
         let mut counts = vec![0; self.classes.len()];
         for sample in self.split(split) {
-            for &class in sample.label.classes() {
-                counts[class] += 1;
+            match sample.label.objects() {
+                Some(objects) => {
+                    for object in objects.iter().filter(|object| !object.crowd) {
+                        counts[object.class] += 1;
+                    }
+                }
+                None => {
+                    for &class in sample.label.classes() {
+                        counts[class] += 1;
+                    }
+                }
             }
         }
         counts
     }
 
-    /// SHA-256, in hexadecimal, of the classes and of every image's split, relative path, content and label.
+    /// How many images of a split have each class, in class order.
+    pub fn image_counts(&self, split: Split) -> Vec<usize> {
+        let mut counts = vec![0; self.classes.len()];
+        for &class in self.split(split).iter().flat_map(|sample| sample.label.classes()) {
+            counts[class] += 1;
+        }
+        counts
+    }
+
+    /// Says which classes of objects or pixels cannot be learnt.
+    fn note_unlearnt(&mut self) {
+        if !self.kind.is_dense() {
+            return;
+        }
+        let missing: Vec<String> = self
+            .classes
+            .iter()
+            .zip(self.image_counts(Split::Train))
+            .filter(|(_, count)| *count == 0)
+            .map(|(class, _)| format!("`{class}`"))
+            .collect();
+        if !missing.is_empty() {
+            self.notes
+                .push(format!("no training image has {}", missing.join(", ")));
+        }
+    }
+
+    /// SHA-256, in hexadecimal, of the classes and of every image's split, relative path, content and label: of objects all that is
+    /// known of them, of masks what their numbers mean and the content of their files.
     ///
     /// Equal wherever the folder lies; different when a file, a name or the split is.
     pub fn fingerprint(&self) -> Result<String, DataError> {
@@ -159,14 +210,26 @@ impl Dataset {
         for split in Split::ALL {
             let samples = self.split(split);
             hash.update((samples.len() as u64).to_le_bytes());
-            let contents: Vec<Result<[u8; 32], DataError>> = samples
+            let digest = |bytes: Vec<u8>| -> [u8; 32] { Sha256::digest(bytes).into() };
+            let contents: Vec<Result<([u8; 32], Option<[u8; 32]>), DataError>> = samples
                 .par_iter()
-                .map(|sample| Ok(Sha256::digest(decode::read(&sample.path)?).into()))
+                .map(|sample| {
+                    let mask = sample
+                        .label
+                        .mask()
+                        .map(|mask| mask.file().map(digest))
+                        .transpose()?;
+                    Ok((digest(decode::read(&sample.path)?), mask))
+                })
                 .collect();
             for (sample, content) in samples.iter().zip(contents) {
                 text(&mut hash, &relative(&sample.path, &self.root));
-                hash.update(content?);
+                let (content, mask) = content?;
+                hash.update(content);
                 hash.update(sample.label.bytes());
+                if let Some(mask) = mask {
+                    hash.update(mask);
+                }
                 if let Some(group) = &sample.group {
                     text(&mut hash, group);
                 }
@@ -223,12 +286,14 @@ impl Dataset {
             match self.format {
                 Format::ImageFolder => "no split folders",
                 Format::Manifest => "no column `split`",
-                Format::Medmnist => "no splits",
+                Format::Voc => "no lists in `ImageSets/Main`",
+                Format::Medmnist | Format::Coco | Format::Yolo | Format::MaskFolder => "no splits",
             },
             match self.kind {
-                TaskKind::MultiLabel => "images, each by the rarest of its classes,",
+                TaskKind::MultiLabel | TaskKind::Detection | TaskKind::Segmentation => {
+                    "images, each by the rarest of its classes,"
+                }
                 TaskKind::Classification | TaskKind::Ordinal => "each class",
-                TaskKind::Detection | TaskKind::Segmentation => "each class",
             },
             percent(&[1.0 - val_fraction - test_fraction, val_fraction, test_fraction]),
             self.kept_together(),
@@ -250,7 +315,12 @@ impl Dataset {
     fn holder(&self) -> &'static str {
         match self.format {
             Format::ImageFolder => "folder",
-            Format::Manifest | Format::Medmnist => "images",
+            Format::Manifest
+            | Format::Medmnist
+            | Format::Coco
+            | Format::Voc
+            | Format::Yolo
+            | Format::MaskFolder => "images",
         }
     }
 
@@ -289,7 +359,7 @@ impl Dataset {
     }
 
     fn take_shots(&mut self, shots: usize, seed: u64) {
-        for (class, count) in self.classes.iter().zip(self.class_counts(Split::Train)) {
+        for (class, count) in self.classes.iter().zip(self.image_counts(Split::Train)) {
             if count < shots {
                 let images = counted(count, "training image");
                 self.notes
@@ -332,6 +402,8 @@ impl Images {
         for (at, samples) in self.lists().into_iter().enumerate() {
             let bad = bad_images(samples);
             let (mut good, mut unreadable) = (vec![], vec![0; classes.len()]);
+            // Of objects and pixels a class may be missing.
+            let dense = samples.iter().any(|sample| sample.label.is_dense());
             for (sample, bad) in std::mem::take(samples).into_iter().zip(bad) {
                 match bad {
                     None => good.push(sample),
@@ -345,7 +417,7 @@ impl Images {
             }
             let lost = (0..classes.len())
                 .find(|&label| unreadable[label] > 0 && !good.iter().any(|s| s.label.has(label)));
-            if let (0, Some(label)) = (at, lost) {
+            if let (0, Some(label), false) = (at, lost, dense) {
                 let class = classes[label].clone();
                 return Err(DataError::UnreadableClass {
                     class,
@@ -373,7 +445,14 @@ fn bad_images(samples: &[Sample]) -> Vec<Option<BadImage>> {
 /// The name of a folder, also of `.` and `..`.
 fn name_of(dir: &Path) -> String {
     if dir.is_file() {
-        // A table.
+        // A table; a description of YOLO is always called the same.
+        if Format::detect(dir) == Format::Yolo {
+            return name_of(
+                dir.parent()
+                    .filter(|above| !above.as_os_str().is_empty())
+                    .unwrap_or(Path::new(".")),
+            );
+        }
         return dir
             .file_stem()
             .map_or_else(|| "data".into(), |name| name.to_string_lossy().into_owned());

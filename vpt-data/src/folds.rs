@@ -11,6 +11,8 @@ impl Dataset {
     /// shares of each class; images of one group (a patient) stay together. Data set i tests on part i; of the
     /// rest, `val_fraction` becomes val (again class by class and group by group) and what remains is train. So every image is in exactly one `test`.
     ///
+    /// Images with objects or masks are dealt by the rarest class that they have; a class of those may be too rare for every part.
+    ///
     /// A test split of the data set's own stays held out: it is in none of the folds, and a note says so.
     /// The parts follow from the seed and the images' names, as do those of [`Dataset::open`]. Open the data set without
     /// [`shots`](crate::OpenOptions::shots): images left out by them are in no fold.
@@ -76,6 +78,7 @@ impl Dataset {
             test_is_drawn: self.test_is_drawn,
             skipped: self.skipped.clone(),
             notes: self.notes.clone(),
+            problems: self.problems.clone(),
         }
     }
 
@@ -125,6 +128,7 @@ mod tests {
             test_is_drawn: false,
             skipped: vec![],
             notes: vec![],
+            problems: crate::Problems::default(),
         }
     }
 

@@ -45,7 +45,7 @@ pub(crate) fn stratified(
         Test,
     }
     let strata = Strata::of(&samples, classes.len());
-    let units = units(&samples, root, &strata);
+    let mut units = units(&samples, root, &strata);
     let grouped = samples.iter().any(|sample| sample.group.is_some());
     let too_small = |class: usize, members: usize| {
         let held_out = [(val_fraction, "val"), (test_fraction, "test")];
@@ -60,7 +60,14 @@ pub(crate) fn stratified(
         }
     };
     let mut parts = vec![Part::Train; samples.len()];
-    for (class, members) in ranked(&units, strata.len(), seed, SPLIT).into_iter().enumerate() {
+    let dense = samples.iter().any(|sample| sample.label.is_dense());
+    if dense {
+        merge_small(&mut units, strata.len(), val_fraction, test_fraction);
+    }
+    for (class, members) in ranked(&units, strata.len() + usize::from(dense), seed, SPLIT)
+        .into_iter()
+        .enumerate()
+    {
         if members.is_empty() {
             // No group has most of its images in this class: its images go where their groups go.
             continue;
@@ -98,6 +105,10 @@ pub(crate) fn stratified(
             Part::Test => partition.test.push(sample),
         }
     }
+    if dense {
+        // A class of objects or pixels may be missing.
+        return Ok(partition);
+    }
     // Where groups hold images of several classes, a class can be held out as a whole.
     let learnt = |class: usize| partition.train.iter().any(|sample| sample.label.has(class));
     if let Some(class) = (0..classes.len()).find(|&class| !learnt(class)) {
@@ -120,7 +131,17 @@ pub(crate) fn assign_folds(
 ) -> Result<Vec<usize>, DataError> {
     let strata = Strata::of(samples, classes.len());
     let units = units(samples, root, &strata);
-    for (label, class) in classes.iter().enumerate() {
+    let dense = samples.iter().any(|sample| sample.label.is_dense());
+    if dense && units.len() < folds {
+        return Err(DataError::TooFewForFolds {
+            class: "any".into(),
+            units: counted(units.len(), "image"),
+            members: units.len(),
+            folds,
+        });
+    }
+    // Of objects and pixels a class may be missing.
+    for (label, class) in classes.iter().enumerate().filter(|_| !dense) {
         // Also groups that have most of their images in another class.
         let has = |unit: &&Unit| {
             unit.samples
@@ -171,6 +192,20 @@ pub(crate) fn few(samples: Vec<Sample>, classes: usize, root: &Path, shots: usiz
         .zip(kept)
         .filter_map(|(sample, kept)| kept.then_some(sample))
         .collect()
+}
+
+/// Makes one stratum, the number `strata`, of all that are too small to be split: so small data sets of rare objects have images to
+/// test on too.
+fn merge_small(units: &mut [Unit], strata: usize, val_fraction: f64, test_fraction: f64) {
+    let mut members = vec![0; strata];
+    for unit in units.iter() {
+        members[unit.stratum] += 1;
+    }
+    for unit in units {
+        if held_out(members[unit.stratum], val_fraction, test_fraction).is_none() {
+            unit.stratum = strata;
+        }
+    }
 }
 
 /// How many of `images` go into val and test: rounded, at least 1 each if wanted, and train keeps at least 1.

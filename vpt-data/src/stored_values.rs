@@ -5,6 +5,9 @@ use image::{DynamicImage, ExtendedColorType};
 use std::borrow::Cow;
 use std::path::Path;
 
+/// What a PNG file begins with.
+const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+
 /// One number for each pixel.
 pub(crate) struct StoredValues {
     pub width: u32,
@@ -34,10 +37,10 @@ pub(crate) fn of_bytes(name: &str, bytes: &[u8]) -> Result<StoredValues, DataErr
         picture.apply_orientation(orientation);
         let (width, height) = (picture.width(), picture.height());
         // Decoders stretch few bits over all of 0 to 255.
-        let step = match stored {
-            ExtendedColorType::L1 => 255,
-            ExtendedColorType::L2 => 85,
-            ExtendedColorType::L4 => 17,
+        let step = match (gray_bits(&bytes), stored) {
+            (Some(1), _) | (None, ExtendedColorType::L1) => 255,
+            (Some(2), _) | (None, ExtendedColorType::L2) => 85,
+            (Some(4), _) | (None, ExtendedColorType::L4) => 17,
             _ => 1,
         };
         let values = match picture {
@@ -73,10 +76,17 @@ fn gray(colours: impl Iterator<Item = [u8; 3]>) -> Result<Vec<u16>, String> {
     colours.map(value).collect()
 }
 
+/// Bits of a gray value of a PNG file.
+fn gray_bits(bytes: &[u8]) -> Option<u8> {
+    match (bytes.get(24), bytes.get(25)) {
+        (Some(&depth), Some(0)) if bytes.starts_with(SIGNATURE) => Some(depth),
+        _ => None,
+    }
+}
+
 /// A PNG file with a palette in which each place has its own number as its colour, so that decoders give the places; any other
 /// file as it is.
 fn with_places_for_colours(bytes: &[u8]) -> Cow<'_, [u8]> {
-    const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
     const PALETTE: u8 = 3;
     let (Some(&depth), Some(&PALETTE)) = (bytes.get(24), bytes.get(25)) else {
         return bytes.into();

@@ -3,7 +3,7 @@
 use crate::Sample;
 use std::collections::BTreeMap;
 
-/// Images of one class; of several classes, those of which the same class is the rarest, and those without any class.
+/// Images of one class; of several classes (also of objects or pixels), those of which the same class is the rarest, and those without any class.
 pub(crate) struct Strata {
     /// Images of each class, where images have any number of classes.
     counts: Option<Vec<usize>>,

@@ -11,7 +11,7 @@
 use super::metadata::{Metadata, describe_splits};
 use super::{Found, Images, is_image};
 use crate::error::counted;
-use crate::{ColumnNames, DataError, Sample, Split, TaskKind};
+use crate::{ColumnNames, DataError, Problems, Sample, Split, TaskKind};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fs;
@@ -57,6 +57,7 @@ fn read_unsplit(root: &Path, listing: Listing, names: &ColumnNames) -> Result<Fo
         columns,
         images,
         notes,
+        problems: Problems::default(),
     })
 }
 
@@ -124,6 +125,7 @@ fn read_split(root: &Path, listing: Listing, names: &ColumnNames) -> Result<Foun
         columns,
         images,
         notes,
+        problems: Problems::default(),
     })
 }
 
@@ -278,7 +280,7 @@ impl ClassFolder {
 }
 
 /// All images below a folder, however deep, in natural order.
-fn images_below(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+pub(super) fn images_below(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let canonical = folder
         .canonicalize()
         .map_err(|source| DataError::io(folder, source))?;
@@ -347,7 +349,7 @@ impl Listing {
 }
 
 /// `2` before `10`, and otherwise alphabetic.
-fn natural(a: &str, b: &str) -> Ordering {
+pub(super) fn natural(a: &str, b: &str) -> Ordering {
     natord::compare(a, b).then_with(|| a.cmp(b))
 }
 

@@ -17,7 +17,7 @@ use super::table::Table;
 use super::{Found, Images};
 use crate::error::counted;
 use crate::leaks::parted_groups;
-use crate::{ColumnNames, DataError, Label, Sample, Split, TaskKind};
+use crate::{ColumnNames, DataError, Label, Problems, Sample, Split, TaskKind};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -136,6 +136,7 @@ fn found(
         columns: columns.others(table),
         images,
         notes,
+        problems: Problems::default(),
     })
 }
 

@@ -6,7 +6,7 @@
 
 use super::{Found, Images};
 use crate::npy::NpyArray;
-use crate::{DataError, Label, Sample, Split, TaskKind};
+use crate::{DataError, Label, Problems, Sample, Split, TaskKind};
 use image::ExtendedColorType;
 use image::codecs::bmp::BmpEncoder;
 use std::fs::File;
@@ -190,6 +190,7 @@ pub(super) fn read(path: &Path) -> Result<Found, DataError> {
             test: samples(Split::Test),
         },
         notes: Vec::new(),
+        problems: Problems::default(),
     })
 }
 

@@ -1,15 +1,23 @@
 //! How data sets lie on disk: one file per format.
 
+mod boxes;
+mod coco;
+mod coco_json;
 mod columns;
+mod found_objects;
 mod image_folder;
 mod manifest;
+mod mask_folder;
 pub(crate) mod medmnist;
 mod metadata;
 mod table;
+mod voc;
+mod yaml;
+mod yolo;
 
 pub(crate) use metadata::METADATA;
 
-use crate::{ColumnNames, DataError, Sample, TaskKind};
+use crate::{ColumnNames, DataError, Problems, Sample, TaskKind};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -29,11 +37,27 @@ pub enum Format {
     Manifest,
     /// An archive of MedMNIST.
     Medmnist,
+    /// Boxes in the JSON of COCO.
+    Coco,
+    /// Boxes in the XML of Pascal VOC.
+    Voc,
+    /// Boxes in text files as Ultralytics' YOLO has them.
+    Yolo,
+    /// A mask for each picture.
+    MaskFolder,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 3] = [Self::ImageFolder, Self::Manifest, Self::Medmnist];
+    pub const ALL: [Self; 7] = [
+        Self::ImageFolder,
+        Self::Manifest,
+        Self::Medmnist,
+        Self::Coco,
+        Self::Voc,
+        Self::Yolo,
+        Self::MaskFolder,
+    ];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
@@ -41,6 +65,10 @@ impl Format {
             Self::ImageFolder => "image-folder",
             Self::Manifest => "manifest",
             Self::Medmnist => "medmnist",
+            Self::Coco => "coco",
+            Self::Voc => "voc",
+            Self::Yolo => "yolo",
+            Self::MaskFolder => "mask-folder",
         }
     }
 
@@ -54,6 +82,21 @@ impl Format {
                 "a table (.csv, .tsv) with columns path and label (or labels, a|b), perhaps split, patient and weight"
             }
             Self::Medmnist => "an archive of MedMNIST (.npz) with one or several labels for each image",
+            Self::Coco => {
+                "boxes and outlines: annotations/instances_train.json and images/train/, or train/_annotations.coco.json"
+            }
+            Self::Voc => "boxes: Annotations/*.xml, JPEGImages/ and perhaps ImageSets/Main/train.txt",
+            Self::Yolo => "boxes and outlines: data.yaml, images/train/ and labels/train/*.txt",
+            Self::MaskFolder => "classes of pixels: images/ and masks/, perhaps below train/, val/ and test/",
+        }
+    }
+
+    /// What can be asked of the data set at `path`, if the way it lies there says so.
+    pub fn kind_of(path: &Path) -> Option<TaskKind> {
+        match Self::detect(path) {
+            Self::Coco | Self::Voc | Self::Yolo => Some(TaskKind::Detection),
+            Self::MaskFolder => Some(TaskKind::Segmentation),
+            Self::ImageFolder | Self::Manifest | Self::Medmnist => None,
         }
     }
 
@@ -63,6 +106,17 @@ impl Format {
             Self::Manifest
         } else if medmnist::is_archive(path) {
             Self::Medmnist
+        } else if path.is_file() {
+            // Only a description: anything else is no data set, which image folders say best.
+            yolo::description(path).map_or(Self::ImageFolder, |_| Self::Yolo)
+        } else if coco::is_root(path) {
+            Self::Coco
+        } else if voc::is_root(path) {
+            Self::Voc
+        } else if yolo::description(path).is_some() {
+            Self::Yolo
+        } else if mask_folder::is_root(path) {
+            Self::MaskFolder
         } else {
             Self::ImageFolder
         }
@@ -71,8 +125,10 @@ impl Format {
     /// The folder that the images' paths are relative to.
     pub(crate) fn root(self, path: &Path) -> PathBuf {
         match self {
-            Self::ImageFolder | Self::Medmnist => path.into(),
-            Self::Manifest => path.parent().unwrap_or(Path::new("")).into(),
+            Self::Coco => coco::root(path),
+            Self::Yolo if path.is_dir() => path.into(),
+            Self::ImageFolder | Self::Medmnist | Self::Voc | Self::MaskFolder => path.into(),
+            Self::Manifest | Self::Yolo => path.parent().unwrap_or(Path::new("")).into(),
         }
     }
 
@@ -82,6 +138,10 @@ impl Format {
             Self::ImageFolder => image_folder::read(path, columns),
             Self::Manifest => manifest::read(path, columns),
             Self::Medmnist => medmnist::read(path),
+            Self::Coco => coco::read(path),
+            Self::Voc => voc::read(path),
+            Self::Yolo => yolo::read(path),
+            Self::MaskFolder => mask_folder::read(path),
         }
     }
 }
@@ -105,7 +165,8 @@ pub fn is_in_archive(path: &Path) -> bool {
     medmnist::archive_of(path).is_some()
 }
 
-/// What a format found on disk: at least two classes, at least one image of each in `train`.
+/// What a format found on disk: at least one image in `train`. Of classes of images at least two, and at least one image of each
+/// in `train`; of objects and pixels a class may be named that does not occur.
 pub(crate) struct Found {
     /// What the labels can be learnt as.
     pub kind: TaskKind,
@@ -117,6 +178,8 @@ pub(crate) struct Found {
     pub images: Images,
     /// What the user should know.
     pub notes: Vec<String>,
+    /// What is wrong with the annotations.
+    pub problems: Problems,
 }
 
 /// The images, in an order that depends on their names only.

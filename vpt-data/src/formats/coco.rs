@@ -1,0 +1,512 @@
+//! COCO: one JSON file of images, categories and objects for each split.
+//!
+//! ```text
+//! root/annotations/instances_train2017.json      root/train2017/1.jpg, root/images/train2017/1.jpg or root/images/train/1.jpg
+//! root/train/_annotations.coco.json              root/train/1.jpg          (as Roboflow writes it)
+//! ```
+//!
+//! The folder of the JSON files may have any name that begins with `annotations`. Categories become classes in the order of
+//! their identifiers, also those of which there is no object.
+
+use super::boxes::{Frame, Placed, files_ending, pictures, stem, wrong};
+use super::coco_json::{Entry, Id, Image, Instance, Instances};
+use super::found_objects::FoundObjects;
+use super::{Found, boxes};
+use crate::{DataError, Object, Outline, PixelBox, ProblemKind, Problems, Rle, Split};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const REMEDY: &str = "expected annotations/instances_train.json with `images`, `categories` and `annotations`, and the pictures in \
+                      images/train/ or train/";
+
+/// The name of Roboflow's files.
+const ROBOFLOW: &str = "_annotations.coco.json";
+
+/// A JSON file and what it is for.
+struct Source {
+    split: Option<Split>,
+    /// What its name says: `train2017`.
+    token: String,
+    file: PathBuf,
+}
+
+/// Whether the folder holds such a data set.
+pub(super) fn is_root(path: &Path) -> bool {
+    path.is_dir() && !sources(path).is_empty()
+}
+
+/// The folder that images are below: where only the folder of JSON files is given, the one above it.
+pub(super) fn root(path: &Path) -> PathBuf {
+    let is_annotations = path.canonicalize().ok().and_then(|path| {
+        Some(
+            path.file_name()?
+                .to_string_lossy()
+                .to_lowercase()
+                .starts_with("annotations"),
+        )
+    });
+    match path.parent() {
+        Some(parent) if is_annotations == Some(true) && !path.ends_with("..") => parent.into(),
+        _ => path.into(),
+    }
+}
+
+fn sources(path: &Path) -> Vec<Source> {
+    let mut found: Vec<Source> = vec![];
+    let mut folders: Vec<PathBuf> = fs::read_dir(path)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+        .collect();
+    boxes::sort_naturally(&mut folders);
+    for folder in folders {
+        let name = folder
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let file = folder.join(ROBOFLOW);
+        if let Some(split) = Split::of_folder(&name).filter(|_| file.is_file()) {
+            found.push(Source {
+                split: Some(split),
+                token: name,
+                file,
+            });
+        } else if name.to_lowercase().starts_with("annotations") {
+            found.extend(files(&folder, false));
+        }
+    }
+    if found.is_empty() {
+        found = files(path, root(path) == path);
+    }
+    // One file that names no split is all there is; beside others it is something else.
+    if found.len() > 1 {
+        found.retain(|source| source.split.is_some());
+    }
+    found
+}
+
+/// The JSON files in a folder that look like lists of objects, by their names.
+fn files(folder: &Path, careful: bool) -> Vec<Source> {
+    const OTHERS: [&str; 5] = ["captions", "person_keypoints", "stuff", "panoptic", "image_info"];
+    let mut found = vec![];
+    for file in files_ending(folder, &["json"]).unwrap_or_default() {
+        let name = stem(&file).to_lowercase();
+        let known = name.contains("instances") || name.contains("annotations") || name.contains("coco");
+        if OTHERS.iter().any(|other| name.starts_with(other)) || (careful && !known) {
+            continue;
+        }
+        let mut tokens = name.split(['_', '-', '.']).filter(|token| !token.is_empty());
+        let split_of = |token: &str| Split::of_folder(token.trim_end_matches(|c: char| c.is_ascii_digit()));
+        let token = tokens.clone().find(|token| split_of(token).is_some());
+        if token.is_none() && !known {
+            continue;
+        }
+        found.push(Source {
+            split: token.and_then(split_of),
+            token: token
+                .or_else(|| tokens.next_back())
+                .unwrap_or_default()
+                .to_owned(),
+            file,
+        });
+    }
+    if found
+        .iter()
+        .any(|source| stem(&source.file).to_lowercase().starts_with("instances"))
+    {
+        found.retain(|source| stem(&source.file).to_lowercase().starts_with("instances"));
+    }
+    found
+}
+
+pub(super) fn read(path: &Path) -> Result<Found, DataError> {
+    let root = root(path);
+    let mut sources = sources(path);
+    sources.sort_by_key(|source| source.split);
+    if let Some(pair) = sources
+        .array_windows()
+        .find(|[one, other]| one.split == other.split)
+    {
+        let [one, other] = pair.each_ref().map(|source| source.file.display().to_string());
+        let message = format!("`{one}` and `{other}` are both for one split");
+        return Err(wrong(path, None, message, "keep one of them"));
+    }
+    let mut found = FoundObjects::new(vec![]);
+    for source in &sources {
+        let instances = Instances::read(&source.file, REMEDY)?;
+        let Some(annotations) = instances.annotations else {
+            if source.split == Some(Split::Train) || source.split.is_none() {
+                return Err(wrong(
+                    &source.file,
+                    None,
+                    "the key `annotations` is missing",
+                    REMEDY,
+                ));
+            }
+            found.notes.push(format!(
+                "ignored `{}`, which has no `annotations`",
+                source.file.display()
+            ));
+            continue;
+        };
+        found.name(source.split);
+        let classes = categories(&source.file, instances.categories, &mut found)?;
+        let folders = folders(&root, source);
+        let images = images(&source.file, instances.images, &folders, &mut found.problems);
+        let instances = of_images(&source.file, annotations, &images, &mut found.problems);
+        let paths: Vec<PathBuf> = images.iter().map(|image| image.path.clone()).collect();
+        for ((image, instances), picture) in images.into_iter().zip(instances).zip(pictures(&paths)) {
+            let objects = match picture {
+                Ok(picture) => {
+                    let (frame, report) = Frame::of_pixels(&picture, image.size);
+                    if let Some((what, repaired)) = report {
+                        let key = format!("images[{}]", image.number);
+                        found
+                            .problems
+                            .at_key(ProblemKind::OtherSize, &source.file, key, what, repaired);
+                    }
+                    let place = |(number, instance)| {
+                        object(
+                            &source.file,
+                            number,
+                            instance,
+                            &classes,
+                            &frame,
+                            picture.size,
+                            &mut found.problems,
+                        )
+                    };
+                    instances.into_iter().filter_map(place).collect()
+                }
+                Err(reason) => {
+                    found
+                        .problems
+                        .at_line(ProblemKind::Unreadable, &image.path, None, reason, false);
+                    vec![]
+                }
+            };
+            found.add(source.split, image.path, objects);
+        }
+    }
+    let names: Vec<String> = sources
+        .iter()
+        .map(|source| format!("`{}`", source.file.display()))
+        .collect();
+    found
+        .notes
+        .insert(0, format!("read as COCO: {}", names.join(", ")));
+    if let Some(yaml) = super::yolo::description(&root) {
+        found.notes.push(format!(
+            "the YOLO labels beside it were not read: give `{}` for those",
+            yaml.display()
+        ));
+    }
+    found.finish(path, REMEDY)
+}
+
+/// The class of each category; names that are new become new classes.
+fn categories(
+    file: &Path,
+    categories: Vec<Entry<super::coco_json::Category>>,
+    found: &mut FoundObjects,
+) -> Result<HashMap<Id, usize>, DataError> {
+    let mut named: BTreeMap<Id, String> = BTreeMap::new();
+    for (number, category) in categories.into_iter().enumerate() {
+        let category = category.0.map_err(|what| {
+            wrong(
+                file,
+                None,
+                format!("categories[{number}]: {what}"),
+                "a category needs an `id` and a `name`",
+            )
+        })?;
+        if let Some(first) = named.get(&category.id).filter(|first| **first != category.name) {
+            let message = format!(
+                "categories[{number}]: `{}` has the identifier of `{first}`, {}",
+                category.name, category.id
+            );
+            return Err(wrong(
+                file,
+                None,
+                message,
+                "give each category an identifier of its own",
+            ));
+        }
+        named.insert(category.id, category.name);
+    }
+    let mut classes = HashMap::new();
+    let mut here: HashSet<&String> = HashSet::new();
+    for (id, name) in &named {
+        if !here.insert(name) {
+            let what = format!("`{name}` is the name of several");
+            found.problems.at_key(
+                ProblemKind::DuplicateClass,
+                file,
+                format!("category {id}"),
+                what,
+                true,
+            );
+        }
+        let class = found
+            .classes
+            .iter()
+            .position(|class| class == name)
+            .unwrap_or_else(|| {
+                found.classes.push(name.clone());
+                found.classes.len() - 1
+            });
+        classes.insert(id.clone(), class);
+    }
+    Ok(classes)
+}
+
+/// Where the pictures of a file may lie, the likeliest first.
+fn folders(root: &Path, source: &Source) -> Vec<PathBuf> {
+    let beside = source.file.parent().unwrap_or(Path::new(""));
+    let mut folders = vec![];
+    if source.file.ends_with(ROBOFLOW) {
+        folders.push(beside.to_owned());
+    }
+    let bare = source
+        .token
+        .trim_end_matches(|c: char| c.is_ascii_digit())
+        .to_owned();
+    let split_names = [
+        "train",
+        "training",
+        "val",
+        "valid",
+        "validation",
+        "dev",
+        "test",
+        "testing",
+    ];
+    let same = split_names
+        .into_iter()
+        .filter(|name| source.split.is_some() && Split::of_folder(name) == source.split);
+    let tokens = [source.token.clone(), bare]
+        .into_iter()
+        .chain(same.map(str::to_owned));
+    for token in tokens.filter(|token| !token.is_empty()) {
+        folders.push(root.join("images").join(&token));
+        folders.push(root.join(&token));
+        folders.push(root.join(&token).join("images"));
+    }
+    folders.extend([root.join("images"), root.into(), beside.into(), root.join("data")]);
+    let mut seen = HashSet::new();
+    folders.retain(|folder| folder.is_dir() && seen.insert(folder.clone()));
+    folders
+}
+
+/// An image that is there.
+struct Shown {
+    /// Its place in the file.
+    number: usize,
+    ids: Id,
+    path: PathBuf,
+    size: Option<[f64; 2]>,
+}
+
+fn images(
+    file: &Path,
+    images: Vec<Entry<Image>>,
+    folders: &[PathBuf],
+    problems: &mut Problems,
+) -> Vec<Shown> {
+    let mut shown: Vec<Shown> = vec![];
+    let (mut ids, mut paths) = (HashSet::new(), HashMap::new());
+    for (number, image) in images.into_iter().enumerate() {
+        let key = format!("images[{number}]");
+        let image = match image.0 {
+            Ok(image) => image,
+            Err(what) => {
+                problems.at_key(ProblemKind::MissingPicture, file, key, what, false);
+                continue;
+            }
+        };
+        if !ids.insert(image.id.clone()) {
+            let what = format!("another image has the identifier {}", image.id);
+            problems.at_key(ProblemKind::DuplicateId, file, key, what, false);
+            continue;
+        }
+        let name = Path::new(&image.file_name);
+        let bare = name.file_name().map(Path::new).filter(|bare| *bare != name);
+        let places = [Some(name), bare].into_iter().flatten();
+        let mut places = places.flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+        let Some(path) = places.find(|path| path.is_file()) else {
+            let what = format!("no picture `{}`", image.file_name);
+            problems.at_key(ProblemKind::MissingPicture, file, key, what, false);
+            continue;
+        };
+        if let Some(first) = paths.insert(path.clone(), number) {
+            let what = format!("`{}` is images[{first}] too", image.file_name);
+            problems.at_key(ProblemKind::TwoAnnotations, file, key, what, false);
+            continue;
+        }
+        shown.push(Shown {
+            number,
+            ids: image.id,
+            path,
+            size: Option::zip(image.width, image.height).map(|(width, height)| [width, height]),
+        });
+    }
+    shown
+}
+
+/// The objects of each image, each with its place in the file.
+fn of_images(
+    file: &Path,
+    annotations: Vec<Entry<Instance>>,
+    images: &[Shown],
+    problems: &mut Problems,
+) -> Vec<Vec<(usize, Instance)>> {
+    let places: HashMap<&Id, usize> = images
+        .iter()
+        .enumerate()
+        .map(|(at, image)| (&image.ids, at))
+        .collect();
+    let mut per_image: Vec<Vec<(usize, Instance)>> = images.iter().map(|_| vec![]).collect();
+    let mut ids: HashMap<Id, (usize, usize)> = HashMap::new();
+    for (number, instance) in annotations.into_iter().enumerate() {
+        let key = || format!("annotations[{number}]");
+        let instance = match instance.0 {
+            Ok(instance) => instance,
+            Err(what) => {
+                problems.at_key(ProblemKind::NotANumber, file, key(), what, false);
+                continue;
+            }
+        };
+        let Some(&place) = places.get(&instance.image_id) else {
+            let what = format!("the image {} is not listed, or was left out", instance.image_id);
+            problems.at_key(ProblemKind::NoSuchImage, file, key(), what, false);
+            continue;
+        };
+        if let Some(id) = &instance.id {
+            if let Some(&(image, at)) = ids.get(id) {
+                let same = image == place
+                    && per_image[image]
+                        .get(at)
+                        .is_some_and(|(_, first)| first.is_like(&instance));
+                let what = format!("another object has the identifier {id}");
+                problems.at_key(ProblemKind::DuplicateId, file, key(), what, !same);
+                if same {
+                    continue;
+                }
+            } else {
+                ids.insert(id.clone(), (place, per_image[place].len()));
+            }
+        }
+        per_image[place].push((number, instance));
+    }
+    per_image
+}
+
+/// An object within its picture, or nothing, reported.
+fn object(
+    file: &Path,
+    number: usize,
+    instance: Instance,
+    classes: &HashMap<Id, usize>,
+    frame: &Frame,
+    size: [u32; 2],
+    problems: &mut Problems,
+) -> Option<Object> {
+    let mut report =
+        |kind, what, repaired| problems.at_key(kind, file, format!("annotations[{number}]"), what, repaired);
+    let Some(&class) = classes.get(&instance.category_id) else {
+        let what = format!("the category {} is not listed", instance.category_id);
+        report(ProblemKind::UnknownClass, what, false);
+        return None;
+    };
+    let (outline, why) = match outline(&instance, frame, size) {
+        Ok(outline) => (outline, None),
+        Err(why) => (None, Some(why)),
+    };
+    let around = || match &outline {
+        Some(Outline::Polygons(polygons)) => {
+            // They are in pixels of the picture already.
+            PixelBox::around(polygons.iter().flatten().copied()).map(|around| (frame.plain(), around.edges()))
+        }
+        _ => None,
+    };
+    let said = match &instance.bbox {
+        Some(bbox) => match bbox.as_slice() {
+            &[Some(x), Some(y), Some(width), Some(height)] => Some((*frame, [x, y, x + width, y + height])),
+            _ => None,
+        },
+        None => around(),
+    };
+    let Some((frame_of_box, edges)) = said else {
+        report(
+            ProblemKind::NotANumber,
+            "no box [x, y, width, height] of four numbers".into(),
+            false,
+        );
+        return None;
+    };
+    match frame_of_box.place(edges) {
+        Placed::Dropped(kind, what) => {
+            report(kind, what, false);
+            None
+        }
+        Placed::Kept(bbox, cut) => {
+            if let Some(what) = cut {
+                report(ProblemKind::OutsidePicture, what, true);
+            }
+            if let Some(why) = why {
+                report(ProblemKind::BadOutline, why, true);
+            }
+            let area = instance.area.filter(|area| area.is_finite() && *area >= 0.0);
+            Some(Object {
+                crowd: instance.is_crowd(),
+                area: area.map_or_else(|| bbox.area(), |area| area * frame.area()),
+                outline,
+                ..Object::new(class, bbox)
+            })
+        }
+    }
+}
+
+/// The outline in pixels of the picture, if there is one.
+fn outline(instance: &Instance, frame: &Frame, size: [u32; 2]) -> Result<Option<Outline>, String> {
+    use super::coco_json::{Counts, Segmentation};
+    match &instance.segmentation {
+        None => Ok(None),
+        Some(Segmentation::Polygons(polygons)) if polygons.is_empty() => Ok(None),
+        Some(Segmentation::Polygons(polygons)) => {
+            let mut placed = vec![];
+            for polygon in polygons {
+                let (points, rest) = polygon.as_chunks::<2>();
+                if points.len() < 3 || !rest.is_empty() || !polygon.iter().all(|value| value.is_finite()) {
+                    return Err(format!(
+                        "a polygon of {} numbers, expected pairs, at least three",
+                        polygon.len()
+                    ));
+                }
+                placed.push(points.iter().map(|&point| frame.point(point)).collect());
+            }
+            Ok(Some(Outline::Polygons(placed)))
+        }
+        Some(Segmentation::Rle {
+            size: [height, width],
+            counts,
+        }) => {
+            if [*width, *height] != size || !frame.is_plain() {
+                let [w, h] = size;
+                return Err(format!(
+                    "run lengths for {width} x {height} pixels, the picture has {w} x {h}"
+                ));
+            }
+            let rle = match counts {
+                Counts::Plain(counts) => Rle::new(size, counts.clone()),
+                Counts::Text(text) => Rle::from_text(size, text),
+            };
+            rle.map(|rle| Some(Outline::Rle(rle)))
+        }
+        Some(Segmentation::Other(what)) => Err(what.clone()),
+    }
+}
