@@ -7,6 +7,9 @@
 //! [`Preprocess`] resizes, crops and normalises as Pillow, torchvision and timm do, [`AugmentConfig`] with random
 //! changes → [`Loader`] makes [`Batch`]es ahead of the device.
 //!
+//! Boxes and masks ([`Label`]) go along: [`Letterbox`] says where a picture lies in the input and back, [`DenseAugment`] chooses one at
+//! random, [`Batch::dense`] has what is to be found. What is wrong with annotations is in [`Problems`].
+//!
 //! [`fundus`] and [`scenes`] draw data sets that need no download.
 
 pub mod atomic;
@@ -52,7 +55,7 @@ pub use dicom::{DicomImage, StoredValues};
 pub use error::DataError;
 pub use formats::Format;
 pub use hexadecimal::hexadecimal;
-pub use inspect::DataSummary;
+pub use inspect::{DataSummary, ObjectSummary, PixelSummary};
 pub use interpolation::Interpolation;
 pub use label::Label;
 pub use leaks::{Leak, LeakKind, LeakOptions, Leaks};
