@@ -78,7 +78,10 @@ impl Settings {
 
 /// What is asked of the images that the layers name, where the way they lie there says so.
 fn kind_of_data(layers: &[Table]) -> Table {
-    let dir = layers.iter().rev().find_map(|layer| layer.get("data_dir")?.as_str());
+    let dir = layers
+        .iter()
+        .rev()
+        .find_map(|layer| layer.get("data_dir")?.as_str());
     let mut layer = Layer::default();
     let kind = dir.and_then(|dir| Format::kind_of(Path::new(dir)));
     layer.set("kind", kind.map(|kind| kind.to_string()));

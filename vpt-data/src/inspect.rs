@@ -2,7 +2,9 @@
 
 use crate::copies::Copies;
 pub use crate::copies::{Duplicate, Located};
-use crate::{BadImage, DataError, Dataset, Format, Sample, Split, decode};
+use crate::{
+    BadImage, DataError, Dataset, Format, ObjectSize, Problems, Sample, Split, TaskKind, decode, read_mask,
+};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -30,7 +32,7 @@ pub struct DataSummary {
     pub modes: BTreeMap<String, usize>,
     /// Size of all files.
     pub total_bytes: u64,
-    /// Images of the largest class for one of the smallest, in train.
+    /// Images (or objects) of the largest class for one of the smallest, in train.
     pub imbalance: f64,
     /// The same file in two splits: what is learnt by heart cannot be tested.
     pub duplicates_across_splits: Vec<Duplicate>,
@@ -42,6 +44,49 @@ pub struct DataSummary {
     pub unreadable: Vec<BadImage>,
     /// What opening the data set had to say.
     pub notes: Vec<String>,
+    /// The objects, of a detection data set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objects: Option<ObjectSummary>,
+    /// The classes of pixels, of a segmentation data set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pixels: Option<Vec<PixelSummary>>,
+    /// What is wrong with the annotations, and what was made of it.
+    #[serde(default, skip_serializing_if = "Problems::is_empty")]
+    pub problems: Problems,
+}
+
+/// The objects of all splits; those of each class and split are in [`SplitSummary::per_class`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ObjectSummary {
+    /// How many there are, without crowds.
+    pub objects: usize,
+    /// Objects of a picture, without crowds.
+    pub per_picture: Range,
+    /// Pictures of train, val and test without any object.
+    pub without: Vec<usize>,
+    /// Objects of less than 32 x 32 square pixels of the original picture, by their area.
+    pub small: usize,
+    /// Objects of less than 96 x 96.
+    pub medium: usize,
+    /// Larger ones.
+    pub large: usize,
+    /// Crowds.
+    pub crowds: usize,
+    /// Objects that are too hard to be asked for.
+    pub difficult: usize,
+    /// Objects of which the outline is known.
+    pub outlines: usize,
+}
+
+/// The classes of the pixels of a split.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PixelSummary {
+    /// Which split.
+    pub split: Split,
+    /// The share of each class among the pixels that are of any, in label order; zeros without pixels.
+    pub shares: Vec<f64>,
+    /// The share of all pixels that is of no class.
+    pub ignored: f64,
 }
 
 /// How many images a split has.
@@ -51,7 +96,7 @@ pub struct SplitSummary {
     pub split: Split,
     /// All its images.
     pub images: usize,
-    /// Its images of each class, in label order.
+    /// Its images of each class, in label order; of a detection data set its objects ([`Dataset::class_counts`]).
     pub per_class: Vec<usize>,
 }
 
@@ -92,7 +137,14 @@ impl DataSummary {
             contradictions: vec![],
             unreadable: dataset.skipped.clone(),
             notes: dataset.notes.clone(),
+            objects: (dataset.kind == TaskKind::Detection).then(|| ObjectSummary::of(dataset)),
+            pixels: None,
+            problems: dataset.problems.clone(),
         };
+        if dataset.kind == TaskKind::Segmentation {
+            let pixels = Split::ALL.map(|split| PixelSummary::of(dataset, split, &mut summary.unreadable));
+            summary.pixels = Some(pixels.into());
+        }
         let (mut widths, mut heights) = (vec![], vec![]);
         let mut contents = vec![];
         for (image, file) in all.into_iter().zip(files) {
@@ -114,6 +166,85 @@ impl DataSummary {
         summary.duplicates_within_splits = copies.within_splits;
         summary.contradictions = copies.contradictions;
         Ok(summary)
+    }
+}
+
+impl ObjectSummary {
+    fn of(dataset: &Dataset) -> Self {
+        let mut summary = Self {
+            objects: 0,
+            per_picture: Range::default(),
+            without: vec![],
+            small: 0,
+            medium: 0,
+            large: 0,
+            crowds: 0,
+            difficult: 0,
+            outlines: 0,
+        };
+        let mut per_picture = vec![];
+        for split in Split::ALL {
+            let samples = dataset.split(split);
+            let all = samples
+                .iter()
+                .map(|sample| sample.label.objects().unwrap_or_default());
+            summary
+                .without
+                .push(all.clone().filter(|objects| objects.is_empty()).count());
+            for objects in all {
+                let single = objects.iter().filter(|object| !object.crowd);
+                per_picture.push(single.clone().count() as u32);
+                for object in single {
+                    match object.size() {
+                        ObjectSize::Small => summary.small += 1,
+                        ObjectSize::Medium => summary.medium += 1,
+                        ObjectSize::Large => summary.large += 1,
+                    }
+                    summary.objects += 1;
+                    summary.difficult += usize::from(object.difficult);
+                    summary.outlines += usize::from(object.outline.is_some());
+                }
+                summary.crowds += objects.iter().filter(|object| object.crowd).count();
+            }
+        }
+        summary.per_picture = Range::of(per_picture);
+        summary
+    }
+}
+
+impl PixelSummary {
+    /// Reads all masks of a split. Those that cannot be read are added to `unreadable`.
+    fn of(dataset: &Dataset, split: Split, unreadable: &mut Vec<BadImage>) -> Self {
+        let classes = dataset.classes.len();
+        let count = |sample: &Sample| match read_mask(sample) {
+            Ok(mask) => Ok(mask.counts(classes)),
+            Err(error) => Err(BadImage {
+                path: sample
+                    .label
+                    .mask()
+                    .map_or(&*sample.path, |mask| mask.path())
+                    .into(),
+                reason: error.reason(),
+            }),
+        };
+        let counted: Vec<_> = dataset.split(split).par_iter().map(count).collect();
+        let (mut counts, mut ignored) = (vec![0_u64; classes], 0);
+        for mask in counted {
+            match mask {
+                Err(bad) => unreadable.push(bad),
+                Ok((of, left)) => {
+                    ignored += left;
+                    counts.iter_mut().zip(of).for_each(|(sum, count)| *sum += count);
+                }
+            }
+        }
+        let known: u64 = counts.iter().sum();
+        let share = |count: u64, of: u64| if of == 0 { 0.0 } else { count as f64 / of as f64 };
+        Self {
+            split,
+            shares: counts.into_iter().map(|count| share(count, known)).collect(),
+            ignored: share(ignored, known + ignored),
+        }
     }
 }
 

@@ -7,6 +7,9 @@
 //! [`Preprocess`] resizes, crops and normalises as Pillow, torchvision and timm do, [`AugmentConfig`] with random
 //! changes → [`Loader`] makes [`Batch`]es ahead of the device.
 //!
+//! Boxes and masks ([`Label`]) go along: [`Framing`] says where a picture lies in the input and back, [`Batch::framed`] what is
+//! where in it. What is wrong with annotations is in [`Problems`].
+//!
 //! [`fundus`] and [`scenes`] draw data sets that need no download.
 
 pub mod atomic;
@@ -55,7 +58,7 @@ pub use formats::Format;
 pub use framed::{Framed, FramedObject, Places};
 pub use framing::Framing;
 pub use hexadecimal::hexadecimal;
-pub use inspect::DataSummary;
+pub use inspect::{DataSummary, ObjectSummary, PixelSummary};
 pub use interpolation::Interpolation;
 pub use label::Label;
 pub use leaks::{Leak, LeakKind, LeakOptions, Leaks};

@@ -144,7 +144,7 @@ mod tests {
             assert_eq!(stored.values.iter().max(), Some(&most), "{name}");
             assert_eq!(stored.values.len(), (stored.width * stored.height) as usize);
         }
-        assert!(fixture("gray16.png").values.iter().any(|&value| value > 255));
+        assert!(fixture("gray16.tiff").values.iter().any(|&value| value > 255));
     }
 
     #[test]

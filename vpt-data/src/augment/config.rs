@@ -103,7 +103,7 @@ impl AugmentConfig {
             && self.rand_augment.is_none_or(|(n, _)| n == 0)
     }
 
-    fn crops(&self) -> bool {
+    pub(super) fn crops(&self) -> bool {
         self.rrc_scale != [1.0, 1.0]
     }
 

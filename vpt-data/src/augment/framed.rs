@@ -15,7 +15,10 @@ impl AugmentConfig {
         let original = [image.width(), image.height()];
         let furthest = -0.5 * self.rrc_scale[0].ln();
         let zoom = uniform(rng, [-furthest, furthest]).exp();
-        let place = [uniform(rng, [0.0, 1.0]), uniform(rng, [0.0, 1.0])];
+        let place = match self.crops() {
+            true => [uniform(rng, [0.0, 1.0]), uniform(rng, [0.0, 1.0])],
+            false => [0.5, 0.5],
+        };
         let mirrored = [chance(rng, self.hflip), chance(rng, self.vflip)];
         let framing = Framing::zoomed(original, preprocess.input_size, zoom, place).mirrored(mirrored);
         let mut picture = framing.picture(image, preprocess.interpolation, preprocess.mean_colour());

@@ -82,8 +82,8 @@ impl Frame {
         }
         let scale = [width / said[0], height / said[1]];
         // The same shape, but for rounding to whole pixels.
-        let apart = (scale[0] - scale[1]).abs() * said[0].max(said[1]);
-        if apart <= 1.0_f64.max(scale[0]) {
+        let apart = (scale[0] - scale[1]).abs() * said[0].min(said[1]);
+        if apart <= 1.0 {
             return (
                 Self { scale, ..plain },
                 Some((format!("{what}: boxes scaled with it"), true)),

@@ -1,0 +1,13 @@
+//! Boxes and masks from the user's files to batches: formats, what may be wrong in them, and what is left of it.
+
+#![allow(clippy::unwrap_used)] // a test fails by panicking
+
+mod coco;
+mod fuzz;
+mod loader;
+mod masks;
+mod place;
+mod samples;
+mod splits;
+mod voc;
+mod yolo;

@@ -1,0 +1,97 @@
+//! A folder of small pictures and texts, made for one test.
+
+use image::{GrayImage, Luma, Rgb, RgbImage};
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+use vpt_data::{DataError, Dataset, OpenOptions, Problem, ProblemKind, Sample};
+
+pub struct Place(TempDir);
+
+impl Place {
+    pub fn new() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        let path = self.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        path
+    }
+
+    pub fn text(&self, name: &str, text: &str) -> &Self {
+        fs::write(self.file(name), text).unwrap();
+        self
+    }
+
+    /// A picture whose colour follows from its name.
+    pub fn picture(&self, name: &str, width: u32, height: u32) -> &Self {
+        let sum = name
+            .bytes()
+            .fold(7_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        let colour = Rgb([sum as u8, (sum >> 8) as u8, (sum >> 16) as u8]);
+        RgbImage::from_pixel(width, height, colour)
+            .save(self.file(name))
+            .unwrap();
+        self
+    }
+
+    /// A gray mask.
+    pub fn mask(&self, name: &str, width: u32, height: u32, value: impl Fn(u32, u32) -> u8) -> &Self {
+        GrayImage::from_fn(width, height, |x, y| Luma([value(x, y)]))
+            .save(self.file(name))
+            .unwrap();
+        self
+    }
+
+    pub fn open(&self) -> Result<Dataset, DataError> {
+        Dataset::open(self.path(), &OpenOptions::default())
+    }
+
+    /// The error's message with the folder's own path as `ROOT`, and its hint.
+    pub fn error(&self) -> (String, String) {
+        let error = self.open().unwrap_err();
+        let shorten = |text: String| text.replace(&*self.path().to_string_lossy(), "ROOT");
+        (
+            shorten(error.to_string()),
+            shorten(error.hint().unwrap_or_default()),
+        )
+    }
+
+    /// The problems of a kind, with the folder's own path as `ROOT`.
+    pub fn problems(&self, dataset: &Dataset, kind: ProblemKind) -> Vec<String> {
+        let listed = dataset
+            .problems
+            .listed()
+            .iter()
+            .filter(|problem| problem.kind == kind);
+        let shorten = |problem: &Problem| {
+            problem
+                .to_string()
+                .replace(&*self.path().to_string_lossy(), "ROOT")
+        };
+        let found: Vec<String> = listed.map(shorten).collect();
+        assert_eq!(found.len(), dataset.problems.count(kind));
+        found
+    }
+}
+
+/// Class and edges of all objects of a sample.
+pub fn boxes(sample: &Sample) -> Vec<(usize, [f64; 4])> {
+    let objects = sample.label.objects().unwrap().iter();
+    objects
+        .map(|object| (object.class, object.bbox.edges()))
+        .collect()
+}
+
+/// The file names of samples.
+pub fn names(samples: &[Sample]) -> Vec<String> {
+    samples
+        .iter()
+        .map(|sample| sample.path.file_name().unwrap().to_string_lossy().into_owned())
+        .collect()
+}
