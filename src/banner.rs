@@ -118,6 +118,8 @@ fn imbalance(config: &TrainConfig, classes: &[String], counts: &[usize]) -> Opti
     let least = (0..counts.len()).min_by_key(|&class| counts[class])?;
     let most = (0..counts.len()).max_by_key(|&class| counts[class])?;
     let uneven = counts[most] >= IMBALANCE * counts[least].max(1) && config.balancing().is_empty();
+    // Of boxes and pixels some are always more.
+    let uneven = uneven && !config.kind().is_dense();
     uneven.then(|| {
         format!(
             "class `{}` has {} training images, class `{}` {}: consider `--class-weights balanced` and `--eval-metric balanced_accuracy`",

@@ -124,7 +124,7 @@ pub enum Command {
 #[derive(Args, Clone, Copy, Debug, Default)]
 #[command(next_help_heading = "Decisions")]
 pub struct DecisionArgs {
-    /// Probability of the last of two classes from which it is predicted, or of any class in a multi-label task [default: that of the task file]
+    /// Probability of the last of two classes from which it is predicted, of any class in a multi-label task, or of a box from which it is shown [default: that of the task file]
     #[arg(long, value_name = "P", value_parser = values::fraction)]
     pub threshold: Option<f64>,
 
@@ -137,8 +137,8 @@ impl DecisionArgs {
     /// The calibration of the task, or what the flags put in its place.
     pub fn calibration(self, task: &TaskMetadata) -> anyhow::Result<Calibration> {
         let classes = task.task.classes.len();
-        let multi_label = task.task.kind == TaskKind::MultiLabel;
-        if self.threshold.is_some() && classes != 2 && !multi_label {
+        let any_number = matches!(task.task.kind, TaskKind::MultiLabel | TaskKind::Detection);
+        if self.threshold.is_some() && classes != 2 && !any_number {
             return Err(
                 Failure::usage(format!("`--threshold` parts two classes, the task has {classes}"))
                     .hint("leave it out: the most likely class is predicted")

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use serde::Deserialize;
 use vpt_core::{Backbone, Classifier};
 use vpt_data::{Dataset, Sample, Split};
-use vpt_eval::{AtPrevalence, Bootstrap, PredictOptions, Predictions, Results, predict};
+use vpt_eval::{AtPrevalence, Bootstrap, PredictOptions, Predictions, Results, find, predict};
 use vpt_train::TrainConfig;
 
 use crate::cli::{DataArgs, DecisionArgs};
@@ -89,15 +89,30 @@ impl Evaluator {
             workers: config.workers,
         };
         let bar = progress::images(session.output, "evaluating", samples.len());
-        let predictions = predict(
-            &model,
-            &samples,
-            &metadata.task.classes,
-            &metadata.preprocess,
-            &options,
-            &device.device,
-            &mut |done, _| bar.set_position(done as u64),
-        )?;
+        let (classes, pre) = (&metadata.task.classes, &metadata.preprocess);
+        let mut progress = |done: usize, _| bar.set_position(done as u64);
+        let predictions = match metadata.head.is_dense() {
+            true => find(
+                &model,
+                &samples,
+                classes,
+                pre,
+                &options,
+                &device.device,
+                true,
+                &mut |_, _| {},
+                &mut progress,
+            )?,
+            false => predict(
+                &model,
+                &samples,
+                classes,
+                pre,
+                &options,
+                &device.device,
+                &mut progress,
+            )?,
+        };
         bar.finish_and_clear();
         let predictions = predictions
             .decided_by(metadata.task.kind, calibration)

@@ -76,6 +76,11 @@ pub fn run(args: &CalibrateArgs, session: &Session) -> Result<Exit> {
     let config = target.settings()?;
     let metadata = &target.task.metadata;
     let classes = &metadata.task.classes;
+    if metadata.head.is_dense() {
+        return Err(Failure::usage(format!("the task is {}: nothing of it is calibrated", metadata.task.kind))
+            .hint("the score from which boxes are shown is chosen while training; `--threshold` of `vpt predict` and `vpt eval` takes another")
+            .into());
+    }
     let multi_label = metadata.task.kind == TaskKind::MultiLabel;
     let plan = args.calibration.plan();
     if let Some(rule) = plan.abstain.filter(|_| multi_label) {

@@ -124,7 +124,10 @@ fn one(target: &Path, evaluator: &Evaluator, args: &EvalArgs, session: &Session)
         results,
     } = evaluator.run(&target, backbone, &args.data, session)?;
     if let Some(path) = &args.save_predictions {
-        predictions.save_csv(path)?;
+        match predictions.found {
+            Some(_) => predictions.save_found(path)?,
+            None => predictions.save_csv(path)?,
+        }
     }
     if let Some(path) = &args.report {
         let metadata = TaskMetadata {

@@ -103,6 +103,14 @@ pub fn run(args: &KnnArgs, session: &Session) -> Result<Exit> {
     }
     let (mut settings, folder) = args.settings()?;
     let dataset = settings.config.open_dataset()?;
+    if dataset.kind.is_dense() {
+        return Err(Failure::usage(format!(
+            "`{}` has boxes or masks, neighbours vote for the class of a whole image",
+            dataset.name
+        ))
+        .hint("`vpt train --method linear` is the baseline: a frozen backbone and a head")
+        .into());
+    }
     if dataset.kind == TaskKind::MultiLabel {
         return Err(Failure::usage(format!(
             "`{}` has any number of classes for each image, neighbours vote for one",

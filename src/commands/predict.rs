@@ -1,6 +1,7 @@
-//! `vpt predict`: classify images.
+//! `vpt predict`: what images show, as a whole or where in them.
 
 mod attention;
+mod places;
 
 use std::path::{Path, PathBuf};
 
@@ -27,17 +28,19 @@ Examples:
   vpt predict best.safetensors folder/ --output labels.csv
   find . -name '*.jpg' | vpt predict runs/train/my_images - --json
   vpt predict runs/train/my_images photo.jpg --attention looks
+  vpt predict runs/train/my_boxes folder/ --draw drawn --output found.json
 
 With `--json`, one object a line: {\"path\", \"label\", \"logits\", \"probs\"}, classes in the order of
 the task file; multi-label tasks add {\"labels\"}, the classes found, which `label` joins by `|`. Probabilities are calibrated and labels decided as it says (`vpt inspect task`); a
-task that may leave images undecided adds {\"abstained\"}.
+task that may leave images undecided adds {\"abstained\"}. Boxes are {\"path\", \"size\", \"objects\"}, each object with {\"label\", \"score\", \"bbox\"}
+(left, upper, right, lower edge in pixels), masks {\"path\", \"size\", \"shares\"} of the classes' pixels.
 With `--attention`, a PNG for each image: the image as the model sees it, then attention rollout of
 the backbone alone and of the task; `--json` adds {\"attention\", \"prompt_share\"}, the file and the
 part of what the head reads that is the prompts'.
 Images that cannot be read are reported and make the exit code 1 (not with `--skip-bad-images`); the
 others are classified.";
 
-/// Classify images
+/// Classify images, or find what is in them
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES, allow_negative_numbers = true)]
 pub struct PredictArgs {
@@ -61,13 +64,17 @@ pub struct PredictArgs {
     #[arg(short, long, visible_alias = "batch", value_name = "N", default_value = "32", value_parser = values::count)]
     pub batch_size: usize,
 
-    /// Also write path, label and probabilities to a CSV file
-    #[arg(long, value_name = "FILE.csv")]
+    /// Also write path, label and probabilities to a CSV file; boxes and masks also to FILE.json (COCO) or a folder (YOLO text files, PNG masks)
+    #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
     /// Also write pictures of where the model looks, with and without the task, into this folder
     #[arg(long, value_name = "DIR")]
     pub attention: Option<PathBuf>,
+
+    /// For boxes and masks: also write the images with what is found drawn on them into this folder
+    #[arg(long, value_name = "DIR")]
+    pub draw: Option<PathBuf>,
 
     /// Images that cannot be read are reported and left out, and are no failure
     #[arg(long)]
@@ -103,12 +110,20 @@ pub fn run(args: &PredictArgs, session: &Session) -> Result<Exit> {
     let calibration = args.decisions.calibration(&target.task.metadata)?;
     let backbone = target.backbone(args.model.as_deref())?;
     let device = session.device()?;
+    let dense = target.task.metadata.head.is_dense();
+    if args.draw.is_some() && !dense {
+        return Err(
+            Failure::usage("`--draw` shows boxes and masks, the task is of whole images")
+                .hint("leave it out; `--attention DIR` shows where the model looks")
+                .into(),
+        );
+    }
     let mut maps = match &args.attention {
-        Some(folder) => {
+        Some(folder) if !dense => {
             let preprocess = &target.task.metadata.preprocess;
             Some(AttentionMaps::new(folder, &backbone, preprocess, &device)?)
         }
-        None => None,
+        _ => None,
     };
     let model = Predictor {
         model: target.task.apply(backbone, &device.device)?,
@@ -118,6 +133,9 @@ pub fn run(args: &PredictArgs, session: &Session) -> Result<Exit> {
         batch_size: args.batch_size,
     };
 
+    if dense {
+        return places::run(args, &model, output);
+    }
     let mut paths = inputs::images(&args.inputs).peekable();
     let mut csv = args
         .output
@@ -161,9 +179,14 @@ pub fn run(args: &PredictArgs, session: &Session) -> Result<Exit> {
         atomic::write_bytes(path, csv.as_bytes())
             .with_context(|| format!("cannot write `{}`", path.display()))?;
     }
+    ended(done, bad, args.skip_bad_images, output)
+}
+
+/// How it ends when so many images are done, and so many could not be read.
+fn ended(done: usize, bad: usize, skip_bad_images: bool, output: Output) -> Result<Exit> {
     match bad {
         0 => Ok(Exit::Success),
-        _ if args.skip_bad_images && done > 0 => {
+        _ if skip_bad_images && done > 0 => {
             output.warn(format!("skipped {bad} of {} images", done + bad));
             Ok(Exit::Success)
         }

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
+use image::RgbImage;
 use ndarray::{ArrayView2, ArrayView3};
 use rayon::prelude::*;
 use vpt_core::heads::{DetectionHead, DetectionOutput, FoundObject, Head, Point, Suppression};
@@ -71,6 +72,30 @@ impl Finder {
                 PlaceOutput::Masks(head.forward(model.feature_map(pixels, noise), size))
             }
         }
+    }
+
+    /// What `model` finds in decoded pictures.
+    ///
+    /// # Errors
+    /// [`EvalError::Device`] when the device fails.
+    pub fn find_in(
+        &self,
+        model: &Classifier,
+        pictures: &[RgbImage],
+        pre: &Preprocess,
+        device: &Device,
+    ) -> Result<Vec<FoundIn>, EvalError> {
+        if pictures.is_empty() {
+            return Ok(Vec::new());
+        }
+        let [height, width] = pre.input_size;
+        let values: Vec<Vec<f32>> = pictures.par_iter().map(|picture| pre.apply(picture)).collect();
+        let data = TensorData::new(values.concat(), [pictures.len(), 3, height, width]);
+        let pixels = Tensor::from_data(data, &device.clone().without_autodiff());
+        let framing =
+            |picture: &RgbImage| Framing::letterbox([picture.width(), picture.height()], pre.input_size);
+        let framings: Vec<Framing> = pictures.iter().map(framing).collect();
+        self.read(self.output(&model.valid(), pixels, &Noise::none()), &framings)
     }
 
     /// What that is in each picture, which lie in the input as `framings` say.

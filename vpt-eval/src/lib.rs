@@ -19,6 +19,7 @@ mod knn;
 mod memory;
 pub mod metrics;
 mod not_defined;
+pub mod overlay;
 mod predict;
 mod predictions;
 mod prevalence;

@@ -53,7 +53,7 @@ fn block(block: &Block) -> Option<String> {
                 .collect::<Vec<_>>()
                 .join("\n"),
         ),
-        Block::Figures(_) | Block::Cards(_) | Block::Pairs(_) => None,
+        Block::Figures(_) | Block::Cards(_) | Block::Pictures(_) | Block::Pairs(_) => None,
     }
 }
 

@@ -27,6 +27,11 @@ struct Line {
 /// Precision against recall of each named class, as steps, with the AP at IoU 0.5: a precision is the highest at that recall
 /// or a higher one, so that the area under the steps is the AP. The first twelve classes are drawn.
 pub fn precision_recall_svg(classes: &[(&str, &ScoreCurve, Option<f64>)]) -> String {
+    precision_recall(classes).standalone()
+}
+
+/// [`precision_recall_svg`] as a part of a page.
+pub(super) fn precision_recall(classes: &[(&str, &ScoreCurve, Option<f64>)]) -> Svg {
     let line = |&(name, curve, ap): &(&str, &ScoreCurve, Option<f64>)| Line {
         name: name.to_owned(),
         points: envelope(curve),
@@ -46,6 +51,11 @@ pub fn precision_recall_svg(classes: &[(&str, &ScoreCurve, Option<f64>)]) -> Str
 
 /// F1 against the threshold of the score for each named class, with the best threshold. The first twelve classes are drawn.
 pub fn f1_confidence_svg(classes: &[(&str, &ScoreCurve)]) -> String {
+    f1_confidence(classes).standalone()
+}
+
+/// [`f1_confidence_svg`] as a part of a page.
+pub(super) fn f1_confidence(classes: &[(&str, &ScoreCurve)]) -> Svg {
     let drawn = classes.iter().take(MOST);
     let scores = drawn.flat_map(|(_, curve)| curve.points.iter().map(|point| point.score));
     let (low, high) = range(scores).unwrap_or((0.0, 1.0));
@@ -78,6 +88,11 @@ pub fn f1_confidence_svg(classes: &[(&str, &ScoreCurve)]) -> String {
 
 /// Sensitivity against false positives per image, up to eight, of each named curve. The first twelve are drawn.
 pub fn froc_svg(curves: &[(&str, &[FrocPoint])]) -> String {
+    froc(curves).standalone()
+}
+
+/// [`froc_svg`] as a part of a page.
+pub(super) fn froc(curves: &[(&str, &[FrocPoint])]) -> Svg {
     let drawn = curves.iter().take(MOST);
     let alarms = drawn.flat_map(|(_, points)| points.iter().map(|point| point.fp_per_image));
     let highest = range(alarms).map_or(1.0, |(_, high)| high);
@@ -104,7 +119,7 @@ pub fn froc_svg(curves: &[(&str, &[FrocPoint])]) -> String {
     figure("FROC curve", &axes, &curves.iter().map(line).collect::<Vec<_>>())
 }
 
-fn figure(title: &str, [x, y]: &[Axis; 2], lines: &[Line]) -> String {
+fn figure(title: &str, [x, y]: &[Axis; 2], lines: &[Line]) -> Svg {
     let drawn = &lines[..lines.len().min(MOST)];
     let left_out = lines.len() - drawn.len();
     let rows = drawn.len() + usize::from(left_out > 0);
@@ -126,7 +141,7 @@ fn figure(title: &str, [x, y]: &[Axis; 2], lines: &[Line]) -> String {
         let text = format!("{left_out} more not drawn");
         svg.text("quiet", (78.0, height), Anchor::Start, &text);
     }
-    svg.standalone()
+    svg
 }
 
 /// Steps in percent.

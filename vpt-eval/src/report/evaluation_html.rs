@@ -12,6 +12,7 @@ use super::gallery::{Gallery, cards};
 use super::metric_tables::{
     SubgroupTable, class_table, headline, metrics_table, subgroup_table, threshold_table,
 };
+use super::places;
 use super::precision_recall::precision_recall;
 use super::reliability::reliability;
 use super::risk_coverage::risk_coverage;
@@ -70,19 +71,11 @@ struct Page<'a> {
 /// A self-contained HTML page about one evaluated run. What the images do not define is a sentence with the reason.
 pub fn evaluation_html(page: &EvaluationPage) -> String {
     let results = page.results;
-    let run = Evaluated::new(page.predictions, results);
     let (metric, number, interval) = headline(results, page.main_metric);
-    let sections = [
-        metrics(&run, page),
-        ranking(&run),
-        calibration(&run),
-        confusions(&run),
-        classes(&run, page),
-        gallery(&run, page),
-        data(page),
-        model(page),
-        commands(page),
-    ];
+    let sections = match page.predictions.found {
+        Some(_) => places_sections(page),
+        None => image_sections(page),
+    };
     let page = Page {
         style: svg::STYLE,
         method: method_title(&results.method),
@@ -98,6 +91,47 @@ pub fn evaluation_html(page: &EvaluationPage) -> String {
     };
     // Rendering into a String fails only if a Display implementation does, and ours are numbers and strings.
     page.render().unwrap_or_default()
+}
+
+/// What is said of tasks of whole images.
+fn image_sections<'a>(page: &'a EvaluationPage) -> Vec<Section<'a>> {
+    let run = Evaluated::new(page.predictions, page.results);
+    vec![
+        metrics(&run, page),
+        ranking(&run),
+        calibration(&run),
+        confusions(&run),
+        classes(&run, page),
+        gallery(&run, page),
+        data(page),
+        model(page),
+        commands(page),
+    ]
+}
+
+/// What is said of boxes and masks.
+fn places_sections<'a>(page: &'a EvaluationPage) -> Vec<Section<'a>> {
+    let metrics = Section {
+        id: "metrics",
+        title: "What it reaches",
+        blocks: vec![Block::Table(metrics_table(page.results, page.main_metric))],
+    };
+    let tables = [places::class_table(page.results)].into_iter();
+    let tables = tables.chain(page.subgroups.iter().map(subgroup_table));
+    let classes = Section {
+        id: "classes",
+        title: "Classes and groups",
+        blocks: tables.map(Block::Table).collect(),
+    };
+    vec![
+        metrics,
+        places::curves(page.predictions, page.results),
+        classes,
+        places::pictures(&page.gallery.pairs),
+        data(page),
+        model(page),
+        commands(page),
+    ]
 }
 
 fn metrics<'a>(run: &Evaluated, page: &EvaluationPage) -> Section<'a> {

@@ -1,6 +1,7 @@
 //! [`EvaluationReport`]: what a page about an evaluated run is made from.
 
 use burn::tensor::Device;
+use vpt_core::heads::Suppression;
 use vpt_core::{Classifier, TaskMetadata};
 use vpt_data::{Dataset, Split, decode};
 
@@ -8,8 +9,9 @@ use super::evaluation_html::{CardSection, EvaluationPage, evaluation_html};
 use super::format;
 use super::gallery::{Example, Gallery, most_confident_errors, random_examples};
 use super::metric_tables::{SubgroupRow, SubgroupTable};
+use super::places::PlacePair;
 use super::thumbnail::attention_thumbnail;
-use crate::{Predictions, Results};
+use crate::{Finder, Predictions, Results};
 
 /// Pictures of errors, and as many others.
 const EXAMPLES: usize = 12;
@@ -78,7 +80,31 @@ impl EvaluationReport<'_> {
         tables
     }
 
+    /// Pictures with what is there and what the model finds.
+    fn pairs(&self) -> Vec<PlacePair> {
+        let Some(finder) = Finder::new(self.model, Suppression::default()) else {
+            return Vec::new();
+        };
+        let threshold = self.results.calibration.threshold.unwrap_or(0.5);
+        let pre = &self.metadata.preprocess;
+        let pair = |index: usize| {
+            let picture = decode(&self.predictions.paths[index]).ok()?;
+            let found = finder.find_in(self.model, &[picture], pre, self.device).ok()?;
+            PlacePair::open(self.predictions, index, found.first()?, threshold)
+        };
+        random_examples(self.predictions, EXAMPLES, self.results.bootstrap.seed)
+            .into_iter()
+            .filter_map(pair)
+            .collect()
+    }
+
     fn gallery(&self) -> Gallery {
+        if self.predictions.found.is_some() {
+            return Gallery {
+                pairs: self.pairs(),
+                ..Gallery::default()
+            };
+        }
         let overlay = |index: usize| {
             let picture = decode(&self.predictions.paths[index]).ok()?;
             // A backbone that attends within windows has no rollout, and the page does without.
@@ -96,6 +122,7 @@ impl EvaluationReport<'_> {
             random: random
                 .map(|index| Example::open(self.predictions, index))
                 .collect(),
+            pairs: Vec::new(),
         }
     }
 

@@ -9,6 +9,7 @@ use vpt_data::rng::rng;
 
 use super::base64::base64;
 use super::evaluated::{Evaluated, percent_of};
+use super::places::PlacePair;
 use super::thumbnail::thumbnail;
 use crate::Predictions;
 
@@ -25,6 +26,8 @@ pub struct Gallery {
     pub errors: Vec<Example>,
     /// Others: [`random_examples`].
     pub random: Vec<Example>,
+    /// Boxes or masks instead of both.
+    pub pairs: Vec<PlacePair>,
 }
 
 /// An image of a report.

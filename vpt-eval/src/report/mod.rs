@@ -22,6 +22,7 @@ pub mod format;
 mod gallery;
 mod heat_map;
 mod metric_tables;
+mod places;
 mod plot;
 mod precision_recall;
 mod reliability;

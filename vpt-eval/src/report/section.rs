@@ -18,10 +18,18 @@ pub(super) enum Block<'a> {
     Figures(Vec<Figure>),
     Table(Table),
     Cards(Cards),
+    Pictures(Vec<Picture>),
     Pairs(&'a [(String, String)]),
     Verdicts(Vec<Verdict<'a>>),
     Details(Details),
     Commands(&'a [String]),
+}
+
+/// What is there in an image, and what was found, as base64 of JPEG files.
+pub(super) struct Picture {
+    pub truth: String,
+    pub found: String,
+    pub file: String,
 }
 
 /// What is said about a method.

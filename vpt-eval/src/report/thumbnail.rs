@@ -48,9 +48,21 @@ pub fn attention_thumbnail(
     })
 }
 
+/// Longest edge of pictures in which places are marked, in pixels.
+const LARGE_EDGE: u32 = 360;
+
+/// A JPEG file of at most 360 pixels along its longer edge, for pictures in which places are marked.
+pub(super) fn large_jpeg(picture: &RgbImage) -> ImageResult<Vec<u8>> {
+    shrunk(picture, LARGE_EDGE)
+}
+
 fn jpeg(picture: &RgbImage) -> ImageResult<Vec<u8>> {
+    shrunk(picture, EDGE)
+}
+
+fn shrunk(picture: &RgbImage, edge: u32) -> ImageResult<Vec<u8>> {
     let (width, height) = picture.dimensions();
-    let scale = f64::from(EDGE) / f64::from(width.max(height).max(1));
+    let scale = f64::from(edge) / f64::from(width.max(height).max(1));
     let small = |edge: u32| ((f64::from(edge) * scale).round() as u32).max(1);
     let mut file = Vec::new();
     let encoder = JpegEncoder::new_with_quality(&mut file, QUALITY);

@@ -1,0 +1,197 @@
+//! What a page says of boxes and masks: curves, classes, pictures.
+
+use vpt_data::{Label, decode};
+
+use super::base64::base64;
+use super::detection_curves::{f1_confidence, froc, precision_recall};
+use super::figure::{Figure, Row, Table};
+use super::format::{UNKNOWN, Unit, count};
+use super::section::{Block, Picture, Section};
+use super::thumbnail::large_jpeg;
+use crate::metrics::detection::{Detection, ScoreCurve};
+use crate::metrics::{Places, truths};
+use crate::overlay::draw;
+use crate::{Estimate, FoundIn, PlaceRow, Predictions, Results};
+
+/// The class of pixels that are nothing else.
+const BACKGROUND: usize = 0;
+
+/// An image with what is there, and the same with what was found, as JPEG files.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlacePair {
+    /// Name of the file.
+    pub file: String,
+    /// What is there.
+    pub truth: Vec<u8>,
+    /// What was found.
+    pub found: Vec<u8>,
+}
+
+impl PlacePair {
+    /// The image `index` of the predictions; `found` is what was found in it. `None` if it cannot be read.
+    pub fn open(predictions: &Predictions, index: usize, found: &FoundIn, threshold: f64) -> Option<Self> {
+        let path = predictions.paths.get(index)?;
+        let label = predictions.labels.get(index)?;
+        let picture = decode(path).ok()?;
+        let truth = match label {
+            Label::Mask(mask) => {
+                let mask = mask.read().ok()?;
+                FoundIn::Mask(mask.classes, [mask.width, mask.height])
+            }
+            label => FoundIn::Objects(
+                truths(std::slice::from_ref(label))
+                    .into_iter()
+                    .map(|truth| Detection {
+                        image: 0,
+                        class: truth.class,
+                        score: 1.0,
+                        bbox: truth.bbox,
+                    })
+                    .collect(),
+            ),
+        };
+        let drawn = |what: &FoundIn| {
+            let mut picture = picture.clone();
+            draw(&mut picture, what, threshold, Some(BACKGROUND));
+            large_jpeg(&picture).ok()
+        };
+        Some(Self {
+            file: path.file_name()?.to_string_lossy().into_owned(),
+            truth: drawn(&truth)?,
+            found: drawn(found)?,
+        })
+    }
+}
+
+/// Precision, recall and false alarms at every threshold; nothing for masks.
+pub(super) fn curves<'a>(predictions: &Predictions, results: &Results) -> Section<'a> {
+    let mut figures = Vec::new();
+    if let Ok(Some(Places::Objects(objects))) = Places::of(predictions) {
+        let ones = objects.matches.ones();
+        let of_class = |(class, name): (usize, &String)| {
+            let curve = ScoreCurve::new(&objects.matches, Some(class), &ones).ok()?;
+            let ap = results
+                .per_class_places
+                .get(class)
+                .and_then(|row| row.ap50?.value);
+            Some((name.clone(), curve, ap))
+        };
+        let known: Vec<(String, ScoreCurve, Option<f64>)> = predictions
+            .classes
+            .iter()
+            .enumerate()
+            .filter_map(of_class)
+            .collect();
+        let with_ap: Vec<_> = known
+            .iter()
+            .map(|(name, curve, ap)| (name.as_str(), curve, *ap))
+            .collect();
+        let plain: Vec<_> = known
+            .iter()
+            .map(|(name, curve, _)| (name.as_str(), curve))
+            .collect();
+        if known.is_empty() {
+            figures.push(Figure::missing(
+                "Curves",
+                &"nothing is to be found in these images",
+            ));
+        } else {
+            figures.push(Figure::new("Precision and recall", precision_recall(&with_ap), Vec::new(), &["How much of what is shown is right, and how much of what is there is shown, at every threshold; a box is right with an IoU of 0.5.".to_owned()]));
+            figures.push(Figure::new(
+                "F1 and threshold",
+                f1_confidence(&plain),
+                Vec::new(),
+                &["Where precision and recall are best balanced.".to_owned()],
+            ));
+        }
+        if let Ok(points) = objects.froc.curve(&ones) {
+            figures.push(Figure::new(
+                "FROC",
+                froc(&[("all classes", &points)]),
+                Vec::new(),
+                &["What is found when so many false alarms an image are put up with.".to_owned()],
+            ));
+        }
+    }
+    Section {
+        id: "curves",
+        title: "What thresholds do",
+        blocks: match figures.is_empty() {
+            true => Vec::new(),
+            false => vec![Block::Figures(figures)],
+        },
+    }
+}
+
+/// One row a class.
+pub(super) fn class_table(results: &Results) -> Table {
+    let boxes = results.per_class_places.iter().any(|row| row.ap.is_some());
+    let share = |estimate: &Estimate| match estimate.value {
+        Some(_) => Unit::SHARE.estimate(estimate),
+        None => UNKNOWN.to_owned(),
+    };
+    let row = |row: &PlaceRow| {
+        let main = [row.ap, row.ap50, row.iou].into_iter().flatten();
+        let mut cells = vec![row.class.clone(), count(row.images), count(row.support as usize)];
+        cells.extend(main.map(|estimate| share(&estimate)));
+        cells.extend([&row.precision, &row.recall, &row.f1].map(share));
+        Row::from(cells)
+    };
+    let titles: &[&str] = match boxes {
+        true => &[
+            "class",
+            "images",
+            "objects",
+            "AP %",
+            "AP50 %",
+            "precision %",
+            "recall %",
+            "F1 %",
+        ],
+        false => &[
+            "class",
+            "images",
+            "pixels",
+            "IoU %",
+            "precision %",
+            "recall %",
+            "Dice %",
+        ],
+    };
+    let threshold = results.calibration.threshold;
+    Table {
+        caption: match (boxes, threshold) {
+            (true, Some(threshold)) => {
+                format!(
+                    "Precision, recall and F1 are those of boxes with a score of at least {threshold:.3}, which was chosen on the validation images."
+                )
+            }
+            _ => String::new(),
+        },
+        columns: titles.iter().map(|&title| title.to_owned()).collect(),
+        rows: results.per_class_places.iter().map(row).collect(),
+        ends_in_text: false,
+    }
+}
+
+/// Pictures, truth beside prediction.
+pub(super) fn pictures<'a>(pairs: &[PlacePair]) -> Section<'a> {
+    let picture = |pair: &PlacePair| Picture {
+        truth: base64(&pair.truth),
+        found: base64(&pair.found),
+        file: pair.file.clone(),
+    };
+    Section {
+        id: "examples",
+        title: "Examples",
+        blocks: match pairs {
+            [] => Vec::new(),
+            pairs => vec![
+                Block::Text(
+                    "Chosen at random: on the left what is there, on the right what was found.".to_owned(),
+                ),
+                Block::Pictures(pairs.iter().map(picture).collect()),
+            ],
+        },
+    }
+}
