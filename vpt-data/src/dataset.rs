@@ -211,7 +211,7 @@ impl Dataset {
             let samples = self.split(split);
             hash.update((samples.len() as u64).to_le_bytes());
             let digest = |bytes: Vec<u8>| -> [u8; 32] { Sha256::digest(bytes).into() };
-            let contents: Vec<Result<([u8; 32], Option<[u8; 32]>), DataError>> = samples
+            let contents: Vec<_> = samples
                 .par_iter()
                 .map(|sample| {
                     let mask = sample
@@ -219,7 +219,7 @@ impl Dataset {
                         .mask()
                         .map(|mask| mask.file().map(digest))
                         .transpose()?;
-                    Ok((digest(decode::read(&sample.path)?), mask))
+                    Ok::<_, DataError>((digest(decode::read(&sample.path)?), mask))
                 })
                 .collect();
             for (sample, content) in samples.iter().zip(contents) {

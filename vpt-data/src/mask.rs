@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 #[serde(deny_unknown_fields)]
 pub struct Mask {
     /// The file.
-    mask: PathBuf,
+    #[serde(rename = "mask")]
+    file: PathBuf,
     /// The class of each value that the file may store, in ascending order; pixels of any other value are ignored.
     values: Vec<(u16, u8)>,
     /// Each class that occurs, once, in ascending order.
@@ -27,7 +28,7 @@ impl Mask {
         classes.sort_unstable();
         classes.dedup();
         Self {
-            mask: path,
+            file: path,
             values,
             classes,
         }
@@ -35,7 +36,7 @@ impl Mask {
 
     /// The file.
     pub fn path(&self) -> &Path {
-        &self.mask
+        &self.file
     }
 
     /// Each class that occurs, once, in ascending order.
@@ -56,7 +57,7 @@ impl Mask {
     /// # Errors
     /// It cannot be read, or stores colours instead of numbers.
     pub fn read(&self) -> Result<ClassMask, DataError> {
-        let stored = stored_values::read(&self.mask)?;
+        let stored = stored_values::read(&self.file)?;
         let classes = match stored.values.iter().max() {
             // A table is quicker than a search for each pixel.
             Some(&most) => {
@@ -78,7 +79,7 @@ impl Mask {
 
     /// The bytes of the file.
     pub(crate) fn file(&self) -> Result<Vec<u8>, DataError> {
-        decode::read(&self.mask)
+        decode::read(&self.file)
     }
 
     /// The same where class `i` is called `places[i]`.
@@ -89,7 +90,7 @@ impl Mask {
                 .map_or(Self::IGNORED, |&place| place as u8)
         };
         Self::new(
-            self.mask.clone(),
+            self.file.clone(),
             self.values
                 .iter()
                 .map(|&(value, class)| (value, place(class)))

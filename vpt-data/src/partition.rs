@@ -133,11 +133,10 @@ pub(crate) fn assign_folds(
     let units = units(samples, root, &strata);
     let dense = samples.iter().any(|sample| sample.label.is_dense());
     if dense && units.len() < folds {
-        return Err(DataError::TooFewForFolds {
-            class: "any".into(),
-            units: counted(units.len(), "image"),
-            members: units.len(),
-            folds,
+        return Err(DataError::InvalidValue {
+            name: "the number of folds",
+            value: folds.to_string(),
+            expected: "no more than there are images (or groups)",
         });
     }
     // Of objects and pixels a class may be missing.

@@ -196,16 +196,15 @@ impl Problems {
 
     /// Adds those of another part of the data set.
     pub(crate) fn append(&mut self, other: Self) {
-        for (kind, count) in other.counts {
-            *self.counts.entry(kind).or_default() += count;
-        }
-        self.listed.extend(other.listed);
-        let mut kept: BTreeMap<ProblemKind, usize> = BTreeMap::new();
-        self.listed.retain(|problem| {
+        let mut kept = self.counts.clone();
+        self.listed.extend(other.listed.into_iter().filter(|problem| {
             let kept = kept.entry(problem.kind).or_default();
             *kept += 1;
             *kept <= KEPT
-        });
+        }));
+        for (kind, count) in other.counts {
+            *self.counts.entry(kind).or_default() += count;
+        }
     }
 
     /// Adds one of a line of a file.

@@ -110,7 +110,7 @@ fn mistakes_are_named_with_their_line() {
     let kind = error(&[("a.toml", "data_dir = 'x'\nkind = 'detektion'")]);
     assert_eq!(
         kind,
-        "ROOT/a.toml:2: unknown variant `detektion`, expected one of `classification`, `ordinal`, `multi-label`, in `kind = 'detektion'`"
+        "ROOT/a.toml:2: unknown variant `detektion`, expected one of `classification`, `ordinal`, `multi-label`, `detection`, `segmentation`, in `kind = 'detektion'`"
     );
     let number = error(&[("a.toml", "data_dir = 7")]);
     assert!(

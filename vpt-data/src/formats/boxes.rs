@@ -199,13 +199,10 @@ pub(super) fn text(path: &Path) -> Result<String, DataError> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Ok(text.to_owned()),
         Err(error) => {
-            let lines = bytes[..error.valid_up_to()]
-                .iter()
-                .filter(|&&byte| byte == b'\n')
-                .count();
+            let lines = bytes[..error.valid_up_to()].split(|&byte| byte == b'\n').count();
             Err(wrong(
                 path,
-                lines as u64 + 1,
+                lines as u64,
                 "not UTF-8 text",
                 "save the file as UTF-8",
             ))

@@ -8,124 +8,20 @@
 //! The folder of the JSON files may have any name that begins with `annotations`. Categories become classes in the order of
 //! their identifiers, also those of which there is no object.
 
-use super::boxes::{Frame, Placed, files_ending, pictures, stem, wrong};
-use super::coco_json::{Entry, Id, Image, Instance, Instances};
+use super::boxes::{Frame, Placed, pictures, wrong};
+use super::coco_json::{Category, Counts, Entry, Id, Image, Instance, Instances, Segmentation};
 use super::found_objects::FoundObjects;
-use super::{Found, boxes};
+use super::{Found, coco_files};
 use crate::{DataError, Object, Outline, PixelBox, ProblemKind, Problems, Rle, Split};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 const REMEDY: &str = "expected annotations/instances_train.json with `images`, `categories` and `annotations`, and the pictures in \
                       images/train/ or train/";
 
-/// The name of Roboflow's files.
-const ROBOFLOW: &str = "_annotations.coco.json";
-
-/// A JSON file and what it is for.
-struct Source {
-    split: Option<Split>,
-    /// What its name says: `train2017`.
-    token: String,
-    file: PathBuf,
-}
-
-/// Whether the folder holds such a data set.
-pub(super) fn is_root(path: &Path) -> bool {
-    path.is_dir() && !sources(path).is_empty()
-}
-
-/// The folder that images are below: where only the folder of JSON files is given, the one above it.
-pub(super) fn root(path: &Path) -> PathBuf {
-    let is_annotations = path.canonicalize().ok().and_then(|path| {
-        Some(
-            path.file_name()?
-                .to_string_lossy()
-                .to_lowercase()
-                .starts_with("annotations"),
-        )
-    });
-    match path.parent() {
-        Some(parent) if is_annotations == Some(true) && !path.ends_with("..") => parent.into(),
-        _ => path.into(),
-    }
-}
-
-fn sources(path: &Path) -> Vec<Source> {
-    let mut found: Vec<Source> = vec![];
-    let mut folders: Vec<PathBuf> = fs::read_dir(path)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.is_dir())
-        .collect();
-    boxes::sort_naturally(&mut folders);
-    for folder in folders {
-        let name = folder
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let file = folder.join(ROBOFLOW);
-        if let Some(split) = Split::of_folder(&name).filter(|_| file.is_file()) {
-            found.push(Source {
-                split: Some(split),
-                token: name,
-                file,
-            });
-        } else if name.to_lowercase().starts_with("annotations") {
-            found.extend(files(&folder, false));
-        }
-    }
-    if found.is_empty() {
-        found = files(path, root(path) == path);
-    }
-    // One file that names no split is all there is; beside others it is something else.
-    if found.len() > 1 {
-        found.retain(|source| source.split.is_some());
-    }
-    found
-}
-
-/// The JSON files in a folder that look like lists of objects, by their names.
-fn files(folder: &Path, careful: bool) -> Vec<Source> {
-    const OTHERS: [&str; 5] = ["captions", "person_keypoints", "stuff", "panoptic", "image_info"];
-    let mut found = vec![];
-    for file in files_ending(folder, &["json"]).unwrap_or_default() {
-        let name = stem(&file).to_lowercase();
-        let known = name.contains("instances") || name.contains("annotations") || name.contains("coco");
-        if OTHERS.iter().any(|other| name.starts_with(other)) || (careful && !known) {
-            continue;
-        }
-        let mut tokens = name.split(['_', '-', '.']).filter(|token| !token.is_empty());
-        let split_of = |token: &str| Split::of_folder(token.trim_end_matches(|c: char| c.is_ascii_digit()));
-        let token = tokens.clone().find(|token| split_of(token).is_some());
-        if token.is_none() && !known {
-            continue;
-        }
-        found.push(Source {
-            split: token.and_then(split_of),
-            token: token
-                .or_else(|| tokens.next_back())
-                .unwrap_or_default()
-                .to_owned(),
-            file,
-        });
-    }
-    if found
-        .iter()
-        .any(|source| stem(&source.file).to_lowercase().starts_with("instances"))
-    {
-        found.retain(|source| stem(&source.file).to_lowercase().starts_with("instances"));
-    }
-    found
-}
-
 pub(super) fn read(path: &Path) -> Result<Found, DataError> {
-    let root = root(path);
-    let mut sources = sources(path);
+    let root = coco_files::root(path);
+    let mut sources = coco_files::sources(path);
     sources.sort_by_key(|source| source.split);
     if let Some(pair) = sources
         .array_windows()
@@ -155,9 +51,9 @@ pub(super) fn read(path: &Path) -> Result<Found, DataError> {
         };
         found.name(source.split);
         let classes = categories(&source.file, instances.categories, &mut found)?;
-        let folders = folders(&root, source);
-        let images = images(&source.file, instances.images, &folders, &mut found.problems);
-        let instances = of_images(&source.file, annotations, &images, &mut found.problems);
+        let folders = source.folders(&root);
+        let (images, left_out) = images(&source.file, instances.images, &folders, &mut found.problems);
+        let instances = of_images(&source.file, annotations, &images, &left_out, &mut found.problems);
         let paths: Vec<PathBuf> = images.iter().map(|image| image.path.clone()).collect();
         for ((image, instances), picture) in images.into_iter().zip(instances).zip(pictures(&paths)) {
             let objects = match picture {
@@ -173,7 +69,7 @@ pub(super) fn read(path: &Path) -> Result<Found, DataError> {
                         object(
                             &source.file,
                             number,
-                            instance,
+                            &instance,
                             &classes,
                             &frame,
                             picture.size,
@@ -199,7 +95,7 @@ pub(super) fn read(path: &Path) -> Result<Found, DataError> {
     found
         .notes
         .insert(0, format!("read as COCO: {}", names.join(", ")));
-    if let Some(yaml) = super::yolo::description(&root) {
+    if let Some(yaml) = super::yolo_description::description(&root) {
         found.notes.push(format!(
             "the YOLO labels beside it were not read: give `{}` for those",
             yaml.display()
@@ -211,7 +107,7 @@ pub(super) fn read(path: &Path) -> Result<Found, DataError> {
 /// The class of each category; names that are new become new classes.
 fn categories(
     file: &Path,
-    categories: Vec<Entry<super::coco_json::Category>>,
+    categories: Vec<Entry<Category>>,
     found: &mut FoundObjects,
 ) -> Result<HashMap<Id, usize>, DataError> {
     let mut named: BTreeMap<Id, String> = BTreeMap::new();
@@ -264,60 +160,23 @@ fn categories(
     Ok(classes)
 }
 
-/// Where the pictures of a file may lie, the likeliest first.
-fn folders(root: &Path, source: &Source) -> Vec<PathBuf> {
-    let beside = source.file.parent().unwrap_or(Path::new(""));
-    let mut folders = vec![];
-    if source.file.ends_with(ROBOFLOW) {
-        folders.push(beside.to_owned());
-    }
-    let bare = source
-        .token
-        .trim_end_matches(|c: char| c.is_ascii_digit())
-        .to_owned();
-    let split_names = [
-        "train",
-        "training",
-        "val",
-        "valid",
-        "validation",
-        "dev",
-        "test",
-        "testing",
-    ];
-    let same = split_names
-        .into_iter()
-        .filter(|name| source.split.is_some() && Split::of_folder(name) == source.split);
-    let tokens = [source.token.clone(), bare]
-        .into_iter()
-        .chain(same.map(str::to_owned));
-    for token in tokens.filter(|token| !token.is_empty()) {
-        folders.push(root.join("images").join(&token));
-        folders.push(root.join(&token));
-        folders.push(root.join(&token).join("images"));
-    }
-    folders.extend([root.join("images"), root.into(), beside.into(), root.join("data")]);
-    let mut seen = HashSet::new();
-    folders.retain(|folder| folder.is_dir() && seen.insert(folder.clone()));
-    folders
-}
-
 /// An image that is there.
 struct Shown {
     /// Its place in the file.
     number: usize,
-    ids: Id,
+    id: Id,
     path: PathBuf,
     size: Option<[f64; 2]>,
 }
 
+/// The images that are there, and the identifiers of those that were left out.
 fn images(
     file: &Path,
     images: Vec<Entry<Image>>,
     folders: &[PathBuf],
     problems: &mut Problems,
-) -> Vec<Shown> {
-    let mut shown: Vec<Shown> = vec![];
+) -> (Vec<Shown>, HashSet<Id>) {
+    let (mut shown, mut left_out) = (vec![], HashSet::new());
     let (mut ids, mut paths) = (HashSet::new(), HashMap::new());
     for (number, image) in images.into_iter().enumerate() {
         let key = format!("images[{number}]");
@@ -340,21 +199,23 @@ fn images(
         let Some(path) = places.find(|path| path.is_file()) else {
             let what = format!("no picture `{}`", image.file_name);
             problems.at_key(ProblemKind::MissingPicture, file, key, what, false);
+            left_out.insert(image.id);
             continue;
         };
         if let Some(first) = paths.insert(path.clone(), number) {
             let what = format!("`{}` is images[{first}] too", image.file_name);
             problems.at_key(ProblemKind::TwoAnnotations, file, key, what, false);
+            left_out.insert(image.id);
             continue;
         }
         shown.push(Shown {
             number,
-            ids: image.id,
+            id: image.id,
             path,
             size: Option::zip(image.width, image.height).map(|(width, height)| [width, height]),
         });
     }
-    shown
+    (shown, left_out)
 }
 
 /// The objects of each image, each with its place in the file.
@@ -362,12 +223,13 @@ fn of_images(
     file: &Path,
     annotations: Vec<Entry<Instance>>,
     images: &[Shown],
+    left_out: &HashSet<Id>,
     problems: &mut Problems,
 ) -> Vec<Vec<(usize, Instance)>> {
     let places: HashMap<&Id, usize> = images
         .iter()
         .enumerate()
-        .map(|(at, image)| (&image.ids, at))
+        .map(|(at, image)| (&image.id, at))
         .collect();
     let mut per_image: Vec<Vec<(usize, Instance)>> = images.iter().map(|_| vec![]).collect();
     let mut ids: HashMap<Id, (usize, usize)> = HashMap::new();
@@ -381,7 +243,11 @@ fn of_images(
             }
         };
         let Some(&place) = places.get(&instance.image_id) else {
-            let what = format!("the image {} is not listed, or was left out", instance.image_id);
+            if left_out.contains(&instance.image_id) {
+                // The image was reported.
+                continue;
+            }
+            let what = format!("the image {} is not listed", instance.image_id);
             problems.at_key(ProblemKind::NoSuchImage, file, key(), what, false);
             continue;
         };
@@ -409,7 +275,7 @@ fn of_images(
 fn object(
     file: &Path,
     number: usize,
-    instance: Instance,
+    instance: &Instance,
     classes: &HashMap<Id, usize>,
     frame: &Frame,
     size: [u32; 2],
@@ -422,7 +288,7 @@ fn object(
         report(ProblemKind::UnknownClass, what, false);
         return None;
     };
-    let (outline, why) = match outline(&instance, frame, size) {
+    let (outline, why) = match outline(instance, frame, size) {
         Ok(outline) => (outline, None),
         Err(why) => (None, Some(why)),
     };
@@ -473,7 +339,6 @@ fn object(
 
 /// The outline in pixels of the picture, if there is one.
 fn outline(instance: &Instance, frame: &Frame, size: [u32; 2]) -> Result<Option<Outline>, String> {
-    use super::coco_json::{Counts, Segmentation};
     match &instance.segmentation {
         None => Ok(None),
         Some(Segmentation::Polygons(polygons)) if polygons.is_empty() => Ok(None),

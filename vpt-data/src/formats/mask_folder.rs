@@ -10,12 +10,12 @@
 //! the root names the classes from 0 on, one a line; a line `ignore = 255` says which number is of no class (255 where it says
 //! nothing). Without it, two numbers, 0 and another, are `background` and `foreground`, and other numbers name themselves.
 
-use super::boxes::{files_ending, folder_named, pictures, sort_naturally, text, wrong};
-use super::image_folder::{images_below, natural};
+use super::boxes::{files_ending, folder_named, pictures, sort_naturally, wrong};
+use super::image_folder::images_below;
+use super::mask_numbers::{Numbers, Stored};
 use super::{EXTENSIONS, Found, Images};
-use crate::error::counted;
 use crate::partition::relative;
-use crate::{DataError, Label, Mask, ProblemKind, Problems, Sample, Split, TaskKind, stored_values};
+use crate::{DataError, Label, Mask, ProblemKind, Problems, Sample, Split, TaskKind};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -23,14 +23,7 @@ use std::path::{Path, PathBuf};
 
 const IMAGES: [&str; 3] = ["images", "image", "imgs"];
 const MASKS: [&str; 4] = ["masks", "mask", "labels", "annotations"];
-const CLASSES: [&str; 2] = ["classes.txt", "labels.txt"];
 const REMEDY: &str = "expected images/NAME.jpg and masks/NAME.png, perhaps below train/, val/ and test/, and perhaps classes.txt";
-
-/// The number that is of no class where nothing else is said.
-const IGNORED: u16 = 255;
-
-/// The most classes: a byte for each pixel, and one number for those that are ignored.
-const MAX_CLASSES: usize = 255;
 
 /// A folder of pictures and the folder of their masks.
 struct Part {
@@ -202,7 +195,7 @@ pub(super) fn read(root: &Path) -> Result<Found, DataError> {
         classes,
         values,
         ignored,
-    } = match classes_file(root) {
+    } = match Numbers::file(root) {
         Some(file) => Numbers::of_file(&file, &all)?,
         None => Numbers::of_values(root, &all, &mut notes)?,
     };
@@ -305,141 +298,4 @@ impl Part {
         }
         Ok(())
     }
-}
-
-/// What a mask stores.
-struct Stored {
-    size: [u32; 2],
-    /// How many pixels have each number.
-    counts: BTreeMap<u16, u64>,
-}
-
-impl Stored {
-    fn read(path: &Path) -> Result<Self, String> {
-        let stored = stored_values::read(path).map_err(|error| error.reason())?;
-        let mut counts = vec![0_u64; 1 << 16];
-        for &value in &stored.values {
-            counts[usize::from(value)] += 1;
-        }
-        let present = (0..=u16::MAX).zip(counts).filter(|(_, count)| *count > 0);
-        Ok(Self {
-            size: [stored.width, stored.height],
-            counts: present.collect(),
-        })
-    }
-}
-
-/// Which number stands for which class.
-struct Numbers {
-    classes: Vec<String>,
-    values: Vec<(u16, u8)>,
-    /// Numbers that are of no class on purpose.
-    ignored: Vec<u16>,
-}
-
-fn classes_file(root: &Path) -> Option<PathBuf> {
-    CLASSES
-        .iter()
-        .map(|name| root.join(name))
-        .find(|path| path.is_file())
-}
-
-impl Numbers {
-    /// As a file of names says.
-    fn of_file(file: &Path, all: &BTreeMap<u16, u64>) -> Result<Self, DataError> {
-        let failed = |line: u64, message: String| {
-            Err(wrong(
-                file,
-                line,
-                message,
-                "one name a line, and perhaps `ignore = 255`",
-            ))
-        };
-        let (mut classes, mut ignored) = (vec![], vec![]);
-        for (line, name) in (1_u64..).zip(text(file)?.lines()) {
-            let name = name.trim();
-            let ignore = name
-                .strip_prefix("ignore")
-                .map(str::trim_start)
-                .and_then(|rest| rest.strip_prefix(['=', ':']));
-            match ignore {
-                Some(number) => match number.trim().parse::<u16>() {
-                    Ok(number) => ignored.push(number),
-                    Err(_) => return failed(line, format!("`{name}`, expected a number from 0 to 65535")),
-                },
-                None if name.is_empty() => {}
-                None if classes.iter().any(|class| class == name) => {
-                    return failed(line, format!("`{name}` is there twice"));
-                }
-                None => classes.push(name.to_owned()),
-            }
-        }
-        if !(2..=MAX_CLASSES).contains(&classes.len()) {
-            let found = counted(classes.len(), "name");
-            return failed(1, format!("{found}, expected 2 to {MAX_CLASSES}"));
-        }
-        if ignored.is_empty() && classes.len() <= usize::from(IGNORED) {
-            ignored.push(IGNORED);
-        }
-        let mut values: Vec<(u16, u8)> = (0..classes.len())
-            .map(|class| (class as u16, class as u8))
-            .filter(|(value, _)| !ignored.contains(value))
-            .collect();
-        if let Some(white) = white(all).filter(|_| classes.len() == 2) {
-            values = vec![(0, 0), (white, 1)];
-            ignored.retain(|value| *value != white);
-        }
-        Ok(Self {
-            classes,
-            values,
-            ignored,
-        })
-    }
-
-    /// As what the masks store suggests.
-    fn of_values(root: &Path, all: &BTreeMap<u16, u64>, notes: &mut Vec<String>) -> Result<Self, DataError> {
-        let binary = |white| Self {
-            classes: vec!["background".into(), "foreground".into()],
-            values: vec![(0, 0), (white, 1)],
-            ignored: vec![IGNORED],
-        };
-        if let Some(white) = white(all) {
-            return Ok(binary(white));
-        }
-        let mut numbers: Vec<u16> = all.keys().copied().filter(|value| *value != IGNORED).collect();
-        numbers.sort_unstable();
-        if numbers == [0, 1] {
-            return Ok(binary(1));
-        }
-        if !(2..MAX_CLASSES).contains(&numbers.len()) {
-            let message = format!(
-                "the masks hold {}, expected 2 to 254",
-                counted(numbers.len(), "number")
-            );
-            let remedy =
-                "masks of numbers 0, 1, … for classes (not for single objects), and classes.txt to name them";
-            return Err(wrong(root, None, message, remedy));
-        }
-        if all.contains_key(&IGNORED) {
-            notes.push(format!("pixels with the number {IGNORED} are ignored"));
-        }
-        let mut classes: Vec<String> = numbers.iter().map(u16::to_string).collect();
-        classes.sort_by(|a, b| natural(a, b));
-        Ok(Self {
-            values: numbers
-                .iter()
-                .zip(0..)
-                .map(|(&value, class)| (value, class))
-                .collect(),
-            classes,
-            ignored: vec![IGNORED],
-        })
-    }
-}
-
-/// The number of the foreground in masks of black and white: 255 or 65535, beside nothing but 0.
-fn white(all: &BTreeMap<u16, u64>) -> Option<u16> {
-    let mut others = all.keys().copied().filter(|value| *value != 0);
-    let white = others.next().filter(|value| matches!(value, 255 | 65535))?;
-    others.next().is_none().then_some(white)
 }

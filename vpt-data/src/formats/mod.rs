@@ -2,18 +2,21 @@
 
 mod boxes;
 mod coco;
+mod coco_files;
 mod coco_json;
 mod columns;
 mod found_objects;
 mod image_folder;
 mod manifest;
 mod mask_folder;
+mod mask_numbers;
 pub(crate) mod medmnist;
 mod metadata;
 mod table;
 mod voc;
 mod yaml;
 mod yolo;
+mod yolo_description;
 
 pub(crate) use metadata::METADATA;
 
@@ -108,12 +111,12 @@ impl Format {
             Self::Medmnist
         } else if path.is_file() {
             // Only a description: anything else is no data set, which image folders say best.
-            yolo::description(path).map_or(Self::ImageFolder, |_| Self::Yolo)
-        } else if coco::is_root(path) {
+            yolo_description::description(path).map_or(Self::ImageFolder, |_| Self::Yolo)
+        } else if coco_files::is_root(path) {
             Self::Coco
         } else if voc::is_root(path) {
             Self::Voc
-        } else if yolo::description(path).is_some() {
+        } else if yolo_description::is_root(path) {
             Self::Yolo
         } else if mask_folder::is_root(path) {
             Self::MaskFolder
@@ -125,7 +128,7 @@ impl Format {
     /// The folder that the images' paths are relative to.
     pub(crate) fn root(self, path: &Path) -> PathBuf {
         match self {
-            Self::Coco => coco::root(path),
+            Self::Coco => coco_files::root(path),
             Self::Yolo if path.is_dir() => path.into(),
             Self::ImageFolder | Self::Medmnist | Self::Voc | Self::MaskFolder => path.into(),
             Self::Manifest | Self::Yolo => path.parent().unwrap_or(Path::new("")).into(),

@@ -194,9 +194,7 @@ fn what_is_wrong_is_mended_or_left_out_and_said() {
     );
     assert_eq!(
         place.problems(&dataset, ProblemKind::NoSuchImage),
-        [
-            "ROOT/annotations/instances_train.json: annotations[3]: the image 77 is not listed, or was left out"
-        ]
+        ["ROOT/annotations/instances_train.json: annotations[3]: the image 77 is not listed"]
     );
     let twice = place.problems(&dataset, ProblemKind::DuplicateId);
     assert!(
@@ -256,7 +254,7 @@ fn damaged_files_are_errors_with_their_line() {
     place.text(file, &json(&image(1, "gone.png"), OBJECTS));
     let (message, _) = place.error();
     assert!(
-        message.starts_with("ROOT: there is none of the training images; 4 problems, the first: "),
+        message.starts_with("ROOT: there is none of the training images; 1 problem, the first: "),
         "{message}"
     );
     place.text(file, &json(&image(1, "a.png"), OBJECTS));
@@ -264,4 +262,19 @@ fn damaged_files_are_errors_with_their_line() {
     assert!(place.error().0.ends_with("are both for one split"));
     fs::remove_file(place.path().join("annotations/instances_train2017.json")).unwrap();
     assert!(place.open().is_ok());
+}
+
+#[test]
+fn other_json_beside_class_folders_is_no_coco() {
+    let place = Place::new();
+    for number in 0..4 {
+        place
+            .picture(&format!("a/{number}.png"), 4, 2)
+            .picture(&format!("b/b{number}.png"), 4, 2);
+    }
+    place.text("annotations.json", r#"{"author":"nobody","images":[]}"#);
+    assert_eq!(place.open().unwrap().format, Format::ImageFolder);
+    place.text("annotations.json", &json(&image(1, "a/1.png"), OBJECTS));
+    let dataset = place.open().unwrap();
+    assert_eq!((dataset.format, dataset.train.len()), (Format::Coco, 1));
 }

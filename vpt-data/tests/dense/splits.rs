@@ -91,7 +91,7 @@ fn folds_test_every_picture_once() {
             .folds(31, 0.2, 1)
             .unwrap_err()
             .to_string()
-            .contains("too few for 31 folds")
+            .contains("no more than there are images")
     );
 }
 

@@ -133,6 +133,9 @@ fn damaged_descriptions_are_errors_with_their_line() {
     let place = place(YAML);
     fs::write(place.path().join("labels/train/1.txt"), b"0 1\n\xff").unwrap();
     assert!(place.error().0.ends_with("labels/train/1.txt:2: not UTF-8 text"));
+    fs::rename(place.path().join("data.yaml"), place.path().join("data.txt")).unwrap();
+    assert_eq!(place.error().0, "ROOT: no description of the data set");
+    fs::rename(place.path().join("data.txt"), place.path().join("data.yaml")).unwrap();
     fs::remove_dir_all(place.path().join("labels")).unwrap();
     assert_eq!(place.error().0, "ROOT: no object on any of 2 training images");
 }
