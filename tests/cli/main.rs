@@ -15,6 +15,7 @@ mod interruption;
 mod knn;
 mod looking;
 mod multi_label;
+mod places;
 mod prune;
 mod sandbox;
 mod suite;
