@@ -127,6 +127,7 @@ mod tests {
             test: vec![],
             test_is_drawn: false,
             skipped: vec![],
+            problems: vpt_data::Problems::default(),
             notes: vec![],
         };
         let resolved = |text: &str, kind| {

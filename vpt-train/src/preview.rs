@@ -63,6 +63,7 @@ mod tests {
             labels: vec![vpt_data::Label::One(0); 5],
             weights: vec![1.0; 5],
             soft_targets: None,
+            framed: vec![],
             indices: (0..5).collect(),
         };
         let jpeg = preview(&batch, &preprocess).expect("encodes");

@@ -186,7 +186,7 @@ fn run(case: &Case, opt: Opt) -> (f64, f64) {
     let number = |name: &str| meta.get(name).and_then(Value::as_f64).unwrap_or(0.0);
     let no_decay = match opt {
         Opt::AdamW => ParamGroup::from_any_predicates(vec!["bias"]),
-        Opt::Sgd | Opt::Lbfgs => ParamGroup::from_path("head.bias"),
+        Opt::Sgd | Opt::Lbfgs => ParamGroup::from_path("head.Linear.bias"),
     };
     let mut optimizer = GroupOptimizer::new(OptimizerConfig {
         opt,

@@ -162,6 +162,7 @@ fn odd_settings_change_nothing_else() {
     check_structure(&odd);
     assert!(!odd.contains("before temperature"));
     let unknown = Gallery {
+        pairs: vec![],
         errors: vec![Example {
             index: 1_000_000,
             picture: Err(String::new()),

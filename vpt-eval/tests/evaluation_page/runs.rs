@@ -107,6 +107,7 @@ pub fn full_page(predictions: &Predictions, threshold: Option<f64>) -> String {
         }
     };
     let gallery = Gallery {
+        pairs: vec![],
         errors: most_confident_errors(predictions, 12)
             .into_iter()
             .map(example)

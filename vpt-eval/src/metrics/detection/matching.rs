@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn thresholds_are_those_of_numpy() {
-        let step = 0.45 / 9.0; // (stop − start) / 9 in float64, as linspace computes it
+        let step = (0.95 - 0.5) / 9.0; // in float64, as linspace computes it
         for (t, threshold) in IOU_THRESHOLDS.iter().enumerate() {
             assert_eq!(*threshold, 0.5 + t as f64 * step);
         }
