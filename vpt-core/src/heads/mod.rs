@@ -23,6 +23,7 @@ use crate::vit::linear;
 
 /// The head of a model. Its parameters are called `head.…` in task files.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a model has one head")]
 pub enum Head {
     /// Logits of an image: one linear layer `[D → classes]` on what was pooled.
     Linear(Linear),
