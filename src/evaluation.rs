@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use serde::Deserialize;
 use vpt_core::{Backbone, Classifier};
 use vpt_data::{Dataset, Sample, Split};
-use vpt_eval::{AtPrevalence, Bootstrap, PredictOptions, Predictions, Results, find, predict};
+use vpt_eval::{AtPrevalence, Bootstrap, FindOptions, PredictOptions, Predictions, Results, find, predict};
 use vpt_train::TrainConfig;
 
 use crate::cli::{DataArgs, DecisionArgs};
@@ -97,11 +97,12 @@ impl Evaluator {
                 &samples,
                 classes,
                 pre,
-                &options,
+                FindOptions {
+                    feed: options,
+                    contours: true,
+                },
                 &device.device,
-                true,
-                &mut |_, _| {},
-                &mut progress,
+                &mut |batch| progress(batch.done, samples.len()),
             )?,
             false => predict(
                 &model,

@@ -19,6 +19,7 @@ use crate::{EvalError, Found, PredictOptions, Predictions};
 
 /// What a head that reads every token says of a batch.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "one for each batch")]
 pub enum PlaceOutput {
     /// Boxes at every point of the pyramid.
     Objects(DetectionOutput),
@@ -183,10 +184,26 @@ fn likeliest_classes(logits: &ArrayView3<f32>, framing: &Framing) -> Vec<u8> {
         .collect()
 }
 
-/// What `model` finds in every sample, in order, without augmentation; `progress` hears (done, all) after each batch, and
-/// `observe` sees what the head says of each batch and what is where in it.
-///
-/// With `contours` the boundaries of masks are measured too, which takes a while.
+/// How images are fed to a model that finds something in them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FindOptions {
+    /// Their number in a batch, and the threads that decode.
+    pub feed: PredictOptions,
+    /// Whether the boundaries of masks are measured too, which takes a while.
+    pub contours: bool,
+}
+
+/// A batch that is done.
+pub struct FoundBatch<'a> {
+    /// What the head said of it.
+    pub output: &'a PlaceOutput,
+    /// What is where in it.
+    pub framed: &'a [Framed],
+    /// Images that are done, this batch included.
+    pub done: usize,
+}
+
+/// What `model` finds in every sample, in order, without augmentation; `observe` sees each batch.
 ///
 /// # Errors
 /// [`EvalError::NoImages`], [`EvalError::Data`] for pictures and masks that cannot be read, [`EvalError::Device`].
@@ -195,12 +212,11 @@ pub fn find(
     samples: &[Sample],
     classes: &[String],
     pre: &Preprocess,
-    opts: &PredictOptions,
+    options: FindOptions,
     device: &Device,
-    contours: bool,
-    observe: &mut dyn FnMut(&PlaceOutput, &[Framed]),
-    progress: &mut dyn FnMut(usize, usize),
+    observe: &mut dyn FnMut(FoundBatch),
 ) -> Result<Predictions, EvalError> {
+    let FindOptions { feed, contours } = options;
     let start = Instant::now();
     let (model, device) = (model.valid(), device.clone().without_autodiff());
     let finder = Finder::new(&model, Suppression::default());
@@ -208,11 +224,15 @@ pub fn find(
         .filter(|_| !samples.is_empty())
         .ok_or(EvalError::NoImages)?;
     let (mut objects, mut masks, mut done) = (Vec::new(), Vec::new(), 0);
-    for batch in loader(samples, classes.len(), pre, opts).epoch(0, 0) {
+    for batch in loader(samples, classes.len(), pre, &feed).epoch(0, 0) {
         let mut batch = batch?;
         let framed = std::mem::take(&mut batch.framed);
         let output = finder.output(&model, pixels(batch, &device), &Noise::none());
-        observe(&output, &framed);
+        observe(FoundBatch {
+            output: &output,
+            framed: &framed,
+            done: done + framed.len(),
+        });
         let framings: Vec<Framing> = framed.iter().map(|framed| framed.framing).collect();
         let found = finder.read(output, &framings)?;
         let count = found.len();
@@ -242,7 +262,6 @@ pub fn find(
             masks.extend(mask);
         }
         done += count;
-        progress(done, samples.len());
     }
     let found = match &model.head {
         Head::Segmentation(_) => Found::Masks(masks),

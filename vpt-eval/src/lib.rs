@@ -41,7 +41,7 @@ pub use comparison::{
 pub use epoch::EpochRow;
 pub use error::EvalError;
 pub use features::{FeatureExtractor, FeatureFormat, FeatureKind, FeatureRequest, FeatureShapes};
-pub use find::{Finder, FoundIn, PlaceOutput, find};
+pub use find::{FindOptions, Finder, FoundBatch, FoundIn, PlaceOutput, find};
 pub use knn::Knn;
 pub use memory::peak_memory_bytes;
 pub use not_defined::NotDefined;

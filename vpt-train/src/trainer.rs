@@ -13,7 +13,9 @@ use vpt_core::device::SelectedDevice;
 use vpt_core::{Calibration, Classifier, HostTensor, TaskMetadata};
 use vpt_data::{DataError, Dataset, Preprocess, Split, rng};
 use vpt_eval::metrics::{Metric, evaluate};
-use vpt_eval::{EpochRow, EvalError, Finder, PredictOptions, Predictions, Results, find, predict};
+use vpt_eval::{
+    EpochRow, EvalError, FindOptions, Finder, PredictOptions, Predictions, Results, find, predict,
+};
 
 use crate::best::is_better;
 use crate::checkpoint::Checkpoints;
@@ -328,13 +330,16 @@ impl Trainer {
             samples,
             &self.dataset.classes,
             &self.preprocess,
-            &self.predict_options(),
-            &self.device.device,
-            contours,
-            &mut |output, framed| {
-                loss += f64::from(place_loss(output.clone(), points, framed).into_scalar::<f32>());
+            FindOptions {
+                feed: self.predict_options(),
+                contours,
             },
-            &mut |done, total| observer.progress(split, done, total),
+            &self.device.device,
+            &mut |batch| {
+                loss +=
+                    f64::from(place_loss(batch.output.clone(), points, batch.framed).into_scalar::<f32>());
+                observer.progress(split, batch.done, samples.len());
+            },
         )?;
         Ok((
             predictions.described(&self.dataset.columns, samples),

@@ -144,7 +144,9 @@ impl Image {
         let (objects, shares, said) = match &self.found {
             FoundIn::Objects(objects) => {
                 let mut counts = vec![0; classes.len()];
-                objects.iter().for_each(|object| counts[object.class] += 1);
+                for object in objects {
+                    counts[object.class] += 1;
+                }
                 let found = classes.iter().zip(counts).filter(|(_, count)| *count > 0);
                 let said: Vec<String> = found.map(|(class, count)| format!("{count} {class}")).collect();
                 let objects = objects.iter().map(|object| Object {

@@ -174,8 +174,8 @@ pub static METRICS: [Metric; 42] = [
     metric("dice", true, None, MASKS, ANY, |v| segmentation::mean_dice(&v.masks()?.counts(v.weights)), "masks: Dice coefficient (F1 of the pixels), mean over the classes"),
     metric("pixel_accuracy", true, None, MASKS, ANY, |v| segmentation::pixel_accuracy(&v.masks()?.counts(v.weights)), "masks: share of pixels whose class is right"),
     metric("class_accuracy", true, None, MASKS, ANY, |v| segmentation::mean_class_accuracy(&v.masks()?.counts(v.weights)), "masks: share of each class's pixels that are found, mean over the classes"),
-    metric("boundary_f1", true, None, MASKS, ANY, |v| v.mean_contours(|(f1, _)| f1), "masks: F1 of boundaries within a small distance, mean over images and classes"),
-    metric("hausdorff95", false, None, MASKS, ANY, |v| v.mean_contours(|(_, distance)| distance), "masks: 95th percentile of the distances between boundaries in pixels, mean over images and classes"),
+    metric("boundary_f1", true, None, MASKS, ANY, |v| v.mean_contours()?.0, "masks: F1 of boundaries within a small distance, mean over images and classes"),
+    metric("hausdorff95", false, None, MASKS, ANY, |v| v.mean_contours()?.1, "masks: 95th percentile of the distances between boundaries in pixels, mean over images and classes"),
     metric("aurc", false, None, ONE, ANY, |v| risk_coverage::aurc(v.scores.by_confidence(), v.weights), "area under the risk-coverage curve: error rate on the surest images, mean over all coverages"),
 ];
 

@@ -276,11 +276,16 @@ impl View<'_> {
         Some(self.coco.get_or_init(|| objects.matches.evaluate(self.weights)))
     }
 
-    /// Mean over the classes of what contours say, where masks are asked for.
-    pub(super) fn mean_contours(&self, pick: fn((Option<f64>, Option<f64>)) -> Option<f64>) -> Option<f64> {
+    /// Boundary F1 and Hausdorff distance, means over the classes, where masks are asked for.
+    pub(super) fn mean_contours(&self) -> Option<(Option<f64>, Option<f64>)> {
         let masks = self.masks()?;
-        let classes = 0..masks.num_classes();
-        super::mean_of_defined(classes.map(|class| pick(masks.mean_contours(class, self.weights))))
+        let of_classes: Vec<_> = (0..masks.num_classes())
+            .map(|class| masks.mean_contours(class, self.weights))
+            .collect();
+        Some((
+            super::mean_of_defined(of_classes.iter().map(|of_class| of_class.0)),
+            super::mean_of_defined(of_classes.iter().map(|of_class| of_class.1)),
+        ))
     }
 
     /// Hits, labels and predictions of each class: images, or pixels of masks.
