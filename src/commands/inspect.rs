@@ -10,7 +10,9 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use vpt_core::device::{self, DeviceSummary};
 use vpt_core::parity::{self, ParityReport};
-use vpt_data::{DataSummary, Dataset, Leak, LeakOptions, OpenOptions, Preprocess};
+use vpt_data::{
+    DataSummary, Dataset, Leak, LeakOptions, ObjectSummary, OpenOptions, PixelSummary, Preprocess,
+};
 use vpt_eval::report::format;
 
 use self::model::{ModelArgs, pixels};
@@ -145,13 +147,30 @@ fn data_text(summary: &DataSummary) -> String {
             (
                 "imbalance",
                 format!(
-                    "{:.1} images of the largest class for one of the smallest",
-                    summary.imbalance
+                    "{:.1} {} of the largest class for one of the smallest",
+                    summary.imbalance,
+                    if summary.objects.is_some() {
+                        "objects"
+                    } else {
+                        "images"
+                    }
                 ),
             ),
         ]),
         classes_table(summary),
     ];
+    parts.extend(summary.objects.as_ref().map(objects_text));
+    parts.extend(
+        summary
+            .pixels
+            .as_ref()
+            .map(|pixels| pixels_table(pixels, &summary.classes)),
+    );
+    if !summary.problems.is_empty() {
+        let mut lines = summary.problems.lines(LISTED);
+        lines.insert(0, "in the annotations:".to_owned());
+        parts.push(lines.join("\n  "));
+    }
     let lists = [
         ("in two splits", &summary.duplicates_across_splits),
         ("under two classes", &summary.contradictions),
@@ -177,6 +196,57 @@ fn data_text(summary: &DataSummary) -> String {
     }
     parts.extend(summary.notes.iter().map(|note| format!("note: {note}")));
     parts.join("\n\n")
+}
+
+/// What is known of boxes.
+fn objects_text(found: &ObjectSummary) -> String {
+    let range = found.per_picture;
+    let mut pairs = vec![
+        ("objects", found.objects.to_string()),
+        (
+            "an image",
+            format!("{} to {}, median {}", range.min, range.max, range.median),
+        ),
+        (
+            "sizes",
+            format!(
+                "{} small (below 32 x 32 pixels), {} medium (below 96 x 96), {} large",
+                found.small, found.medium, found.large
+            ),
+        ),
+        (
+            "without",
+            format!("{} images have no object", found.without.iter().sum::<usize>()),
+        ),
+    ];
+    for (name, count) in [
+        ("crowds", found.crowds),
+        ("difficult", found.difficult),
+        ("outlines", found.outlines),
+    ] {
+        if count > 0 {
+            pairs.push((name, count.to_string()));
+        }
+    }
+    tables::pairs(&pairs)
+}
+
+/// Which part of the pixels each class has in each split.
+fn pixels_table(splits: &[PixelSummary], classes: &[String]) -> String {
+    let titles: Vec<_> = ["pixels %"]
+        .into_iter()
+        .chain(splits.iter().map(|split| split.split.name()))
+        .collect();
+    let percent = |share: f64| format!("{:.1}", 100.0 * share);
+    let row = |(label, class): (usize, &String)| {
+        let shares = splits
+            .iter()
+            .map(|split| percent(split.shares.get(label).copied().unwrap_or_default()));
+        [class.clone()].into_iter().chain(shares).collect()
+    };
+    let ignored = splits.iter().map(|split| percent(split.ignored));
+    let ignored: Vec<String> = ["(ignored)".to_owned()].into_iter().chain(ignored).collect();
+    tables::plain(&titles, classes.iter().enumerate().map(row).chain([ignored]))
 }
 
 fn classes_table(summary: &DataSummary) -> String {
