@@ -329,7 +329,7 @@ impl CompareArgs {
             );
             return Ok(());
         };
-        let image_size = planner.first.image_size.unwrap_or(backbone.preprocess.input_size);
+        let image_size = planner.first.preprocess(&backbone).input_size;
         let source = self
             .source_task
             .as_deref()
@@ -356,7 +356,10 @@ impl CompareArgs {
                 .map(|(seed, path)| Ok((seed, TaskFile::load(&path)?)))
                 .collect::<Result<Vec<_>>>()?;
             let Some((_, task)) = tasks.first() else { continue };
-            row.costs = costs::costs(&task.metadata.method, &backbone, image_size, session, measured)?;
+            // What is timed has the head of whole images.
+            if task.metadata.head.is_linear() {
+                row.costs = costs::costs(&task.metadata.method, &backbone, image_size, session, measured)?;
+            }
             // What began at random values never was the backbone.
             if tasks
                 .iter()

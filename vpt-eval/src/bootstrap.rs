@@ -214,33 +214,7 @@ pub fn estimates(
     estimates
 }
 
-/// Numbers that are no [`Statistic`] of predictions, with the intervals that [`estimates`] gives where no formula is better.
-/// `values` gets how often each image counts, and always returns equally many numbers, `None` for what is not defined.
-pub fn resampled_estimates<F>(draws: &Draws, options: &Bootstrap, values: F) -> Vec<Estimate>
-where
-    F: Fn(&[u32]) -> Vec<Option<f64>> + Sync,
-{
-    let plain = values(&vec![1; draws.images()]);
-    if draws.images() == 0 {
-        return plain.into_iter().map(Estimate::unknown).collect();
-    }
-    let or_nan = |weights: &[u32]| or_nan(values(weights));
-    let resampled = statistics::resample(draws, plain.len(), options, |weights, _| or_nan(weights));
-    let left_out = statistics::jackknife(draws, plain.len(), or_nan);
-    let estimate = |(column, &value): (usize, &Option<f64>)| {
-        let (resampled, left_out) = (&resampled[column], &left_out[column]);
-        match statistics::bca(value?, resampled, left_out, options.level) {
-            Ok(interval) => Some(Estimate::with(value, interval, IntervalMethod::Bootstrap)),
-            Err(_) => Some(Estimate::new(value, resampled, options.level, None).widened()),
-        }
-    };
-    let columns = plain.iter().enumerate();
-    columns
-        .map(|column| estimate(column).unwrap_or_default())
-        .collect()
-}
-
-/// [`resampled_estimates`] of shares that resampling itself raises, as it does average precision: copies of an image rank
+/// Numbers with intervals from resamples of what `draws` holds together, where resampling itself raises them, as it does average precision: copies of an image rank
 /// beside each other, and the mean of many classes then moves by more than it spreads, so that neither percentiles nor BCa hold
 /// the value. These are the percentiles moved by what takes their median to the value, cut to 0 and, if they are
 /// shares, to 1.

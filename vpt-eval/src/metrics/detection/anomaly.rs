@@ -1,10 +1,8 @@
 //! Healthy or not, from boxes: an image is as suspicious as its surest detection.
 
 use super::{Detection, Truth, check};
-use crate::bootstrap::resampled_estimates;
+use crate::EvalError;
 use crate::metrics::curves::Ranking;
-use crate::statistics::{Draws, delong};
-use crate::{Bootstrap, Estimate, EvalError, IntervalMethod};
 
 /// A score and a label for each image, as [`operating_points`](crate::metrics::operating_points) and
 /// [`delong`](crate::statistics::delong()) take them.
@@ -51,26 +49,11 @@ impl Anomaly {
     pub fn auroc(&self, weights: &[u32]) -> Option<f64> {
         Ranking::new(&self.scores, &self.positive).areas(weights).auroc
     }
-
-    /// The same with its interval: DeLong's where images are independent, else a bootstrap of what `draws` holds together.
-    pub fn estimate(&self, draws: &Draws, options: &Bootstrap) -> Estimate {
-        let ranking = Ranking::new(&self.scores, &self.positive);
-        if draws.units() == draws.images()
-            && let Ok(delong) = delong(&self.scores, &self.positive)
-            && let Ok(interval) = delong.logit_interval(options.level)
-        {
-            let value = ranking.areas(&vec![1; draws.images()]).auroc;
-            return Estimate::with(value, interval, IntervalMethod::Delong);
-        }
-        let estimates = resampled_estimates(draws, options, |weights| vec![ranking.areas(weights).auroc]);
-        estimates.into_iter().next().unwrap_or_default()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::statistics::Sampling;
 
     fn of(truths: &[usize], scores: &[(usize, f64)]) -> Anomaly {
         let bbox = [0.0, 0.0, 1.0, 1.0];
@@ -109,21 +92,5 @@ mod tests {
             "nothing found in 1 and 3 is a tie"
         );
         assert_eq!(some.auroc(&[1, 1, 0, 0]), None);
-    }
-
-    #[test]
-    fn intervals_follow_what_is_drawn() {
-        let anomaly = of(&[0, 1], &[(0, 0.9), (2, 0.5), (1, 0.4)]);
-        let estimate = |sampling: &Sampling| {
-            let draws = Draws::new(4, sampling);
-            anomaly.estimate(&draws, &Bootstrap::default())
-        };
-        assert_eq!(
-            estimate(&Sampling::Images).ci_method,
-            Some(IntervalMethod::Delong)
-        );
-        let grouped = estimate(&Sampling::Clustered(&[0, 0, 1, 1]));
-        assert_ne!(grouped.ci_method, Some(IntervalMethod::Delong));
-        assert_eq!(grouped.value, Some(0.75));
     }
 }

@@ -3,7 +3,6 @@
 //! | number | where |
 //! |---|---|
 //! | COCO AP and AR, by IoU, by size, per class | [`CocoMatches`] |
-//! | their intervals over images | [`CocoMatches::estimates`] |
 //! | precision–recall and F1–confidence curves at IoU 0.5 | [`ScoreCurve`] |
 //! | sensitivity against false positives per image | [`Froc`] |
 //! | objects counted per image | [`Counting`] |
@@ -27,7 +26,6 @@ mod anomaly;
 mod average_precision;
 mod coco;
 mod counting;
-mod estimates;
 mod froc;
 mod iou;
 mod matching;
@@ -36,7 +34,6 @@ mod score_curve;
 pub use anomaly::Anomaly;
 pub use coco::{ClassAp, Coco, CocoMatches};
 pub use counting::{Counting, CountingError};
-pub use estimates::CocoEstimates;
 pub use froc::{FP_PER_IMAGE, Froc, FrocPoint, HitRule};
 pub use iou::{iou, overlap};
 pub use matching::{AREAS, AreaRange, IOU_THRESHOLDS, MAX_DETECTIONS};

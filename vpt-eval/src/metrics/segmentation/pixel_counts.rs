@@ -123,10 +123,6 @@ impl SegmentationScores {
         vec![1; self.len()]
     }
 
-    pub(super) fn images(&self) -> &[ImageMasks] {
-        &self.images
-    }
-
     /// Confusion matrix `[true class, predicted class]` in pixels of all images.
     pub fn confusion(&self) -> Array2<u64> {
         let zeros = Array2::zeros((self.classes, self.classes));
