@@ -17,6 +17,9 @@ use crate::progress;
 use crate::session::Session;
 use crate::target::Target;
 
+/// Images in a batch whose head answers for every place of them.
+const MOST_WITH_PLACES: usize = 8;
+
 /// What to measure on, and how.
 #[derive(Clone, Debug)]
 pub struct Evaluator {
@@ -72,6 +75,13 @@ impl Evaluator {
         let metadata = &target.task.metadata;
         let config = target.settings()?;
         let calibration = self.decisions.calibration(metadata)?;
+        if self.prevalence.is_some() && metadata.head.is_dense() {
+            return Err(Failure::usage(
+                "`--prevalence` speaks of whole images, the task finds something in them",
+            )
+            .hint("leave it out")
+            .into());
+        }
         if self.prevalence.is_some() && metadata.task.classes.len() != 2 {
             let classes = metadata.task.classes.len();
             return Err(Failure::usage(format!(
@@ -85,7 +95,10 @@ impl Evaluator {
         let device = session.device()?;
         let model = target.task.apply(backbone, &device.device)?;
         let options = PredictOptions {
-            batch_size: self.batch_size,
+            batch_size: match metadata.head.is_dense() {
+                true => self.batch_size.min(MOST_WITH_PLACES),
+                false => self.batch_size,
+            },
             workers: config.workers,
         };
         let bar = progress::images(session.output, "evaluating", samples.len());

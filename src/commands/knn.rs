@@ -307,7 +307,7 @@ fn write(
     folder.write(RunDir::LABELS, labels.as_bytes())?;
     folder.write(RunDir::RESULTS_CSV, EpochRow::to_csv(&[]).as_bytes())?;
     folder.write(RunDir::LOG, log.as_bytes())?;
-    predictions.save_csv(&folder.file(RunDir::PREDICTIONS))?;
+    predictions.save_in(folder.path())?;
     results.save(&folder.file(RunDir::RESULTS))?;
     Ok(())
 }

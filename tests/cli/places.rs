@@ -67,7 +67,7 @@ fn draw_masks(sandbox: &Sandbox) {
 fn train(sandbox: &Sandbox, data: &str, flags: &str) {
     let model = sandbox.model();
     sandbox.run(
-        &format!("train --data-dir {data} --epochs 2 --batch 4 --img-size 64 --model {model} {flags}"),
+        &format!("train --data-dir {data} --batch 4 --img-size 64 --model {model} {flags}"),
         0,
     );
 }
@@ -76,7 +76,7 @@ fn train(sandbox: &Sandbox, data: &str, flags: &str) {
 fn boxes_are_trained_evaluated_predicted_and_compared() {
     let sandbox = Sandbox::new();
     draw_boxes(&sandbox);
-    train(&sandbox, "boxes", "--num-tokens 2 --head-width 16");
+    train(&sandbox, "boxes", "--num-tokens 2 --head-width 16 --epochs 2");
     let files = sandbox.listing("runs/train/boxes");
     for file in [
         "args.toml",
@@ -141,8 +141,8 @@ fn one_backbone_serves_tasks_of_three_kinds_in_turn() {
     let sandbox = Sandbox::new();
     draw_boxes(&sandbox);
     draw_masks(&sandbox);
-    train(&sandbox, "boxes", "--method linear");
-    train(&sandbox, "shapes", "--num-tokens 2");
+    train(&sandbox, "boxes", "--method linear --epochs 2");
+    train(&sandbox, "shapes", "--num-tokens 2 --epochs 2");
     crate::end_to_end::trained(&sandbox, "--num-tokens 3");
     let suite = sandbox.run("eval --suite runs/train --json", 0).json();
     assert_eq!(suite["backbones"], 1);
@@ -165,6 +165,25 @@ fn one_backbone_serves_tasks_of_three_kinds_in_turn() {
     let mask = image::open(sandbox.path("masks/0.png")).unwrap().to_luma8();
     assert_eq!(mask.dimensions(), (60, 48));
     assert!(mask.pixels().all(|pixel| pixel.0[0] < 2));
+}
+
+#[test]
+fn folds_are_pooled() {
+    let sandbox = Sandbox::new();
+    draw_boxes(&sandbox);
+    train(
+        &sandbox,
+        "boxes",
+        "--method linear --head-width 8 --folds 2 --epochs 1",
+    );
+    let results = sandbox.json("runs/folds/boxes/results.json");
+    assert_eq!(
+        (&results["split"], &results["images"]),
+        (&"folds".into(), &17.into())
+    );
+    assert!(results["metrics"]["ap"]["value"].is_number());
+    let found = sandbox.json("runs/folds/boxes/predictions.json");
+    assert_eq!(found["images"].as_array().unwrap().len(), 17);
 }
 
 #[test]
@@ -191,4 +210,26 @@ fn what_boxes_cannot_have_is_said() {
     sandbox.draw("pets", &["ant", "bee"], [3, 2, 2]);
     let words = format!("train --data-dir pets --epochs 1 --model {model} --head-width 8");
     assert!(sandbox.run(&words, 1).stderr.contains("--head-width"));
+}
+
+#[test]
+fn damaged_predictions_are_named() {
+    let sandbox = Sandbox::new();
+    draw_boxes(&sandbox);
+    train(
+        &sandbox,
+        "boxes",
+        "--method linear --head-width 8 --epochs 1 --experiment a",
+    );
+    let good = String::from_utf8(sandbox.read("runs/train/a/predictions.json")).unwrap();
+    let mut document: Value = serde_json::from_str(&good).unwrap();
+    document["images"][0]["found"] = serde_json::json!([{"class": 0, "score": 0.5, "bbox": [10, 0, 0, 10]}]);
+    sandbox.write("runs/train/a/predictions.json", document.to_string());
+    let said = sandbox.run("compare --runs runs/train/a runs/train/a", 1).stderr;
+    assert!(said.contains("detection 1"), "{said}");
+    document["images"][0]["found"] = serde_json::json!([{"class": 9, "score": 0.5, "bbox": [0, 0, 9, 9]}]);
+    sandbox.write("runs/train/a/predictions.json", document.to_string());
+    let said = sandbox.run("compare --runs runs/train/a runs/train/a", 1).stderr;
+    assert!(said.contains("class 9"), "{said}");
+    sandbox.run("export runs/train/a --output merged", 1);
 }

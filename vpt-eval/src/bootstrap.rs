@@ -139,6 +139,8 @@ pub struct Statistic<'a> {
     pub share_of: Option<u64>,
     /// The class, if the value is the AUROC of a class against the rest.
     pub auroc_of: Option<usize>,
+    /// The largest value that it can have.
+    pub most: f64,
 }
 
 impl Statistic<'_> {
@@ -149,6 +151,11 @@ impl Statistic<'_> {
             share_of: metric.share_of(view),
             auroc_of: (metric.name == "auroc" && view.num_classes() == 2 && view.sets().is_none())
                 .then_some(1),
+            most: if metric.higher_is_better {
+                1.0
+            } else {
+                f64::INFINITY
+            },
         }
     }
 }
@@ -166,7 +173,8 @@ pub fn estimates(
     options: &Bootstrap,
 ) -> Vec<Estimate> {
     if let Some(Places::Objects(_)) = scores.places() {
-        return centred_estimates(draws, options, |weights| {
+        let most: Vec<f64> = statistics.iter().map(|statistic| statistic.most).collect();
+        return centred_estimates(draws, options, &most, |weights| {
             let view = scores.view(weights);
             statistics
                 .iter()
@@ -216,20 +224,16 @@ pub fn estimates(
 
 /// Numbers with intervals from resamples of what `draws` holds together, where resampling itself raises them, as it does average precision: copies of an image rank
 /// beside each other, and the mean of many classes then moves by more than it spreads, so that neither percentiles nor BCa hold
-/// the value. These are the percentiles moved by what takes their median to the value, cut to 0 and, if they are
-/// shares, to 1.
-pub fn centred_estimates<F>(draws: &Draws, options: &Bootstrap, values: F) -> Vec<Estimate>
+/// the value. These are the percentiles moved by what takes their median to the value, cut to 0 and to the
+/// `most` that each can be.
+pub fn centred_estimates<F>(draws: &Draws, options: &Bootstrap, most: &[f64], values: F) -> Vec<Estimate>
 where
     F: Fn(&[u32]) -> Vec<Option<f64>> + Sync,
 {
     let plain = values(&vec![1; draws.images()]);
     let resampled = statistics::resample(draws, plain.len(), options, |weights, _| or_nan(values(weights)));
-    let estimate = |(value, resampled): (&Option<f64>, &Vec<f64>)| {
+    let estimate = |((value, resampled), &most): ((&Option<f64>, &Vec<f64>), &f64)| {
         let shift = (*value)? - statistics::median(resampled)?;
-        let most = match resampled.iter().any(|value| *value > 1.0) {
-            true => f64::INFINITY,
-            false => 1.0,
-        };
         let moved = |end: f64| (end + shift).clamp(0.0, most);
         let interval = statistics::percentile(resampled, options.level).ok()?;
         let interval = Interval {
@@ -238,9 +242,9 @@ where
         };
         Some(Estimate::with(*value, interval, IntervalMethod::Bootstrap).widened())
     };
-    let columns = plain.iter().zip(&resampled);
+    let columns = plain.iter().zip(&resampled).zip(most);
     columns
-        .map(|column| estimate(column).unwrap_or(Estimate::unknown(*column.0)))
+        .map(|column| estimate(column).unwrap_or(Estimate::unknown(*column.0.0)))
         .collect()
 }
 

@@ -32,6 +32,7 @@ impl AtPrevalence {
             }),
             share_of: None,
             auroc_of: None,
+            most: 1.0,
         };
         let statistics = [statistic(ppv_at_prevalence), statistic(npv_at_prevalence)];
         let scores = Scores::of(predictions);

@@ -365,6 +365,7 @@ fn class_statistics<'a>(class: usize, view: &View) -> [Statistic<'a>; 5] {
             compute: Box::new(compute),
             share_of,
             auroc_of: None,
+            most: 1.0,
         }
     }
     let counts = view.counts();
@@ -390,6 +391,7 @@ fn place_statistics<'a>(class: usize) -> [Statistic<'a>; 6] {
             compute: Box::new(compute),
             share_of: None,
             auroc_of: None,
+            most: 1.0,
         }
     }
     /// What boxes say at the threshold, or pixels.
@@ -436,11 +438,13 @@ fn abstention_statistics<'a>(decisions: &'a [Decision], view: &View) -> [Statist
             compute: Box::new(move |v| ratio(decided(v), v.counts().total)),
             share_of: Some(view.counts().total),
             auroc_of: None,
+            most: 1.0,
         },
         Statistic {
             compute: Box::new(move |v| ratio(right(v), decided(v))),
             share_of: Some(decided(view)),
             auroc_of: None,
+            most: 1.0,
         },
     ]
 }

@@ -272,7 +272,7 @@ fn intervals_hold_their_values_and_depend_on_the_seed_alone() {
         let coco = matches.evaluate_all_sizes(weights);
         vec![coco.ap, coco.ap50, coco.ap75, coco.ar100]
     };
-    let estimates = centred_estimates(&draws, &options, values);
+    let estimates = centred_estimates(&draws, &options, &[1.0; 4], values);
     let coco = matches.evaluate(&matches.ones());
     let plain = [coco.ap, coco.ap50, coco.ap75, coco.ar100];
     for (estimate, value) in estimates.iter().zip(plain) {
@@ -284,9 +284,9 @@ fn intervals_hold_their_values_and_depend_on_the_seed_alone() {
             "{low} {value} {high}"
         );
     }
-    assert_eq!(centred_estimates(&draws, &options, values), estimates);
+    assert_eq!(centred_estimates(&draws, &options, &[1.0; 4], values), estimates);
     let other = Bootstrap { seed: 1, ..options };
-    assert_ne!(centred_estimates(&draws, &other, values), estimates);
+    assert_ne!(centred_estimates(&draws, &other, &[1.0; 4], values), estimates);
 }
 
 #[test]

@@ -267,7 +267,11 @@ impl TrainConfig {
         let own = &backbone.preprocess;
         let dense = self.kind().is_dense();
         let usual = match dense {
-            true => backbone.config.patch_size.map(|patch| patch * PLACES_GRID),
+            // A backbone that merges patches (Swin) is at its own size already.
+            true => {
+                let patch = backbone.config.patch_size;
+                std::array::from_fn(|axis| (patch[axis] * PLACES_GRID).max(own.input_size[axis]))
+            }
             false => own.input_size,
         };
         Preprocess {
@@ -283,7 +287,8 @@ impl TrainConfig {
             TaskKind::Classification | TaskKind::Ordinal | TaskKind::MultiLabel => HeadConfig::Linear,
             TaskKind::Detection => HeadConfig::detection(self.head_width),
             TaskKind::Segmentation => {
-                HeadConfig::segmentation(self.head_width, vit.patch_size[0].max(vit.patch_size[1]))
+                let [height, width] = vit.output_stride();
+                HeadConfig::segmentation(self.head_width, height.max(width))
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What a method trains with unless told otherwise. One table, tuned by experiment.
 
 use vpt_core::methods::{MethodConfig, MethodKind};
-use vpt_data::AugmentConfig;
+use vpt_data::{AugmentConfig, TaskKind};
 
 use crate::HeadInit;
 
@@ -74,6 +74,14 @@ pub fn recipe(method: &MethodConfig) -> Recipe {
     }
 }
 
+/// The recipe of `method` for tasks of that kind.
+pub(crate) fn recipe_for(method: &MethodConfig, kind: TaskKind) -> Recipe {
+    match kind.is_dense() {
+        true => places_recipe(method),
+        false => recipe(method),
+    }
+}
+
 /// The recipe of `method` for boxes and masks, whose heads start from nothing and have several layers: few images a step, and one rate for
 /// all heads.
 pub fn places_recipe(method: &MethodConfig) -> Recipe {
@@ -92,7 +100,7 @@ pub fn places_recipe(method: &MethodConfig) -> Recipe {
         epochs: 50,
         batch_size: 8,
         lr,
-        head_lr: Some(2e-3),
+        head_lr: (method.kind != MethodKind::Linear).then_some(2e-3),
         head_init: HeadInit::Normal,
         weight_decay: recipe(method).weight_decay.max(1e-4),
         warmup_epochs: 2.0,

@@ -55,10 +55,7 @@ impl Trainer {
         predictions.calibration = calibration;
         let results = self.results(&predictions, split, best_epoch);
 
-        match self.finder {
-            Some(_) => predictions.save_found(&self.run.file(RunDir::FOUND))?,
-            None => predictions.save_csv(&self.run.file(RunDir::PREDICTIONS))?,
-        }
+        predictions.save_in(self.run.path())?;
         if !results.confusion_matrix.is_empty() {
             let confusion = matrix(&results.confusion_matrix);
             let svg = report::confusion_svg(&confusion, &self.dataset.classes, false);

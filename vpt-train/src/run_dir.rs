@@ -37,7 +37,8 @@ pub struct RunDir {
 const LOCK: &str = ".lock";
 
 /// What a run writes, for [`Existing::Replace`].
-const FILES: [&str; 14] = [
+const FILES: [&str; 15] = [
+    RunDir::FOUND,
     RunDir::REPORT,
     RunDir::ARGS,
     RunDir::RESULTS_CSV,

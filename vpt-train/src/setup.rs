@@ -157,6 +157,18 @@ impl Trainer {
                 split: Split::Test,
             });
         }
+        let objects = |split| dataset.class_counts(split).into_iter().sum::<usize>();
+        if let Some(split) = [Split::Train, Split::Val]
+            .into_iter()
+            .find(|&split| objects(split) == 0)
+            && config.kind() == TaskKind::Detection
+        {
+            return Err(TrainError::Setting {
+                flag: "--data-dir",
+                value: dataset.name,
+                allowed: format!("objects in the {split} images: nothing can be learnt or chosen without"),
+            });
+        }
         let metric = metrics::find(config.main_metric())?;
         let classes = dataset.classes.len();
         let two_classes = classes == 2 || config.kind() == TaskKind::MultiLabel;

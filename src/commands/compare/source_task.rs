@@ -111,6 +111,15 @@ impl SourceTask {
         let target = Target::open(path)?;
         let metadata = &target.task.metadata;
         target.task.check_backbone(backbone)?;
+        if metadata.head.is_dense() {
+            return Err(Failure::usage(format!(
+                "the source task `{}` is {}",
+                path.display(),
+                metadata.task.kind
+            ))
+            .hint("give one of whole images")
+            .into());
+        }
         let own = |name: &String| backbone.tensors.contains_key(name) && !is_classifier(name);
         if target.task.tensors.keys().any(own) {
             return Err(Failure::usage(format!(

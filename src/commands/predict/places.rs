@@ -1,6 +1,6 @@
 //! Boxes and masks: what is found in each image, in the forms that other programs read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use vpt_core::heads::Suppression;
 use vpt_data::{Rle, atomic, decode};
+use vpt_eval::metrics::THRESHOLD;
 use vpt_eval::metrics::detection::Detection;
 use vpt_eval::overlay::draw;
 use vpt_eval::{Finder, FoundIn, csv};
@@ -20,9 +21,6 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::{inputs, progress};
-
-/// Boxes less likely than this are not shown, where neither the task nor a flag says.
-const THRESHOLD: f64 = 0.3;
 
 /// Pixels of this class are nothing else, and are not drawn.
 const BACKGROUND: usize = 0;
@@ -195,7 +193,7 @@ fn shares(mask: &[u8], classes: usize) -> Vec<f64> {
 
 /// A file name for each image, no two alike.
 #[derive(Default)]
-struct Names(BTreeMap<String, usize>);
+struct Names(BTreeSet<String>);
 
 impl Names {
     fn of(&mut self, path: &Path) -> String {
@@ -204,12 +202,11 @@ impl Names {
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        let seen = self.0.entry(stem.clone()).or_default();
-        *seen += 1;
-        match *seen {
-            1 => stem,
-            again => format!("{stem}-{again}"),
-        }
+        let numbered = (2..).map(|number| format!("{stem}-{number}"));
+        let mut names = [stem.clone()].into_iter().chain(numbered);
+        let free = names.find(|name| !self.0.contains(name)).unwrap_or(stem);
+        self.0.insert(free.clone());
+        free
     }
 }
 

@@ -69,7 +69,7 @@ pub fn run(
         date: first.date,
         ..Results::from_predictions(&predictions, &Bootstrap::default())
     };
-    predictions.save_csv(&folder.join(RunDir::PREDICTIONS))?;
+    let saved = predictions.save_in(&folder)?;
     results.save(&folder.join(RunDir::RESULTS))?;
     let labels = dataset.classes.join("\n") + "\n";
     atomic::write_bytes(&folder.join(RunDir::LABELS), labels.as_bytes())
@@ -89,7 +89,7 @@ pub fn run(
         tables::pairs(&[
             ("folds", folder.display().to_string()),
             ("results", place(RunDir::RESULTS)),
-            ("predictions", place(RunDir::PREDICTIONS)),
+            ("predictions", saved.display().to_string()),
         ])
     ))?;
     Ok(Exit::Success)

@@ -45,6 +45,11 @@ impl HeadConfig {
     /// Channels of the first map of a segmentation head, if nothing else is said.
     pub const SEGMENTATION_WIDTH: usize = 64;
 
+    /// More channels than any head needs.
+    const MOST_CHANNELS: usize = 4096;
+    /// Doublings from the largest patch to its pixels.
+    const MOST_STEPS: usize = 6;
+
     /// A head for boxes.
     pub fn detection(width: Option<usize>) -> Self {
         Self::Detection {
@@ -59,10 +64,31 @@ impl HeadConfig {
             width => SegmentationDecoder::Progressive {
                 width: width.unwrap_or(Self::SEGMENTATION_WIDTH),
                 // To every second pixel; interpolation does the rest.
-                steps: (patch / 2).max(1).ilog2() as usize,
+                steps: ((patch / 2).max(1).ilog2() as usize).min(Self::MOST_STEPS),
             },
         };
         Self::Segmentation { decoder }
+    }
+
+    /// What is wrong with the sizes, if anything: the key, what it has to be, and what it is.
+    pub(crate) fn check(&self) -> Result<(), (&'static str, &'static str, usize)> {
+        let (width, steps) = match *self {
+            Self::Linear
+            | Self::Segmentation {
+                decoder: SegmentationDecoder::Linear,
+            } => return Ok(()),
+            Self::Detection { width } => (width, 0),
+            Self::Segmentation {
+                decoder: SegmentationDecoder::Progressive { width, steps },
+            } => (width, steps),
+        };
+        if !(1..=Self::MOST_CHANNELS).contains(&width) {
+            return Err(("head.width", "1 to 4096 channels", width));
+        }
+        match steps <= Self::MOST_STEPS {
+            true => Ok(()),
+            false => Err(("head.steps", "at most 6 doublings", steps)),
+        }
     }
 
     /// Whether it is one linear layer on what is pooled.

@@ -21,6 +21,10 @@ impl TaskFile {
         let backbone = backbone.into();
         self.check_backbone(&backbone)?;
         let method = &self.metadata.method;
+        if self.metadata.head.is_dense() {
+            let allowed = "a task of whole images: no other library has this head; send the task file itself";
+            return Err(CoreError::setting("task.kind", self.metadata.task.kind, allowed));
+        }
         if method.num_added(&backbone.config) > 0 {
             let allowed =
                 "a method that changes the backbone's own tensors; what others add lives in their task file";

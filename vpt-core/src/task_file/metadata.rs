@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use vpt_data::{Preprocess, TaskKind};
+use vpt_data::{CropMode, Preprocess, TaskKind};
 
 use super::{Calibration, FORMAT};
 use crate::weights::shortest;
@@ -170,6 +170,22 @@ impl TaskMetadata {
                 "class names, each of them once",
                 format!("{classes:?}"),
             );
+        }
+        let kind = self.task.kind;
+        let fits = match self.head {
+            HeadConfig::Linear => !kind.is_dense(),
+            HeadConfig::Detection { .. } => kind == TaskKind::Detection,
+            HeadConfig::Segmentation { .. } => kind == TaskKind::Segmentation,
+        };
+        if !fits {
+            return wrong("task.kind", "the kind that the head answers", kind.to_string());
+        }
+        if kind.is_dense() && self.preprocess.crop_mode != CropMode::Letterbox {
+            let found = self.preprocess.crop_mode.to_string();
+            return wrong("preprocess.crop_mode", "letterbox, for boxes and masks", found);
+        }
+        if let Err((key, expected, found)) = self.head.check() {
+            return wrong(key, expected, found.to_string());
         }
         if self.backbone.sha256.len() != 64
             || !self.backbone.sha256.bytes().all(|byte| byte.is_ascii_hexdigit())

@@ -62,6 +62,12 @@ impl VitConfig {
         self.swin.as_ref().map_or(0, |swin| swin.stage_of(i).0)
     }
 
+    /// Height and width in pixels of what a token behind the last block stands for.
+    pub fn output_stride(&self) -> [usize; 2] {
+        let last = self.stage_of(self.depth.saturating_sub(1)).min(MOST_STAGES);
+        self.patch_size.map(|edge| edge << last)
+    }
+
     /// Width of the tokens in a stage.
     pub fn width_of(&self, stage: usize) -> usize {
         self.embed_dim << stage.min(MOST_STAGES)

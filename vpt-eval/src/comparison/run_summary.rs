@@ -27,10 +27,7 @@ impl RunSummary {
     /// Reads `results.json`, `predictions.csv` (of boxes and masks `predictions.json`) and `results.csv` of a run folder.
     pub fn load(run_dir: &Path) -> Result<Self, EvalError> {
         let results = Results::load(&run_dir.join("results.json"))?;
-        let predictions = match results.kind.is_dense() {
-            true => Predictions::load_found(&run_dir.join("predictions.json"))?,
-            false => Predictions::load_csv(&run_dir.join("predictions.csv"), results.kind)?,
-        };
+        let predictions = Predictions::load_from(run_dir, results.kind)?;
         Ok(Self {
             method: results.method.clone(),
             seed: results.seed.unwrap_or_default(),

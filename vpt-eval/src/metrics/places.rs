@@ -9,6 +9,9 @@ use super::segmentation::SegmentationScores;
 use crate::predictions::Found;
 use crate::{EvalError, Predictions};
 
+/// From this score on boxes are shown where nothing was chosen on validation.
+pub const THRESHOLD: f64 = 0.3;
+
 /// Boxes or masks against the truth.
 pub enum Places {
     /// Boxes.
@@ -46,11 +49,7 @@ impl Places {
             Some(Found::Objects(found)) => {
                 let truths = truths(&predictions.labels);
                 let matches = CocoMatches::new(images, classes, &truths, found)?;
-                let threshold = predictions
-                    .calibration
-                    .threshold
-                    .or_else(|| best_threshold(&matches))
-                    .unwrap_or(0.5);
+                let threshold = predictions.calibration.threshold.unwrap_or(THRESHOLD);
                 Some(Self::Objects(Box::new(ObjectScores {
                     froc: Froc::new(images, classes, &truths, found, None, HitRule::Iou(0.5))?,
                     anomaly: Anomaly::new(images, classes, &truths, found)?,
@@ -112,12 +111,6 @@ fn counts(classes: usize, truths: &[Truth], found: &[Detection], threshold: f64)
         counts[object.class].1 += 1;
     }
     counts
-}
-
-/// The score from which on precision and recall of all boxes are best balanced.
-fn best_threshold(matches: &CocoMatches) -> Option<f64> {
-    let curve = ScoreCurve::new(matches, None, &matches.ones()).ok()?;
-    curve.best().map(|point| point.score)
 }
 
 /// The true boxes of all images. What is too hard to be asked for (Pascal VOC's `difficult`) counts like a crowd: neither right

@@ -7,6 +7,7 @@ use vpt_data::{Label, Sample, TaskKind};
 
 use super::Predictions;
 use crate::EvalError;
+use crate::metrics::Places;
 use crate::metrics::detection::Detection;
 use crate::metrics::segmentation::ImageMasks;
 use crate::results::{load_json, save_json};
@@ -27,6 +28,25 @@ impl Found {
             Self::Objects(_) => TaskKind::Detection,
             Self::Masks(_) => TaskKind::Segmentation,
         }
+    }
+
+    /// What was found in the images of several models, one list after the other; `None` if one found nothing that is a place.
+    pub(super) fn joined(parts: &[Predictions]) -> Option<Self> {
+        let (mut objects, mut masks, mut images) = (Vec::new(), Vec::new(), 0);
+        for part in parts {
+            match part.found.as_ref()? {
+                Self::Objects(own) => objects.extend(own.iter().map(|object| Detection {
+                    image: object.image + images,
+                    ..*object
+                })),
+                Self::Masks(own) => masks.extend(own.iter().cloned()),
+            }
+            images += part.len();
+        }
+        Some(match parts.first()?.found.as_ref()? {
+            Self::Objects(_) => Self::Objects(objects),
+            Self::Masks(_) => Self::Masks(masks),
+        })
     }
 
     /// What was found in some of the images, in the given order.
@@ -102,6 +122,33 @@ impl Predictions {
             found: Some(found),
             ..Self::of_samples(classes, samples)
         })
+    }
+
+    /// Writes the predictions of a run into its folder: `predictions.csv`, or of places `predictions.json`. Returns the file.
+    ///
+    /// # Errors
+    /// [`EvalError::Io`].
+    pub fn save_in(&self, folder: &Path) -> Result<PathBuf, EvalError> {
+        let path = folder.join(match self.found {
+            Some(_) => "predictions.json",
+            None => "predictions.csv",
+        });
+        match self.found {
+            Some(_) => self.save_found(&path)?,
+            None => self.save_csv(&path)?,
+        }
+        Ok(path)
+    }
+
+    /// Reads what [`Predictions::save_in`] wrote about a task of that kind.
+    ///
+    /// # Errors
+    /// [`EvalError::Io`], and whatever may be wrong in the file.
+    pub fn load_from(folder: &Path, kind: TaskKind) -> Result<Self, EvalError> {
+        match kind.is_dense() {
+            true => Self::load_found(&folder.join("predictions.json")),
+            false => Self::load_csv(&folder.join("predictions.csv"), kind),
+        }
     }
 
     /// Writes `predictions.json`, which holds true and found boxes, or how masks agree.
@@ -189,12 +236,18 @@ impl Predictions {
             }
             _ => Found::Masks(images.into_iter().filter_map(|image| image.masks).collect()),
         };
+        let wrong = |reason: String| EvalError::Mismatch {
+            reason: format!("`{}`: {reason}", path.display()),
+        };
         let predictions = Self::found(&classes, &samples, found)?;
-        predictions
-            .check_classes()
-            .map_err(|reason| EvalError::Mismatch {
-                reason: format!("`{}`: {reason}", path.display()),
-            })?;
+        predictions.check_classes().map_err(wrong)?;
+        match &predictions.found {
+            Some(Found::Masks(masks)) => {
+                let unfit = masks.iter().find_map(|mask| mask.check(classes.len()).err());
+                unfit.map_or(Ok(()), |reason| Err(wrong(reason)))?;
+            }
+            _ => Places::of(&predictions).map(drop)?,
+        }
         Ok(predictions)
     }
 

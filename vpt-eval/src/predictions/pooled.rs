@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use ndarray::{Array2, Axis, concatenate};
 
-use super::{Column, Predictions};
+use vpt_data::Label;
+
+use super::{Column, Found, Predictions};
 use crate::EvalError;
 
 impl Predictions {
@@ -23,6 +25,7 @@ impl Predictions {
                 ),
             });
         }
+        let found = Found::joined(parts);
         let scaled: Vec<Array2<f32>> = parts
             .iter()
             .map(|part| {
@@ -34,8 +37,17 @@ impl Predictions {
         let logits = concatenate(Axis(0), &rows).map_err(|error| EvalError::Mismatch {
             reason: error.to_string(),
         })?;
-        let all = |list: fn(&Self) -> &[PathBuf]| parts.iter().flat_map(list).cloned().collect();
-        let labels = parts.iter().flat_map(|part| part.labels.clone()).collect();
+        let paths: Vec<PathBuf> = parts.iter().flat_map(|part| part.paths.clone()).collect();
+        let labels: Vec<Label> = parts.iter().flat_map(|part| part.labels.clone()).collect();
+        let whole = match &found {
+            Some(_) => Self {
+                paths,
+                labels,
+                found,
+                ..Self::of_samples(&first.classes, &[])
+            },
+            None => Self::new(first.classes.clone(), paths, labels, logits)?,
+        };
         let column = |(place, column): (usize, &Column)| {
             let values = |part: &Self| match part.columns.get(place) {
                 Some(column) => column.values.clone(),
@@ -56,7 +68,7 @@ impl Predictions {
             columns: first.columns.iter().enumerate().map(column).collect(),
             groups: parts.iter().filter(|_| grouped).flat_map(groups).collect(),
             seconds: parts.iter().map(|part| part.seconds).sum(),
-            ..Self::new(first.classes.clone(), all(|part| &part.paths), labels, logits)?
+            ..whole
         })
     }
 }

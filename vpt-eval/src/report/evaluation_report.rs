@@ -11,6 +11,7 @@ use super::gallery::{Example, Gallery, most_confident_errors, random_examples};
 use super::metric_tables::{SubgroupRow, SubgroupTable};
 use super::places::PlacePair;
 use super::thumbnail::attention_thumbnail;
+use crate::metrics::THRESHOLD;
 use crate::{Finder, Predictions, Results};
 
 /// Pictures of errors, and as many others.
@@ -85,7 +86,7 @@ impl EvaluationReport<'_> {
         let Some(finder) = Finder::new(self.model, Suppression::default()) else {
             return Vec::new();
         };
-        let threshold = self.results.calibration.threshold.unwrap_or(0.5);
+        let threshold = self.results.calibration.threshold.unwrap_or(THRESHOLD);
         let pre = &self.metadata.preprocess;
         let pair = |index: usize| {
             let picture = decode(&self.predictions.paths[index]).ok()?;

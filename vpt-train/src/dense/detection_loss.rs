@@ -56,7 +56,8 @@ pub fn detection_loss(output: DetectionOutput, points: &[Point], objects: &[Vec<
             .unwrap_or_default();
         for (positive, iou) in positives.iter().zip(iou) {
             // A box that is no number yet must not make the classes none either.
-            quality[positive.row * classes + positive.class] = if iou.is_finite() { iou } else { 0.0 };
+            quality[positive.row * classes + positive.class] =
+                if iou.is_finite() { iou.clamp(0.0, 1.0) } else { 0.0 };
         }
         edges = Some((generalised.neg() + 1.0).sum());
     }
@@ -80,9 +81,10 @@ fn quality_focal(logits: Tensor<2>, quality: Tensor<2>) -> Tensor<2> {
 
 /// IoU and generalised IoU, `[pairs]`, of boxes around the same points, given by what they reach to each side, `[pairs, 4]`.
 fn overlaps(a: Tensor<2>, b: Tensor<2>) -> (Tensor<1>, Tensor<1>) {
+    // Where a point lies beyond an edge, as that of a tiny object may, what boxes have in common can be less than nothing.
     let area = |sides: &Tensor<2>| {
         let [width, height] = extents(sides);
-        width * height
+        width.clamp_min(0.0) * height.clamp_min(0.0)
     };
     let sum = area(&a) + area(&b);
     let common = area(&a.clone().min_pair(b.clone()));
@@ -120,6 +122,15 @@ mod tests {
         let (common, union, hull) = (2.25, 4.0 + 8.75 - 2.25, 12.0);
         assert!((iou.into_scalar::<f32>() - common / union).abs() < 1e-6);
         assert!((generalised.into_scalar::<f32>() - (common / union - (hull - union) / hull)).abs() < 1e-6);
+    }
+
+    #[test]
+    fn boxes_apart_have_nothing_in_common() {
+        // Around the point both reach to other sides.
+        let (iou, generalised) = overlaps(row([0.1; 4]), row([-1.2, -1.2, 1.5, 1.5]));
+        assert_eq!(iou.into_scalar::<f32>(), 0.0);
+        let generalised = generalised.into_scalar::<f32>();
+        assert!((-1.0..0.0).contains(&generalised), "{generalised}");
     }
 
     #[test]

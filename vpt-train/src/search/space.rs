@@ -5,7 +5,7 @@ use toml::Value;
 use vpt_core::methods::MethodKind;
 use vpt_data::rng;
 
-use crate::defaults::{Recipe, recipe};
+use crate::defaults::{Recipe, recipe_for};
 use crate::{Opt, TrainConfig};
 
 /// Stream of [`rng::rng`] for where a method's points begin.
@@ -98,7 +98,7 @@ impl SearchSpace {
 /// What a method can be tuned by.
 fn dimensions(config: &TrainConfig) -> Vec<Dimension> {
     let kind = config.method.kind;
-    let recipe: Recipe = recipe(&config.method);
+    let recipe: Recipe = recipe_for(&config.method, config.kind());
     let mut found = Vec::new();
     let mut add = |key, range| found.push(Dimension { key, range });
     if config.opt == Opt::Lbfgs {

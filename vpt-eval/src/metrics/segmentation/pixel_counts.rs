@@ -68,6 +68,33 @@ impl ImageMasks {
         })
     }
 
+    /// What is wrong with counts that come from a file, if anything.
+    pub(crate) fn check(&self, classes: usize) -> Result<(), String> {
+        let beyond = |cell: &&(u32, u32, u64)| cell.0.max(cell.1) as usize >= classes;
+        if self.classes != classes {
+            return Err(format!("a mask of {} classes, expected {classes}", self.classes));
+        }
+        if let Some((truth, pred, _)) = self.cells.iter().find(beyond) {
+            return Err(format!(
+                "pixels of class {truth} taken for {pred}, of {classes} classes"
+            ));
+        }
+        if !self.contours.is_empty() && self.contours.len() != classes {
+            return Err(format!(
+                "contours of {} classes, expected {classes}",
+                self.contours.len()
+            ));
+        }
+        match self
+            .cells
+            .iter()
+            .all(|(.., pixels)| u32::try_from(*pixels).is_ok())
+        {
+            true => Ok(()),
+            false => Err("more pixels than an image can have".to_owned()),
+        }
+    }
+
     /// Confusion matrix `[true class, predicted class]` in pixels.
     pub fn confusion(&self) -> Array2<u64> {
         let mut matrix = Array2::zeros((self.classes, self.classes));
