@@ -2,8 +2,8 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use vpt_eval::metrics::{self, Metric};
-use vpt_eval::report::SuiteRow;
 use vpt_eval::report::format::{self, UNKNOWN, Unit};
+use vpt_eval::report::{SuiteRow, place_table};
 use vpt_eval::{Comparison, Estimate, Results, Subgroup, Suite};
 
 /// Classes up to which a confusion matrix fits a terminal.
@@ -47,7 +47,10 @@ pub fn results(results: &Results, main: &Metric) -> String {
     let mut parts = vec![metrics_table(results)];
     parts.push(match results.per_class_places.is_empty() {
         true => classes_table(results),
-        false => places_table(results),
+        false => {
+            let (titles, rows) = place_table(results, share);
+            plain(titles, rows)
+        }
     });
     if results.per_class.len() <= MATRIX_CLASSES && !results.confusion_matrix.is_empty() {
         parts.push(confusion_table(results));
@@ -145,45 +148,6 @@ fn classes_table(results: &Results) -> String {
         &["class", "images", "precision %", "recall %", "F1 %", "AUROC %"],
         rows,
     )
-}
-
-/// One line a class of boxes or masks.
-fn places_table(results: &Results) -> String {
-    let boxes = results.per_class_places.iter().any(|row| row.ap.is_some());
-    let rows = results.per_class_places.iter().map(|row| {
-        let main = [row.ap, row.ap50, row.iou].into_iter().flatten();
-        let mut cells = vec![row.class.clone(), row.images.to_string(), row.support.to_string()];
-        cells.extend(main.map(|estimate| share(&estimate)));
-        cells.extend([&row.precision, &row.recall, &row.f1].map(share));
-        cells
-    });
-    match boxes {
-        true => plain(
-            &[
-                "class",
-                "images",
-                "objects",
-                "AP %",
-                "AP50 %",
-                "precision %",
-                "recall %",
-                "F1 %",
-            ],
-            rows,
-        ),
-        false => plain(
-            &[
-                "class",
-                "images",
-                "pixels",
-                "IoU %",
-                "precision %",
-                "recall %",
-                "Dice %",
-            ],
-            rows,
-        ),
-    }
 }
 
 fn confusion_table(results: &Results) -> String {

@@ -211,8 +211,6 @@ fn golden_sets_equal_pycocotools() {
             let key = format!("{:.2}", 0.5 + 0.05 * t as f64);
             worst = worst.max(check(&key, *got, &expected["AP_per_iou"][&key]));
         }
-        let again = matches.evaluate_all_sizes(&matches.ones());
-        assert_eq!((again.ap, again.ar100), (coco.ap, coco.ar100));
     }
     println!("largest error: {worst:e}");
 }
@@ -269,7 +267,7 @@ fn intervals_hold_their_values_and_depend_on_the_seed_alone() {
         ..Bootstrap::default()
     };
     let values = |weights: &[u32]| {
-        let coco = matches.evaluate_all_sizes(weights);
+        let coco = matches.evaluate(weights);
         vec![coco.ap, coco.ap50, coco.ap75, coco.ar100]
     };
     let estimates = centred_estimates(&draws, &options, &[1.0; 4], values);

@@ -71,9 +71,9 @@ impl RunDir {
     /// What `--resume` continues from.
     pub const STATE: &str = "state/state.safetensors";
     /// Class probabilities of the images reported on.
-    pub const PREDICTIONS: &str = "predictions.csv";
+    pub const PREDICTIONS: &str = vpt_eval::Predictions::FILE;
     /// What was found in each evaluated image, for boxes and masks.
-    pub const FOUND: &str = "predictions.json";
+    pub const FOUND: &str = vpt_eval::Predictions::FOUND_FILE;
     /// Confusion matrix of the same images.
     pub const CONFUSION: &str = "confusion_matrix.svg";
     /// All of it as a page, with figures and pictures.

@@ -56,7 +56,7 @@ use std::ops::RangeInclusive;
 use vpt_data::TaskKind;
 
 pub use label_sets::LabelSets;
-pub use places::{ObjectScores, Places, THRESHOLD, likeliest, truths};
+pub use places::{ObjectScores, Places, THRESHOLD, truths};
 pub use scores::{Scores, View, probabilities, softmax};
 
 use crate::{EvalError, Predictions};

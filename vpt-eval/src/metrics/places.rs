@@ -3,7 +3,7 @@
 use vpt_data::{Label, Object};
 
 use super::detection::{
-    Anomaly, CocoMatches, Counting, Detection, Froc, HitRule, MAX_DETECTIONS, ScoreCurve, ScorePoint, Truth,
+    Anomaly, CocoMatches, Counting, Detection, Froc, HitRule, ScoreCurve, ScorePoint, Truth,
 };
 use super::segmentation::SegmentationScores;
 use crate::predictions::Found;
@@ -127,11 +127,4 @@ pub fn truths(labels: &[Label]) -> Vec<Truth> {
         })
     };
     labels.iter().enumerate().flat_map(of).collect()
-}
-
-/// Keeps of each image the boxes that COCO's numbers look at.
-pub fn likeliest(mut found: Vec<Detection>) -> Vec<Detection> {
-    found.sort_by(|a, b| b.score.total_cmp(&a.score));
-    found.truncate(MAX_DETECTIONS);
-    found
 }

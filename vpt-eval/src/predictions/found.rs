@@ -100,6 +100,11 @@ struct Object {
 const SCHEMA: &str = "vpt-predictions/1";
 
 impl Predictions {
+    /// What a run folder calls the logits of its images.
+    pub const FILE: &str = "predictions.csv";
+    /// What it calls what was found in them.
+    pub const FOUND_FILE: &str = "predictions.json";
+
     /// What was found in `samples`.
     ///
     /// # Errors
@@ -130,8 +135,8 @@ impl Predictions {
     /// [`EvalError::Io`].
     pub fn save_in(&self, folder: &Path) -> Result<PathBuf, EvalError> {
         let path = folder.join(match self.found {
-            Some(_) => "predictions.json",
-            None => "predictions.csv",
+            Some(_) => Self::FOUND_FILE,
+            None => Self::FILE,
         });
         match self.found {
             Some(_) => self.save_found(&path)?,
@@ -146,8 +151,8 @@ impl Predictions {
     /// [`EvalError::Io`], and whatever may be wrong in the file.
     pub fn load_from(folder: &Path, kind: TaskKind) -> Result<Self, EvalError> {
         match kind.is_dense() {
-            true => Self::load_found(&folder.join("predictions.json")),
-            false => Self::load_csv(&folder.join("predictions.csv"), kind),
+            true => Self::load_found(&folder.join(Self::FOUND_FILE)),
+            false => Self::load_csv(&folder.join(Self::FILE), kind),
         }
     }
 

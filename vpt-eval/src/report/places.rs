@@ -5,13 +5,14 @@ use vpt_data::{Label, decode};
 use super::base64::base64;
 use super::detection_curves::{f1_confidence, froc, precision_recall};
 use super::figure::{Figure, Row, Table};
-use super::format::{UNKNOWN, Unit, count};
+use super::format::{UNKNOWN, Unit};
+use super::place_table::place_table;
 use super::section::{Block, Picture, Section};
 use super::thumbnail::large_jpeg;
 use crate::metrics::detection::{Detection, ScoreCurve};
 use crate::metrics::{Places, truths};
 use crate::overlay::draw;
-use crate::{Estimate, FoundIn, PlaceRow, Predictions, Results};
+use crate::{Estimate, FoundIn, Predictions, Results};
 
 /// The class of pixels that are nothing else.
 const BACKGROUND: usize = 0;
@@ -125,51 +126,18 @@ pub(super) fn curves<'a>(predictions: &Predictions, results: &Results) -> Sectio
 
 /// One row a class.
 pub(super) fn class_table(results: &Results) -> Table {
-    let boxes = results.per_class_places.iter().any(|row| row.ap.is_some());
     let share = |estimate: &Estimate| match estimate.value {
         Some(_) => Unit::SHARE.estimate(estimate),
         None => UNKNOWN.to_owned(),
     };
-    let row = |row: &PlaceRow| {
-        let main = [row.ap, row.ap50, row.iou].into_iter().flatten();
-        let mut cells = vec![row.class.clone(), count(row.images), count(row.support as usize)];
-        cells.extend(main.map(|estimate| share(&estimate)));
-        cells.extend([&row.precision, &row.recall, &row.f1].map(share));
-        Row::from(cells)
+    let (titles, rows) = place_table(results, share);
+    let caption = |threshold: f64| {
+        format!("Precision, recall and F1 are those of boxes with a score of at least {threshold:.3}.")
     };
-    let titles: &[&str] = match boxes {
-        true => &[
-            "class",
-            "images",
-            "objects",
-            "AP %",
-            "AP50 %",
-            "precision %",
-            "recall %",
-            "F1 %",
-        ],
-        false => &[
-            "class",
-            "images",
-            "pixels",
-            "IoU %",
-            "precision %",
-            "recall %",
-            "Dice %",
-        ],
-    };
-    let threshold = results.calibration.threshold;
     Table {
-        caption: match (boxes, threshold) {
-            (true, Some(threshold)) => {
-                format!(
-                    "Precision, recall and F1 are those of boxes with a score of at least {threshold:.3}, which was chosen on the validation images."
-                )
-            }
-            _ => String::new(),
-        },
+        caption: results.calibration.threshold.map_or(String::new(), caption),
         columns: titles.iter().map(|&title| title.to_owned()).collect(),
-        rows: results.per_class_places.iter().map(row).collect(),
+        rows: rows.into_iter().map(Row::from).collect(),
         ends_in_text: false,
     }
 }

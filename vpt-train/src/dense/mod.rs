@@ -6,11 +6,11 @@ mod segmentation_loss;
 
 pub use assign::{Role, Target, assign};
 pub use detection_loss::detection_loss;
-pub use segmentation_loss::{IGNORED, segmentation_loss};
+pub use segmentation_loss::segmentation_loss;
 
 use burn::tensor::Tensor;
 use vpt_core::heads::Point;
-use vpt_data::{Framed, Places};
+use vpt_data::{Framed, Mask, Places};
 use vpt_eval::PlaceOutput;
 
 /// The loss of what a head says of a batch, times the number of its images; `points` are those of a detection head.
@@ -24,7 +24,7 @@ pub fn place_loss(output: PlaceOutput, points: &[Point], framed: &[Framed]) -> T
             let [_, height, width, _] = logits.dims();
             let mask = |framed: &Framed| match &framed.places {
                 Places::Mask(mask) => mask.clone(),
-                _ => vec![IGNORED; height * width],
+                _ => vec![Mask::IGNORED; height * width],
             };
             let masks: Vec<u8> = framed.iter().flat_map(mask).collect();
             segmentation_loss(logits, &masks)

@@ -3,9 +3,6 @@
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, TensorData};
 
-/// Marks pixels that nothing is asked of.
-pub const IGNORED: u8 = 255;
-
 /// Keeps Dice's coefficient defined where a class is nowhere.
 const SMOOTH: f64 = 1.0;
 
@@ -46,6 +43,7 @@ pub fn segmentation_loss(logits: Tensor<4>, masks: &[u8]) -> Tensor<1> {
 #[cfg(test)]
 mod tests {
     use burn::tensor::Device;
+    use vpt_data::Mask;
 
     use super::*;
 
@@ -68,8 +66,8 @@ mod tests {
     #[test]
     fn pixels_of_no_class_change_nothing() {
         let two = loss(&[1.0, 0.0, 0.5, 2.0], &[0, 1]);
-        let three = loss(&[1.0, 0.0, 0.5, 2.0, 9.0, -9.0], &[0, 1, IGNORED]);
+        let three = loss(&[1.0, 0.0, 0.5, 2.0, 9.0, -9.0], &[0, 1, Mask::IGNORED]);
         assert!((two - three).abs() < 1e-6);
-        assert!(loss(&[1.0, 0.0], &[IGNORED]).is_finite());
+        assert!(loss(&[1.0, 0.0], &[Mask::IGNORED]).is_finite());
     }
 }

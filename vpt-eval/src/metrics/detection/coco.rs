@@ -202,15 +202,6 @@ impl CocoMatches {
         coco
     }
 
-    /// What [`CocoMatches::evaluate`] gives for objects of all sizes and a hundred detections; the rest is `None`. On one
-    /// thread, as resamples are spread over all.
-    pub fn evaluate_all_sizes(&self, weights: &[u32]) -> Coco {
-        self.check_weights(weights);
-        let classes = self.classes.iter();
-        let sweeps = classes.map(|class| class.sweep(AreaRange::All, MAX_DETECTIONS, weights));
-        Self::of_all_sizes(&sweeps.collect::<Vec<_>>())
-    }
-
     fn of_all_sizes(sweeps: &[Option<Sweep>]) -> Coco {
         let per_class = sweeps.iter().map(|sweep| {
             let Sweep { ap, recall } = (*sweep)?;

@@ -37,4 +37,4 @@ pub use pixel_counts::{ImageMasks, SegmentationScores};
 use crate::metrics::confusion::ClassCounts;
 
 /// The index that most data sets give to pixels which do not count.
-pub const IGNORED: u32 = 255;
+pub const IGNORED: u32 = vpt_data::Mask::IGNORED as u32;
