@@ -11,27 +11,29 @@ use burn::tensor::{Device, Gradients, Tensor};
 use serde::Serialize;
 
 use crate::device::SelectedDevice;
+use crate::heads::Head;
+use crate::prompts::Noise;
 use crate::{
-    Backbone, Classifier, CoreError, HostTensor, MethodConfig, MethodKind, PromptConfig, PromptDepth,
-    VitConfig, init,
+    Backbone, Classifier, CoreError, HeadConfig, HostTensor, MethodConfig, MethodKind, PromptConfig,
+    PromptDepth, VitConfig, init,
 };
 
 /// Largest difference that is rounding and not an error, relative to the largest value compared (at least 1
 /// for logits).
 const TOLERANCE: f64 = 1e-3;
 
-/// How a device compares with the CPU.
+/// How a device compares with the CPU: the figures of the model that differs most.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ParityReport {
     /// Name of the device.
     pub device: String,
-    /// Largest absolute difference between logits.
+    /// Largest absolute difference between what heads say.
     pub max_abs_logits: f64,
     /// Largest absolute difference between gradients, of prompts and of all parameters.
     pub max_abs_grad: f64,
-    /// Largest logit of the CPU, in absolute value.
+    /// Largest value of the CPU's head, without its sign.
     pub largest_logit: f64,
-    /// Largest gradient of the CPU, in absolute value.
+    /// Largest gradient of the CPU, without its sign.
     pub largest_grad: f64,
     /// Largest differences that pass, relative to the largest values.
     pub tolerance: f64,
@@ -41,7 +43,8 @@ pub struct ParityReport {
     pub seconds: f64,
 }
 
-/// Compares logits, prompt gradients and full gradients of a small random model on `selected` with the CPU.
+/// Compares what small random models say, and their gradients, on `selected` with the CPU: prompts of both depths, a whole backbone, heads for
+/// boxes and masks.
 ///
 /// # Errors
 /// [`CoreError::DeviceFailed`] when the device gives no numbers at all.
@@ -58,8 +61,19 @@ pub fn check(selected: &SelectedDevice) -> Result<ParityReport, CoreError> {
         .map_err(|error| failed(error.to_string()))?;
     let seconds = start.elapsed().as_secs_f64();
 
-    let logits = Difference::between(&reference.logits, &found.logits);
-    let gradients = Difference::between(&reference.gradients, &found.gradients);
+    let differences = reference.iter().zip(&found).map(|(reference, found)| {
+        let logits = Difference::between(&reference.logits, &found.logits);
+        let gradients = Difference::between(&reference.gradients, &found.gradients);
+        (logits, gradients)
+    });
+    let apart = |(logits, gradients): &(Difference, Difference)| {
+        let of_logits = logits.max_abs / logits.largest.max(1.0);
+        of_logits.max(gradients.max_abs / gradients.largest)
+    };
+    let worst = differences.max_by(|a, b| apart(a).total_cmp(&apart(b)));
+    let worst = worst.expect("several models are compared");
+    let passed = apart(&worst) <= TOLERANCE;
+    let (logits, gradients) = worst;
     Ok(ParityReport {
         device: selected.name.clone(),
         max_abs_logits: logits.max_abs,
@@ -67,20 +81,19 @@ pub fn check(selected: &SelectedDevice) -> Result<ParityReport, CoreError> {
         largest_logit: logits.largest,
         largest_grad: gradients.largest,
         tolerance: TOLERANCE,
-        passed: logits.max_abs <= TOLERANCE * logits.largest.max(1.0)
-            && gradients.max_abs <= TOLERANCE * gradients.largest,
+        passed,
         seconds,
     })
 }
 
-/// What a device computed.
+/// What a device computed of one model.
 struct Measured {
     logits: Vec<f32>,
     gradients: Vec<f32>,
 }
 
-/// Logits and gradients of a deep-prompt model and of a fully tuned one.
-fn measure(device: &Device) -> Result<Measured, CoreError> {
+/// What each model says, and its gradients.
+fn measure(device: &Device) -> Result<Vec<Measured>, CoreError> {
     let device = device.clone().autodiff();
     let backbone = backbone();
     let size = backbone.config.img_size;
@@ -89,29 +102,56 @@ fn measure(device: &Device) -> Result<Measured, CoreError> {
         1.0,
         &mut init::rng_of(0, "parity pixels"),
     );
-    let weights = init::normal([3, CLASSES], 1.0, &mut init::rng_of(0, "parity loss"));
-    let methods = [
-        MethodConfig::vpt(PromptConfig::new(PromptDepth::Deep, 4)),
-        MethodConfig::vpt(PromptConfig::new(PromptDepth::Shallow, 4)),
-        MethodConfig::new(MethodKind::Full),
+    let vpt = |depth| MethodConfig::vpt(PromptConfig::new(depth, 4));
+    let deep = vpt(PromptDepth::Deep);
+    let models = [
+        (deep.clone(), HeadConfig::Linear),
+        (vpt(PromptDepth::Shallow), HeadConfig::Linear),
+        (MethodConfig::new(MethodKind::Full), HeadConfig::Linear),
+        (deep.clone(), HeadConfig::detection(Some(16))),
+        (
+            deep,
+            HeadConfig::segmentation(Some(16), backbone.config.patch_size[0]),
+        ),
     ];
-    let mut measured = Measured {
-        logits: Vec::new(),
-        gradients: Vec::new(),
-    };
-    for method in methods {
-        let model = Classifier::new(&backbone, &method, CLASSES, size, 0, &device)?;
-        let logits = model.forward(pixels.to_tensor(&device));
-        measured.logits.extend(HostTensor::from_tensor(&logits)?.data);
-        let gradients = (logits * weights.to_tensor(&device)).sum().backward();
+    let measured = models.into_iter().map(|(method, head)| {
+        let model = Classifier::with_head(&backbone, &method, head, CLASSES, size, 0, &device)?;
+        let said = said(&model, pixels.to_tensor(&device));
+        let weights = init::normal(said.dims(), 1.0, &mut init::rng_of(0, "parity loss"));
+        let gradients = (said.clone() * weights.to_tensor(&device)).sum().backward();
+        let mut values = Vec::new();
         let mut collector = GradientCollector {
             gradients: &gradients,
-            values: Ok(&mut measured.gradients),
+            values: Ok(&mut values),
         };
         model.visit(&mut collector);
         collector.values?;
+        Ok(Measured {
+            logits: HostTensor::from_tensor(&said)?.data,
+            gradients: values,
+        })
+    });
+    measured.collect()
+}
+
+/// What the head of `model` says of `pixels`, in one row.
+fn said(model: &Classifier, pixels: Tensor<4>) -> Tensor<1> {
+    let map = |pixels| model.feature_map(pixels, &Noise::none());
+    let flat = |values: Tensor<3>| {
+        let count = values.dims().iter().product::<usize>();
+        values.reshape([count])
+    };
+    match &model.head {
+        Head::Linear(_) => flat(model.forward(pixels).unsqueeze()),
+        Head::Detection(head) => {
+            let output = head.forward(map(pixels));
+            Tensor::cat(vec![flat(output.logits), flat(output.reach)], 0)
+        }
+        Head::Segmentation(head) => {
+            let logits = head.forward(map(pixels), model.image_size());
+            flat(logits.flatten(0, 1))
+        }
     }
-    Ok(measured)
 }
 
 const CLASSES: usize = 5;
@@ -199,15 +239,28 @@ mod tests {
     }
 
     #[test]
-    fn both_methods_have_gradients() {
+    fn all_models_have_gradients() {
         let measured = measure(&Device::flex()).unwrap();
-        let prompts = 3 * 4 * 48 + 4 * 48 + 2 * (CLASSES * 48 + CLASSES);
+        let gradients: Vec<usize> = measured.iter().map(|measured| measured.gradients.len()).collect();
+        let head = CLASSES * 48 + CLASSES;
+        assert_eq!(gradients[..2], [3 * 4 * 48 + head, 4 * 48 + head]);
+        assert!(gradients[2] > 80_000, "{gradients:?}");
         assert!(
-            measured.gradients.len() > prompts + 80_000,
-            "{}",
-            measured.gradients.len()
+            gradients[3..].iter().all(|&count| count > 3 * 4 * 48 + 1000),
+            "{gradients:?}"
         );
-        assert_eq!(measured.logits.len(), 3 * 3 * CLASSES);
+        let said: Vec<usize> = measured.iter().map(|measured| measured.logits.len()).collect();
+        let points = (8 * 12 + 4 * 6 + 2 * 3 + 2) * (CLASSES + 4);
+        assert_eq!(
+            said,
+            [
+                3 * CLASSES,
+                3 * CLASSES,
+                3 * CLASSES,
+                3 * points,
+                3 * 32 * 48 * CLASSES
+            ]
+        );
     }
 
     #[test]
