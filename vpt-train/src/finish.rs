@@ -6,7 +6,7 @@ use burn::module::Module;
 use ndarray::Array2;
 use vpt_core::{Calibration, Classifier, TaskFile};
 use vpt_data::Split;
-use vpt_eval::report::EvaluationReport;
+use vpt_eval::report::{EvaluationReport, ThresholdCurves};
 use vpt_eval::{Bootstrap, Predictions, Results, peak_memory_bytes, report};
 
 use crate::trainer::{Finished, Outcome};
@@ -60,6 +60,17 @@ impl Trainer {
             let confusion = matrix(&results.confusion_matrix);
             let svg = report::confusion_svg(&confusion, &self.dataset.classes, false);
             self.run.write(RunDir::CONFUSION, svg.as_bytes())?;
+        }
+        if let Some(curves) = ThresholdCurves::of(&predictions, &results) {
+            for (name, svg) in [
+                (RunDir::PRECISION_RECALL, curves.precision_recall_svg()),
+                (RunDir::F1_CONFIDENCE, curves.f1_confidence_svg()),
+                (RunDir::FROC, curves.froc_svg()),
+            ] {
+                if let Some(svg) = svg {
+                    self.run.write(name, svg.as_bytes())?;
+                }
+            }
         }
         self.run.write(
             RunDir::CURVES,

@@ -23,7 +23,7 @@ pub enum Existing {
 ///
 /// The files in it: `args.toml` (every resolved setting), `results.csv` (a row an epoch), `results.json`, `results.svg`
 /// (curves), `best.safetensors` and `last.safetensors` (task files), `state/` (for `--resume`), `predictions.csv`,
-/// `confusion_matrix.svg`, `report.html`, `labels.txt`, `train_batch0.jpg`, `log.txt`. All are written atomically, but for the
+/// `confusion_matrix.svg` (of boxes `PR_curve.svg`, `F1_curve.svg` and `FROC_curve.svg`), `report.html`, `labels.txt`, `train_batch0.jpg`, `log.txt`. All are written atomically, but for the
 /// `events.out.tfevents.0.vpt` of `--tensorboard`, to which each epoch is added.
 #[derive(Debug)]
 pub struct RunDir {
@@ -37,7 +37,10 @@ pub struct RunDir {
 const LOCK: &str = ".lock";
 
 /// What a run writes, for [`Existing::Replace`].
-const FILES: [&str; 15] = [
+const FILES: [&str; 18] = [
+    RunDir::PRECISION_RECALL,
+    RunDir::F1_CONFIDENCE,
+    RunDir::FROC,
     RunDir::FOUND,
     RunDir::REPORT,
     RunDir::ARGS,
@@ -76,6 +79,12 @@ impl RunDir {
     pub const FOUND: &str = vpt_eval::Predictions::FOUND_FILE;
     /// Confusion matrix of the same images.
     pub const CONFUSION: &str = "confusion_matrix.svg";
+    /// Of boxes: precision against recall.
+    pub const PRECISION_RECALL: &str = "PR_curve.svg";
+    /// Of boxes: F1 against the threshold.
+    pub const F1_CONFIDENCE: &str = "F1_curve.svg";
+    /// Of boxes: sensitivity against false alarms.
+    pub const FROC: &str = "FROC_curve.svg";
     /// All of it as a page, with figures and pictures.
     pub const REPORT: &str = "report.html";
     /// Class names, one a line.

@@ -1,4 +1,4 @@
-//! Curves of a detector: precision–recall and F1–confidence at IoU 0.5, and FROC, as SVG files with their legends.
+//! Curves of a detector: precision–recall and F1–confidence at IoU 0.5, and FROC, with their legends.
 
 use super::axes::{Axes, Axis};
 use super::format::Unit;
@@ -26,11 +26,6 @@ struct Line {
 
 /// Precision against recall of each named class, as steps, with the AP at IoU 0.5: a precision is the highest at that recall
 /// or a higher one, so that the area under the steps is the AP. The first twelve classes are drawn.
-pub fn precision_recall_svg(classes: &[(&str, &ScoreCurve, Option<f64>)]) -> String {
-    precision_recall(classes).standalone()
-}
-
-/// [`precision_recall_svg`] as a part of a page.
 pub(super) fn precision_recall(classes: &[(&str, &ScoreCurve, Option<f64>)]) -> Svg {
     let line = |&(name, curve, ap): &(&str, &ScoreCurve, Option<f64>)| Line {
         name: name.to_owned(),
@@ -50,11 +45,6 @@ pub(super) fn precision_recall(classes: &[(&str, &ScoreCurve, Option<f64>)]) -> 
 }
 
 /// F1 against the threshold of the score for each named class, with the best threshold. The first twelve classes are drawn.
-pub fn f1_confidence_svg(classes: &[(&str, &ScoreCurve)]) -> String {
-    f1_confidence(classes).standalone()
-}
-
-/// [`f1_confidence_svg`] as a part of a page.
 pub(super) fn f1_confidence(classes: &[(&str, &ScoreCurve)]) -> Svg {
     let drawn = classes.iter().take(MOST);
     let scores = drawn.flat_map(|(_, curve)| curve.points.iter().map(|point| point.score));
@@ -87,11 +77,6 @@ pub(super) fn f1_confidence(classes: &[(&str, &ScoreCurve)]) -> Svg {
 }
 
 /// Sensitivity against false positives per image, up to eight, of each named curve. The first twelve are drawn.
-pub fn froc_svg(curves: &[(&str, &[FrocPoint])]) -> String {
-    froc(curves).standalone()
-}
-
-/// [`froc_svg`] as a part of a page.
 pub(super) fn froc(curves: &[(&str, &[FrocPoint])]) -> Svg {
     let drawn = curves.iter().take(MOST);
     let alarms = drawn.flat_map(|(_, points)| points.iter().map(|point| point.fp_per_image));
@@ -264,13 +249,18 @@ mod tests {
     fn figures_name_their_curves_and_what_is_left_out() {
         let (curve, ap50) = curve();
         let many: Vec<_> = (0..14).map(|_| ("a < b", &curve, Some(ap50))).collect();
-        let text = precision_recall_svg(&many);
+        let text = precision_recall(&many).standalone();
         assert!(text.contains("a &lt; b: AP50") && text.contains("2 more not drawn"));
-        let text = f1_confidence_svg(&[("cell", &curve)]);
+        let text = f1_confidence(&[("cell", &curve)]).standalone();
         let best = "cell: best F1 66.7\u{a0}% from a score of 0.700";
         assert!(text.contains(best), "{text}");
-        assert!(froc_svg(&[("lesion", &[])]).contains("lesion: 0.0\u{a0}% at 1 per image"));
-        for text in [precision_recall_svg(&[]), f1_confidence_svg(&[]), froc_svg(&[])] {
+        assert!(
+            froc(&[("lesion", &[])])
+                .standalone()
+                .contains("lesion: 0.0\u{a0}% at 1 per image")
+        );
+        for figure in [precision_recall(&[]), f1_confidence(&[]), froc(&[])] {
+            let text = figure.standalone();
             assert!(text.starts_with("<svg") && !text.contains("NaN") && !text.contains("inf"));
         }
     }

@@ -20,6 +20,7 @@ use super::roc::roc;
 use super::score_histogram::score_histogram;
 use super::section::{Block, Section};
 use super::svg;
+use super::threshold_curves::ThresholdCurves;
 use crate::{Predictions, Results};
 
 /// What a page about an evaluated run is made of.
@@ -123,15 +124,17 @@ fn places_sections<'a>(page: &'a EvaluationPage) -> Vec<Section<'a>> {
         title: "Classes and groups",
         blocks: tables.map(Block::Table).collect(),
     };
-    vec![
-        metrics,
-        places::curves(page.predictions, page.results),
+    let curves = ThresholdCurves::of(page.predictions, page.results);
+    let mut sections = vec![metrics];
+    sections.extend(curves.map(|curves| curves.section()));
+    sections.extend([
         classes,
         places::pictures(&page.gallery.pairs),
         data(page),
         model(page),
         commands(page),
-    ]
+    ]);
+    sections
 }
 
 fn metrics<'a>(run: &Evaluated, page: &EvaluationPage) -> Section<'a> {

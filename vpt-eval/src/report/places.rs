@@ -3,14 +3,13 @@
 use vpt_data::{Label, decode};
 
 use super::base64::base64;
-use super::detection_curves::{f1_confidence, froc, precision_recall};
-use super::figure::{Figure, Row, Table};
+use super::figure::{Row, Table};
 use super::format::{UNKNOWN, Unit};
 use super::place_table::place_table;
 use super::section::{Block, Picture, Section};
 use super::thumbnail::large_jpeg;
-use crate::metrics::detection::{Detection, ScoreCurve};
-use crate::metrics::{Places, truths};
+use crate::metrics::detection::Detection;
+use crate::metrics::truths;
 use crate::overlay::draw;
 use crate::{Estimate, FoundIn, Predictions, Results};
 
@@ -61,66 +60,6 @@ impl PlacePair {
             truth: drawn(&truth)?,
             found: drawn(found)?,
         })
-    }
-}
-
-/// Precision, recall and false alarms at every threshold; nothing for masks.
-pub(super) fn curves<'a>(predictions: &Predictions, results: &Results) -> Section<'a> {
-    let mut figures = Vec::new();
-    if let Ok(Some(Places::Objects(objects))) = Places::of(predictions) {
-        let ones = objects.matches.ones();
-        let of_class = |(class, name): (usize, &String)| {
-            let curve = ScoreCurve::new(&objects.matches, Some(class), &ones).ok()?;
-            let ap = results
-                .per_class_places
-                .get(class)
-                .and_then(|row| row.ap50?.value);
-            Some((name.clone(), curve, ap))
-        };
-        let known: Vec<(String, ScoreCurve, Option<f64>)> = predictions
-            .classes
-            .iter()
-            .enumerate()
-            .filter_map(of_class)
-            .collect();
-        let with_ap: Vec<_> = known
-            .iter()
-            .map(|(name, curve, ap)| (name.as_str(), curve, *ap))
-            .collect();
-        let plain: Vec<_> = known
-            .iter()
-            .map(|(name, curve, _)| (name.as_str(), curve))
-            .collect();
-        if known.is_empty() {
-            figures.push(Figure::missing(
-                "Curves",
-                &"nothing is to be found in these images",
-            ));
-        } else {
-            figures.push(Figure::new("Precision and recall", precision_recall(&with_ap), Vec::new(), &["How much of what is shown is right, and how much of what is there is shown, at every threshold; a box is right with an IoU of 0.5.".to_owned()]));
-            figures.push(Figure::new(
-                "F1 and threshold",
-                f1_confidence(&plain),
-                Vec::new(),
-                &["Where precision and recall are best balanced.".to_owned()],
-            ));
-        }
-        if let Ok(points) = objects.froc.curve(&ones) {
-            figures.push(Figure::new(
-                "FROC",
-                froc(&[("all classes", &points)]),
-                Vec::new(),
-                &["What is found when so many false alarms an image are put up with.".to_owned()],
-            ));
-        }
-    }
-    Section {
-        id: "curves",
-        title: "What thresholds do",
-        blocks: match figures.is_empty() {
-            true => Vec::new(),
-            false => vec![Block::Figures(figures)],
-        },
     }
 }
 
