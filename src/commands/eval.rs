@@ -53,7 +53,7 @@ pub struct EvalArgs {
     pub target: Option<PathBuf>,
 
     /// Measure several tasks: a folder of run folders and task files, or a TOML file that lists them
-    #[arg(long, value_name = "DIR|FILE.toml", conflicts_with_all = ["target", "data_dir", "task", "save_predictions"])]
+    #[arg(long, value_name = "DIR|FILE.toml", conflicts_with_all = ["target", "data_dir", "task"])]
     pub suite: Option<PathBuf>,
 
     #[command(flatten)]
@@ -79,8 +79,8 @@ pub struct EvalArgs {
     #[arg(short, long, visible_alias = "batch", value_name = "N", default_value = "64", value_parser = values::count)]
     pub batch_size: usize,
 
-    /// Write path, label and probabilities of each image to a CSV file
-    #[arg(long, value_name = "FILE.csv")]
+    /// Write path, label and probabilities of each image to a CSV file, boxes and masks to a JSON file; those of a suite below a folder
+    #[arg(long, value_name = "FILE|DIR")]
     pub save_predictions: Option<PathBuf>,
 
     /// Write a page with all figures, tables and pictures of errors to an HTML file

@@ -111,8 +111,14 @@ fn measure(
     };
     let evaluation = evaluator.run(target, backbone, &data, session)?;
     let metadata = &target.task.metadata;
+    let name = entry.name.clone().unwrap_or_else(|| metadata.task.name.clone());
+    if let Some(folder) = &args.save_predictions {
+        let folder = folder.join(&name);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+        evaluation.predictions.save_in(&folder)?;
+    }
     Ok(SuiteTask {
-        name: entry.name.clone().unwrap_or_else(|| metadata.task.name.clone()),
+        name,
         file: target.path.clone(),
         kind: metadata.task.kind,
         main_metric: evaluation.config.main_metric().to_owned(),
