@@ -59,6 +59,10 @@ pub struct ModelArgs {
     #[arg(long, value_name = "N")]
     pub head_width: Option<usize>,
 
+    /// See pictures N times as large, through sliding windows of the image size, for masks with fine detail [default: 1]
+    #[arg(long, value_name = "N")]
+    pub windows: Option<usize>,
+
     /// Start from random weights instead of those of the backbone
     #[arg(long)]
     pub no_pretrained: bool,
@@ -398,6 +402,7 @@ impl ModelArgs {
                 .map(|size| size.map(|side| Value::Integer(side as i64)).to_vec()),
         );
         layer.set("head_width", self.head_width.map(|width| width as i64));
+        layer.set("windows", self.windows.map(|windows| windows as i64));
         layer.set("pretrained", self.no_pretrained.then_some(false));
         layer.set(
             "init_from",

@@ -351,9 +351,14 @@ fn preprocess(preprocess: &Preprocess) -> String {
         interpolation,
         crop_pct,
         crop_mode,
+        windows,
     } = preprocess;
+    let windows = match windows {
+        1 => String::new(),
+        times => format!(", {times} times as large, through windows"),
+    };
     let text = format!(
-        "{}, {interpolation:?}, {crop_mode:?} crop {crop_pct}, mean {mean:?}, std {std:?}",
+        "{}, {interpolation:?}, {crop_mode:?} crop {crop_pct}, mean {mean:?}, std {std:?}{windows}",
         pixels(*input_size)
     );
     text.to_lowercase()

@@ -8,6 +8,9 @@ use image::{Rgb, RgbImage};
 /// The largest edge of an enlarged picture in pixels.
 const MAX_EDGE: f64 = 65_536.0;
 
+/// The part of a window's edge that its neighbour shows too, at least.
+const OVERLAP: f64 = 0.25;
+
 /// How a picture lies in the input of a model: enlarged, moved, perhaps mirrored. What the picture does not reach is filled, what
 /// sticks out is lost.
 ///
@@ -51,6 +54,24 @@ impl Framing {
             corner,
             mirrored: [false; 2],
         }
+    }
+
+    /// Windows of the input's size on the picture, enlarged `times` times against its letterbox: row by row, evenly spaced, each overlapping
+    /// the next by a quarter or more. Along an axis on which the enlarged picture fits there is one, in the middle; so `times` 1 gives the
+    /// letterbox.
+    pub fn windows(original: [u32; 2], input: [usize; 2], times: usize) -> Vec<Self> {
+        let zoomed = |place| Self::zoomed(original, input, times.max(1) as f64, place);
+        let whole = zoomed([0.5, 0.5]);
+        let [across, down] = [0, 1].map(|axis| -> Vec<f64> {
+            let (full, seen) = (f64::from(whole.full[axis]), f64::from(whole.input[axis]));
+            let steps = ((full - seen) / (seen * (1.0 - OVERLAP))).ceil().max(0.0) as usize;
+            match steps {
+                0 => vec![0.5],
+                _ => (0..=steps).map(|step| step as f64 / steps as f64).collect(),
+            }
+        });
+        let row = |&y: &f64| across.iter().map(move |&x| [x, y]);
+        down.iter().flat_map(row).map(zoomed).collect()
     }
 
     /// The same, mirrored left to right, or upside down.
@@ -238,6 +259,39 @@ mod tests {
                 assert_eq!(pixel.0[0] > 127, depth > 0.0, "{zoom} at {centre:?}");
                 assert_eq!(classes[at] == 1, depth > 0.0, "{zoom} at {centre:?}");
             }
+        }
+    }
+
+    #[test]
+    fn windows_cover_the_picture_and_overlap() {
+        assert_eq!(
+            Framing::windows([200, 100], [64, 96], 1),
+            [Framing::letterbox([200, 100], [64, 96])]
+        );
+        for (original, times, across, down) in [
+            ([100, 100], 2, 3, 3),
+            ([100, 100], 3, 4, 4),
+            ([400, 100], 2, 3, 1),
+            ([400, 100], 4, 5, 1),
+            ([400, 100], 8, 11, 3),
+        ] {
+            let windows = Framing::windows(original, [64, 64], times);
+            assert_eq!(windows.len(), across * down, "{original:?} {times}");
+            for axis in [0, 1] {
+                let mut seen = vec![0; original[axis] as usize];
+                for window in &windows {
+                    let places = window.places_in_input(axis);
+                    for (count, place) in seen.iter_mut().zip(places) {
+                        *count += usize::from((0.0..64.0).contains(&place));
+                    }
+                }
+                assert!(
+                    seen.iter().all(|&count| count > 0),
+                    "{original:?} {times}: {seen:?}"
+                );
+            }
+            let scale = windows[0].scale();
+            assert!(windows.iter().all(|window| window.scale() == scale));
         }
     }
 

@@ -5,7 +5,7 @@ mod order;
 use self::order::occurrences;
 use crate::augment::mix_batch;
 use crate::rng::rng;
-use crate::{AugmentConfig, CropMode, DataError, Framed, Framing, Label, Preprocess, Sample, decode};
+use crate::{AugmentConfig, CropMode, DataError, Framed, Label, Preprocess, Sample, decode};
 use image::RgbImage;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -20,7 +20,8 @@ use std::thread::{self, JoinHandle};
 const AUGMENT: u64 = 0x617567;
 const MIX: u64 = 0x6d6978;
 
-/// Pictures of one step, ready for the backbone.
+/// Pictures of one step, ready for the backbone; or, where they are seen through windows ([`Preprocess::windows`]), these, one picture's after
+/// another's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
     /// `[batch, 3, height, width]`, normalised.
@@ -35,12 +36,12 @@ pub struct Batch {
     pub soft_targets: Option<Vec<f32>>,
     /// How each picture lies in the input and what is where, if it was made with [`CropMode::Letterbox`]; otherwise nothing.
     pub framed: Vec<Framed>,
-    /// Which samples these are, as positions in what [`Loader::new`] was given.
+    /// Which samples these are of, as positions in what [`Loader::new`] was given.
     pub indices: Vec<usize>,
 }
 
 impl Batch {
-    /// How many pictures these are.
+    /// How many pictures, or windows, these are.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
@@ -66,7 +67,8 @@ pub struct LoaderConfig {
     pub drop_last: bool,
     /// Seed of order, augmentation and mixing.
     pub seed: u64,
-    /// Random changes; nothing means evaluation preprocessing.
+    /// Random changes; nothing means evaluation preprocessing: of a picture that is seen through windows all of them, where training has
+    /// one at a random place.
     pub augment: Option<AugmentConfig>,
     /// Threads that decode and augment, 0 = one a processor. They are the loader's own.
     pub workers: usize,
@@ -105,7 +107,8 @@ pub struct Loader {
 impl Loader {
     /// A loader of `samples` whose labels are below `classes`. Nothing is read before [`Loader::epoch`].
     pub fn new(samples: Vec<Sample>, classes: usize, preprocess: Preprocess, config: LoaderConfig) -> Self {
-        let augment = config.augment.clone().filter(|augment| !augment.is_none());
+        let changes = |augment: &AugmentConfig| !augment.is_none() || preprocess.windows > 1;
+        let augment = config.augment.clone().filter(changes);
         let cache = Cache::new(samples.len(), config.cache_bytes);
         let seed = config.seed;
         let batch_size = config.batch_size.max(1);
@@ -272,6 +275,14 @@ impl Drop for Epoch {
     }
 }
 
+/// One row of a batch.
+struct View {
+    /// `[3, height, width]`.
+    pixels: Vec<f32>,
+    /// What is where in it, if anybody asks.
+    framed: Option<Framed>,
+}
+
 /// What batches are made from.
 struct Source {
     samples: Vec<Sample>,
@@ -286,20 +297,18 @@ impl Source {
     /// Makes batch `number` of `epoch`, in parallel on the pool of the caller.
     fn batch(&self, epoch: usize, number: usize, draws: &[Draw]) -> Result<Batch, DataError> {
         let size = self.preprocess.input_size;
-        let picture = 3 * size[0] * size[1];
-        let mut pixels = vec![0.0; draws.len() * picture];
-        let results: Vec<Result<Option<Framed>, DataError>> = pixels
-            .par_chunks_exact_mut(picture.max(1))
-            .zip(draws)
-            .map(|(target, &draw)| {
-                let (picture, framed) = self.picture(epoch, draw)?;
-                target.copy_from_slice(&picture);
-                Ok(framed)
-            })
-            .collect();
-        // Not `collect::<Result<_, _>>`: that gives whichever error comes first in time.
-        let framed: Vec<Option<Framed>> = results.into_iter().collect::<Result<_, _>>()?;
-        let indices: Vec<usize> = draws.iter().map(|draw| draw.index).collect();
+        let results: Vec<Result<Vec<View>, DataError>> =
+            draws.par_iter().map(|&draw| self.views(epoch, draw)).collect();
+        let mut pixels = Vec::with_capacity(draws.len() * 3 * size[0] * size[1]);
+        let (mut framed, mut indices) = (Vec::new(), Vec::new());
+        for (draw, views) in draws.iter().zip(results) {
+            // The first error in the order of the draws, not in time.
+            for view in views? {
+                pixels.extend_from_slice(&view.pixels);
+                framed.extend(view.framed);
+                indices.push(draw.index);
+            }
+        }
         let labels: Vec<Label> = indices
             .iter()
             .map(|&index| self.samples[index].label.clone())
@@ -326,45 +335,43 @@ impl Source {
             labels,
             weights,
             soft_targets,
-            framed: framed.into_iter().flatten().collect(),
+            framed,
             indices,
         })
     }
 
-    /// One picture, `[3, height, width]`, augmented anew each time that it comes in an epoch; and what is where in it, if anybody asks.
-    fn picture(
-        &self,
-        epoch: usize,
-        Draw { index, occurrence }: Draw,
-    ) -> Result<(Vec<f32>, Option<Framed>), DataError> {
+    /// One picture, augmented anew each time that it comes in an epoch; or each window on it.
+    fn views(&self, epoch: usize, Draw { index, occurrence }: Draw) -> Result<Vec<View>, DataError> {
         let Sample { path, label, .. } = &self.samples[index];
-        let augment = self.augment.as_ref().filter(|augment| !augment.keeps_pictures());
+        let windows = self.preprocess.windows > 1;
+        let changes = |augment: &&AugmentConfig| !augment.keeps_pictures() || windows;
+        let augment = self.augment.as_ref().filter(changes);
         let mut rng = match occurrence {
             0 => rng(self.seed, &[AUGMENT, epoch as u64, index as u64]),
             again => rng(self.seed, &[AUGMENT, epoch as u64, index as u64, again]),
         };
         if self.preprocess.crop_mode == CropMode::Letterbox {
             let image = self.cache.get(index, || decode(path))?;
-            let (pixels, framing) = match augment {
-                Some(augment) => augment.frame(&image, &self.preprocess, &mut rng),
-                None => {
-                    let size = self.preprocess.input_size;
-                    let framing = Framing::letterbox([image.width(), image.height()], size);
-                    (self.preprocess.apply(&image), framing)
-                }
+            let views = match augment {
+                Some(augment) => vec![augment.frame(&image, &self.preprocess, &mut rng)],
+                None => self.preprocess.views(&image),
             };
-            let framed = Framed::new(label, framing, self.preprocess.input_size)?;
-            return Ok((pixels, Some(framed)));
+            let framed = |(pixels, framing)| {
+                let framed = Some(Framed::new(label, framing, self.preprocess.input_size)?);
+                Ok(View { pixels, framed })
+            };
+            return views.into_iter().map(framed).collect();
         }
-        if let Some(augment) = augment {
+        let pixels = if let Some(augment) = augment {
             let image = self.cache.get(index, || decode(path))?;
-            Ok((augment.apply(&image, &self.preprocess, &mut rng), None))
+            augment.apply(&image, &self.preprocess, &mut rng)
         } else {
             let cropped = self
                 .cache
                 .get(index, || Ok(self.preprocess.crop(&decode(path)?)))?;
-            Ok((self.preprocess.normalise(&cropped), None))
-        }
+            self.preprocess.normalise(&cropped)
+        };
+        Ok(vec![View { pixels, framed: None }])
     }
 }
 

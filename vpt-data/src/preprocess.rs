@@ -16,6 +16,9 @@ pub const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 /// The largest input edge in pixels, far above any backbone's.
 const MAX_EDGE: usize = 16_384;
 
+/// The largest picture, in inputs.
+const MAX_WINDOWS: usize = 16;
+
 /// What becomes of a picture that has another aspect ratio than the input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -74,6 +77,19 @@ pub struct Preprocess {
     /// What becomes of another aspect ratio.
     #[serde(default)]
     pub crop_mode: CropMode,
+    /// How many times larger than a letterbox the picture is seen, through overlapping windows of `input_size`
+    /// ([`Framing::windows`]); 1 is the whole of it at once. For [`CropMode::Letterbox`] only.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub windows: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_one(windows: &usize) -> bool {
+    *windows == 1
 }
 
 impl Preprocess {
@@ -86,6 +102,7 @@ impl Preprocess {
             interpolation: Interpolation::Bicubic,
             crop_pct: 0.875,
             crop_mode: CropMode::Center,
+            windows: 1,
         }
     }
 
@@ -108,6 +125,16 @@ impl Preprocess {
         }
         if !(0.01..=10.0).contains(&self.crop_pct) {
             return wrong("crop_pct", self.crop_pct.to_string(), "0.01 to 10");
+        }
+        if !(1..=MAX_WINDOWS).contains(&self.windows) {
+            return wrong("windows", self.windows.to_string(), "1 to 16");
+        }
+        if self.windows > 1 && self.crop_mode != CropMode::Letterbox {
+            return wrong(
+                "windows",
+                self.windows.to_string(),
+                "1, but for the crop mode `letterbox`",
+            );
         }
         if !self.mean.iter().all(|mean| mean.is_finite()) {
             return wrong("mean", format!("{:?}", self.mean), "three finite numbers");
@@ -194,6 +221,17 @@ impl Preprocess {
             );
         }
         pixels
+    }
+
+    /// Each window on a picture, normalised, `[3, height, width]`, and how the picture lies in it. For [`CropMode::Letterbox`].
+    pub fn views(&self, image: &RgbImage) -> Vec<(Vec<f32>, Framing)> {
+        let view = |framing: Framing| {
+            let seen = framing.picture(image, self.interpolation, self.mean_colour());
+            (self.normalise(&seen), framing)
+        };
+        let original = [image.width(), image.height()];
+        let windows = Framing::windows(original, self.input_size, self.windows);
+        windows.into_iter().map(view).collect()
     }
 
     /// [`Preprocess::crop`], then [`Preprocess::normalise`].

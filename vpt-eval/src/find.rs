@@ -5,7 +5,7 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use image::RgbImage;
-use ndarray::{ArrayView2, ArrayView3};
+use ndarray::{Array3, ArrayView2};
 use rayon::prelude::*;
 use vpt_core::heads::{DetectionHead, DetectionOutput, FoundObject, Head, Point, Suppression};
 use vpt_core::prompts::Noise;
@@ -14,7 +14,8 @@ use vpt_data::{Framed, Framing, Label, Mask, PixelBox, Preprocess, Sample};
 
 use crate::metrics::detection::Detection;
 use crate::metrics::segmentation::{ImageMasks, default_tolerance};
-use crate::predict::{loader, pixels};
+use crate::predict::loader;
+use crate::stitch::{Window, likeliest_classes};
 use crate::{EvalError, Found, PredictOptions, Predictions};
 
 /// What a head that reads every token says of a batch.
@@ -86,50 +87,81 @@ impl Finder {
         pre: &Preprocess,
         device: &Device,
     ) -> Result<Vec<FoundIn>, EvalError> {
-        if pictures.is_empty() {
-            return Ok(Vec::new());
+        let (model, device) = (model.valid(), device.clone().without_autodiff());
+        let views: Vec<Vec<(Vec<f32>, Framing)>> =
+            pictures.par_iter().map(|picture| pre.views(picture)).collect();
+        let counts: Vec<usize> = views.iter().map(Vec::len).collect();
+        let (values, framings): (Vec<_>, Vec<_>) = views.into_iter().flatten().unzip();
+        let mut seen = Vec::with_capacity(values.len());
+        // As many windows at a time as there are pictures.
+        for values in values.chunks(pictures.len().max(1)) {
+            let pixels = rows(&values.concat(), values.len(), pre.input_size, &device);
+            seen.extend(self.seen(self.output(&model, pixels, &Noise::none()))?);
         }
-        let [height, width] = pre.input_size;
-        let values: Vec<Vec<f32>> = pictures.par_iter().map(|picture| pre.apply(picture)).collect();
-        let data = TensorData::new(values.concat(), [pictures.len(), 3, height, width]);
-        let pixels = Tensor::from_data(data, &device.clone().without_autodiff());
-        let framing =
-            |picture: &RgbImage| Framing::letterbox([picture.width(), picture.height()], pre.input_size);
-        let framings: Vec<Framing> = pictures.iter().map(framing).collect();
-        self.read(self.output(&model.valid(), pixels, &Noise::none()), &framings)
+        Ok(together(seen, &framings, counts))
     }
 
-    /// What that is in each picture, which lie in the input as `framings` say.
-    ///
-    /// # Errors
-    /// [`EvalError::Device`] when the device fails.
-    pub fn read(&self, output: PlaceOutput, framings: &[Framing]) -> Result<Vec<FoundIn>, EvalError> {
+    /// What `output` says of each row of its batch.
+    fn seen(&self, output: PlaceOutput) -> Result<Vec<Seen>, EvalError> {
         let device = |error: vpt_core::CoreError| EvalError::Device {
             reason: error.to_string(),
         };
-        match output {
+        Ok(match output {
             PlaceOutput::Objects(output) => {
                 let objects = output.objects(&self.points, &self.rules).map_err(device)?;
-                let of_image = |(objects, framing): (Vec<FoundObject>, &Framing)| {
-                    FoundIn::Objects(in_original(&objects, framing))
-                };
-                Ok(objects.into_iter().zip(framings).map(of_image).collect())
+                objects.into_iter().map(Seen::Objects).collect()
             }
             PlaceOutput::Masks(logits) => {
                 let [_, height, width, classes] = logits.dims();
                 let logits = HostTensor::from_tensor(&logits).map_err(device)?.data;
-                let images = logits.par_chunks_exact(height * width * classes).zip(framings);
-                let of_image = |(logits, framing): (&[f32], &Framing)| {
-                    let logits = ArrayView3::from_shape((height, width, classes), logits).ok()?;
-                    Some(FoundIn::Mask(
-                        likeliest_classes(&logits, framing),
-                        framing.original(),
-                    ))
+                let of_row = |logits: &[f32]| {
+                    let logits = Array3::from_shape_vec((height, width, classes), logits.to_vec());
+                    logits.ok().map(Seen::Logits)
                 };
-                Ok(images.filter_map(of_image).collect())
+                let rows = logits.chunks_exact(height * width * classes);
+                rows.filter_map(of_row).collect()
             }
+        })
+    }
+}
+
+/// What a model says of one input.
+enum Seen {
+    /// Boxes in pixels of the input.
+    Objects(Vec<FoundObject>),
+    /// Logits of every pixel, `[height, width, classes]`.
+    Logits(Array3<f32>),
+}
+
+/// What that is in each picture, of which `counts` inputs each show something, as `framings` say.
+fn together(seen: Vec<Seen>, framings: &[Framing], counts: Vec<usize>) -> Vec<FoundIn> {
+    let mut views = seen.into_iter().zip(framings);
+    let of_picture = |count: usize| views.by_ref().take(count).collect::<Vec<_>>();
+    let pictures: Vec<Vec<(Seen, &Framing)>> = counts.into_iter().map(of_picture).collect();
+    pictures.into_par_iter().map(in_picture).collect()
+}
+
+/// What inputs that show one picture, or windows on it, say of it together.
+fn in_picture(views: Vec<(Seen, &Framing)>) -> FoundIn {
+    let (mut objects, mut windows) = (Vec::new(), Vec::new());
+    for (seen, framing) in views {
+        match seen {
+            Seen::Objects(found) => objects.extend(in_original(&found, framing)),
+            Seen::Logits(logits) => windows.push(Window::new(logits, framing)),
         }
     }
+    match windows.first() {
+        None => FoundIn::Objects(objects),
+        Some(first) => FoundIn::Mask(likeliest_classes(&windows), first.original()),
+    }
+}
+
+/// Pixels of `count` inputs of `size` as a tensor `[count, 3, height, width]`.
+fn rows(values: &[f32], count: usize, [height, width]: [usize; 2], device: &Device) -> Tensor<4> {
+    Tensor::from_data(
+        TensorData::new(values.to_vec(), [count, 3, height, width]),
+        device,
+    )
 }
 
 /// Boxes in pixels of the original, cut at its edges; what lies outside is left out.
@@ -147,43 +179,6 @@ fn in_original(objects: &[FoundObject], framing: &Framing) -> Vec<Detection> {
     objects.iter().filter_map(place).collect()
 }
 
-/// The likeliest class of each pixel of the original, from logits between which is interpolated.
-fn likeliest_classes(logits: &ArrayView3<f32>, framing: &Framing) -> Vec<u8> {
-    let (height, width, classes) = logits.dim();
-    let [columns, rows] = [0, 1].map(|axis| {
-        let most = [width, height][axis] - 1;
-        let line = |place: f64| {
-            let centre = (place - 0.5).clamp(0.0, most as f64);
-            let before = centre.floor() as usize;
-            (before, (before + 1).min(most), (centre - before as f64) as f32)
-        };
-        framing
-            .places_in_input(axis)
-            .into_iter()
-            .map(line)
-            .collect::<Vec<_>>()
-    });
-    let pixel = |&(up, down, below): &(usize, usize, f32), &(left, right, beside): &(usize, usize, f32)| {
-        let value = |class: usize| {
-            let line = |row: usize| {
-                logits[[row, left, class]] * (1.0 - beside) + logits[[row, right, class]] * beside
-            };
-            line(up) * (1.0 - below) + line(down) * below
-        };
-        let mut best = (0, value(0));
-        for class in 1..classes {
-            let next = value(class);
-            if next > best.1 {
-                best = (class, next);
-            }
-        }
-        best.0 as u8
-    };
-    rows.iter()
-        .flat_map(|row| columns.iter().map(move |column| pixel(row, column)))
-        .collect()
-}
-
 /// How images are fed to a model that finds something in them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FindOptions {
@@ -193,13 +188,13 @@ pub struct FindOptions {
     pub contours: bool,
 }
 
-/// A batch that is done.
+/// Inputs that went through a model together: pictures, or windows on them.
 pub struct FoundBatch<'a> {
-    /// What the head said of it.
+    /// What the head said of them.
     pub output: &'a PlaceOutput,
-    /// What is where in it.
+    /// What is where in them.
     pub framed: &'a [Framed],
-    /// Images that are done, this batch included.
+    /// Images that are done with these.
     pub done: usize,
 }
 
@@ -224,17 +219,25 @@ pub fn find(
         .filter(|_| !samples.is_empty())
         .ok_or(EvalError::NoImages)?;
     let (mut objects, mut masks, mut done) = (Vec::new(), Vec::new(), 0);
+    let most = feed.batch_size.max(1);
     for batch in loader(samples, classes.len(), pre, &feed).epoch(0, 0) {
-        let mut batch = batch?;
-        let framed = std::mem::take(&mut batch.framed);
-        let output = finder.output(&model, pixels(batch, &device), &Noise::none());
-        observe(FoundBatch {
-            output: &output,
-            framed: &framed,
-            done: done + framed.len(),
-        });
-        let framings: Vec<Framing> = framed.iter().map(|framed| framed.framing).collect();
-        let found = finder.read(output, &framings)?;
+        let batch = batch?;
+        let per_view = batch.pixels.len() / batch.len().max(1);
+        let counts: Vec<usize> = batch.indices.chunk_by(|a, b| a == b).map(<[_]>::len).collect();
+        let mut seen = Vec::with_capacity(batch.len());
+        for (start, framed) in (0..).step_by(most).zip(batch.framed.chunks(most)) {
+            let values = &batch.pixels[start * per_view..][..framed.len() * per_view];
+            let pixels = rows(values, framed.len(), batch.size, &device);
+            let output = finder.output(&model, pixels, &Noise::none());
+            observe(FoundBatch {
+                output: &output,
+                framed,
+                done: done + counts.len() * (start + framed.len()) / batch.len(),
+            });
+            seen.extend(finder.seen(output)?);
+        }
+        let framings: Vec<Framing> = batch.framed.iter().map(|framed| framed.framing).collect();
+        let found = together(seen, &framings, counts);
         let count = found.len();
         let judged: Result<Vec<_>, EvalError> = found
             .into_par_iter()

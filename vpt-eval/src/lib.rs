@@ -26,6 +26,7 @@ mod prevalence;
 pub mod report;
 mod results;
 pub mod statistics;
+mod stitch;
 mod subgroups;
 mod suite;
 

@@ -39,6 +39,9 @@ pub struct TrainConfig {
     /// Channels of the maps of a head for boxes or masks; what is usual if absent, one linear layer for masks at 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head_width: Option<usize>,
+    /// How many times larger than a whole picture the pixels of masks are looked for, window by window; 1 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windows: Option<usize>,
     /// Task file whose prompts (or other tuned tensors) and, where the classes agree, head are the starting point.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init_from: Option<PathBuf>,
@@ -168,6 +171,7 @@ impl TrainConfig {
             pretrained: true,
             image_size: None,
             head_width: None,
+            windows: None,
             init_from: None,
             epochs: recipe.epochs,
             batch_size: recipe.batch_size,
@@ -277,6 +281,7 @@ impl TrainConfig {
         Preprocess {
             input_size: self.image_size.unwrap_or(usual),
             crop_mode: if dense { CropMode::Letterbox } else { own.crop_mode },
+            windows: self.windows.unwrap_or(1),
             ..own.clone()
         }
     }

@@ -12,8 +12,9 @@ use crate::{Opt, TrainConfig, TrainError};
 const GRADE_SPREAD: f64 = 0.7;
 
 /// Optional settings, which `"none"` takes away.
-const OPTIONAL: [&str; 20] = [
+const OPTIONAL: [&str; 21] = [
     "head_width",
+    "windows",
     "kind",
     "eval_metric",
     "folds",

@@ -207,6 +207,12 @@ impl TrainConfig {
 
     /// What boxes and masks cannot have.
     fn validate_places(&self) -> Result<(), TrainError> {
+        whole("--windows", self.windows.unwrap_or(1), 1, 16)?;
+        if let Some(windows) = self.windows.filter(|&windows| windows > 1)
+            && self.kind() != TaskKind::Segmentation
+        {
+            return Err(error("--windows", windows, "a task of masks; leave it out"));
+        }
         if !self.kind().is_dense() {
             return match self.head_width {
                 None => Ok(()),

@@ -51,6 +51,7 @@ mod tests {
             interpolation: Interpolation::Bicubic,
             crop_pct: 1.0,
             crop_mode: CropMode::Center,
+            windows: 1,
         };
         // Five images, all (1, -1, 0.5) after normalisation: red 1, green 0, blue 0.5.
         let image: Vec<f32> = [1.0, -1.0, 0.5]

@@ -17,7 +17,7 @@ impl Trainer {
             repeats: if training { self.config.repeats } else { 1 },
             drop_last: false,
             seed: self.config.seed,
-            augment: (training && !self.config.augment.is_none()).then(|| self.config.augment.clone()),
+            augment: training.then(|| self.config.augment.clone()),
             workers: self.config.workers,
             prefetch: 2,
             cache_bytes: self.config.cache_mb << 20,

@@ -314,7 +314,7 @@ impl Trainer {
         Ok(model.load_tuned(&rounded.collect())?)
     }
 
-    /// Finds boxes or masks in a split, as `vpt eval` does, and says what the loss of an image is on average.
+    /// Finds boxes or masks in a split, as `vpt eval` does, and says what the loss of an image, or of a window on one, is on average.
     pub(crate) fn find(
         &self,
         model: &Classifier,
@@ -324,7 +324,7 @@ impl Trainer {
     ) -> Result<(Predictions, f64), TrainError> {
         let samples = self.dataset.split(split);
         let points = self.finder.as_ref().map_or(&[][..], Finder::points);
-        let mut loss = 0.0;
+        let (mut loss, mut views) = (0.0, 0);
         let predictions = find(
             model,
             samples,
@@ -338,12 +338,13 @@ impl Trainer {
             &mut |batch| {
                 loss +=
                     f64::from(place_loss(batch.output.clone(), points, batch.framed).into_scalar::<f32>());
+                views += batch.framed.len();
                 observer.progress(split, batch.done, samples.len());
             },
         )?;
         Ok((
             predictions.described(&self.dataset.columns, samples),
-            loss / samples.len().max(1) as f64,
+            loss / views.max(1) as f64,
         ))
     }
 

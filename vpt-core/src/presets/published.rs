@@ -191,6 +191,7 @@ fn resized(interpolation: Interpolation) -> Preprocess {
         interpolation,
         crop_pct: 1.0,
         crop_mode: CropMode::Center,
+        windows: 1,
     }
 }
 

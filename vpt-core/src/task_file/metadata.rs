@@ -184,6 +184,10 @@ impl TaskMetadata {
             let found = self.preprocess.crop_mode.to_string();
             return wrong("preprocess.crop_mode", "letterbox, for boxes and masks", found);
         }
+        if self.preprocess.windows > 1 && kind != TaskKind::Segmentation {
+            let found = self.preprocess.windows.to_string();
+            return wrong("preprocess.windows", "1, but for masks", found);
+        }
         if let Err((key, expected, found)) = self.head.check() {
             return wrong(key, expected, found.to_string());
         }

@@ -132,6 +132,7 @@ impl Backbone {
             interpolation: Interpolation::Bicubic,
             crop_pct: 0.9,
             crop_mode: CropMode::Center,
+            windows: 1,
         };
         let architecture = TimmArgs::of(&config).map_or(PRESETS[0].name, |args| closest_preset(&args).name);
         Self {

@@ -194,6 +194,7 @@ fn preprocess(pretrained: &Object<'_>, img_size: [usize; 2]) -> Result<Preproces
         interpolation,
         crop_pct: pretrained.number("crop_pct")?.unwrap_or(0.875),
         crop_mode,
+        windows: 1,
     };
     checked(preprocess, pretrained.path, "pretrained_cfg")
 }

@@ -249,6 +249,7 @@ fn read_preprocess(document: &Object<'_>, img_size: [usize; 2]) -> Result<Prepro
         interpolation,
         crop_pct,
         crop_mode,
+        windows: 1,
     };
     checked(preprocess, document.path, "size")
 }
@@ -366,6 +367,7 @@ fn half_squashed(input_size: [usize; 2]) -> Preprocess {
         interpolation: Interpolation::Bilinear,
         crop_pct: 1.0,
         crop_mode: CropMode::Squash,
+        windows: 1,
     }
 }
 
@@ -399,6 +401,7 @@ fn imagenet(input_size: [usize; 2]) -> Preprocess {
         interpolation: Interpolation::Bicubic,
         crop_pct: 0.875,
         crop_mode: CropMode::Center,
+        windows: 1,
     }
 }
 

@@ -9,13 +9,13 @@ impl AugmentConfig {
     /// A randomly changed picture, normalised, `[3, height, width]` of [`Preprocess::input_size`], and how it lies there.
     ///
     /// It is enlarged or made smaller, at its aspect ratio: [`AugmentConfig::rrc_scale`] is the smallest part of the letterbox that is shown,
-    /// and, turned round, of the input that is filled. Then mirrored, and its colours changed. The other settings move or mix
+    /// and, turned round, of the input that is filled; all of that [`Preprocess::windows`] times as large. Then mirrored, and its colours changed. The other settings move or mix
     /// pixels in ways that boxes cannot follow ([`AugmentConfig::check_framed`]).
     pub fn frame(&self, image: &RgbImage, preprocess: &Preprocess, rng: &mut Pcg64) -> (Vec<f32>, Framing) {
         let original = [image.width(), image.height()];
         let furthest = -0.5 * self.rrc_scale[0].ln();
-        let zoom = uniform(rng, [-furthest, furthest]).exp();
-        let place = match self.crops() {
+        let zoom = preprocess.windows as f64 * uniform(rng, [-furthest, furthest]).exp();
+        let place = match self.crops() || preprocess.windows > 1 {
             true => [uniform(rng, [0.0, 1.0]), uniform(rng, [0.0, 1.0])],
             false => [0.5, 0.5],
         };
