@@ -2,13 +2,13 @@
 """Full fine-tuning of the built-in backbone as timm's `train.py` does it: the yardstick of `vpt train --method full`.
 
     python3 -m venv venv && venv/bin/pip install torch torchvision timm scikit-learn
-    venv/bin/python scripts/timm_finetune.py DATA [--out FILE.json] [--metric top1|auroc] [--epochs N] [--seeds 0,1,2] [--amp]
+    venv/bin/python scripts/timm_finetune.py DATA [--out FILE.json] [--metric top1|auroc] [--epochs N] [--seeds 0,1,2] [--amp] [--setting LR,AUGMENTATION]
 
 DATA is a folder with train, val and test, each of class folders, or a MedMNIST `.npz`: the splits that `vpt` takes as they are. Weights,
 sizes and preprocessing are those of `vpt-core/assets/demo`. Everything else is timm's: transforms (RandAugment, random erasing), mixup,
 label smoothing, stochastic depth, AdamW without decay on biases and norms, cosine schedule with warm-up. Validation chooses learning
 rate, augmentation and epoch; then each seed trains anew and reads the test images once. FILE.json has every run; those that are
-in it are not repeated, so an interrupted search goes on where it was.
+in it are not repeated, so an interrupted search goes on where it was. With `--setting` nothing is searched.
 """
 
 import argparse
@@ -157,6 +157,7 @@ def main():
     parser.add_argument("--search-epochs", type=int, default=15)
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--setting", help="what an earlier search found, such as 1e-3,light")
     parser.add_argument("--amp", action="store_true", help="bfloat16 in the forward and backward pass, as timm's `--amp --amp-dtype bfloat16`")
     args = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
@@ -188,17 +189,24 @@ def main():
     def score(found):
         return found["val"][args.metric], -found["val"]["log_loss"]
 
-    searched = []
-    for augmentation in AUGMENTATIONS:
-        def search(lr):
-            found = run("search", {"lr": lr, "augmentation": augmentation}, 0, args.search_epochs)
-            searched.append(found)
-            return score(found)
-        # From two rates on towards the better side, until it gets worse: the best one is not the edge of a grid.
-        rates = [3e-4, 1e-3, 3e-3] if search(1e-3) > search(3e-4) else [1e-3, 3e-4, 1e-4]
-        search(rates[2])
-    best = max(searched, key=score)
-    setting = {"lr": best["lr"], "augmentation": best["augmentation"]}
+    def searched_setting():
+        searched = []
+        for augmentation in AUGMENTATIONS:
+            def search(lr):
+                found = run("search", {"lr": lr, "augmentation": augmentation}, 0, args.search_epochs)
+                searched.append(found)
+                return score(found)
+            # From two rates on towards the better side, until it gets worse: the best one is not the edge of a grid.
+            rates = [3e-4, 1e-3, 3e-3] if search(1e-3) > search(3e-4) else [1e-3, 3e-4, 1e-4]
+            search(rates[2])
+        best = max(searched, key=score)
+        return {"lr": best["lr"], "augmentation": best["augmentation"]}
+
+    if args.setting:
+        lr, augmentation = args.setting.split(",")
+        setting = {"lr": float(lr), "augmentation": augmentation}
+    else:
+        setting = searched_setting()
     runs = [run("runs", setting, int(seed), args.epochs) for seed in args.seeds.split(",")]
     values = [found["test"][args.metric] for found in runs]
     document["chosen"] = setting

@@ -356,10 +356,7 @@ impl CompareArgs {
                 .map(|(seed, path)| Ok((seed, TaskFile::load(&path)?)))
                 .collect::<Result<Vec<_>>>()?;
             let Some((_, task)) = tasks.first() else { continue };
-            // What is timed has the head of whole images.
-            if task.metadata.head.is_linear() {
-                row.costs = costs::costs(&task.metadata.method, &backbone, image_size, session, measured)?;
-            }
+            row.costs = costs::costs(&task.metadata, &backbone, session, measured)?;
             // What began at random values never was the backbone.
             if tasks
                 .iter()

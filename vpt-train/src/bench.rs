@@ -7,14 +7,19 @@ use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
+use rand_pcg::Pcg64;
 use serde::Serialize;
 use vpt_core::flops::ForwardMacs;
+use vpt_core::heads::{Head, Suppression};
+use vpt_core::prompts::Noise;
 use vpt_core::{
-    Backbone, Classifier, CoreError, GlobalPool, HostTensor, MethodConfig, MethodKind, PromptDepth,
+    Backbone, Classifier, CoreError, GlobalPool, HeadConfig, HostTensor, MethodConfig, MethodKind,
+    PromptDepth,
 };
-use vpt_data::rng;
-use vpt_eval::peak_memory_bytes;
+use vpt_data::{Framed, FramedObject, Framing, Places, rng};
+use vpt_eval::{Finder, PlaceOutput, peak_memory_bytes};
 
+use crate::dense::place_loss;
 use crate::{ClassWeights, GroupOptimizer, Opt, OptimizerConfig, Targets, TrainError, cross_entropy};
 
 /// Steps before the clock runs: kernels are compiled and memory is allocated in them.
@@ -29,11 +34,12 @@ const PIXELS: u64 = 0x7069_7865_6c73;
 /// What is measured: a model, and images that are already decoded.
 pub struct Bench {
     model: Classifier,
+    /// Reads the head, if it answers for places.
+    finder: Option<Finder>,
     device: Device,
     batch_size: usize,
     steps: usize,
     pixels: TensorData,
-    labels: Vec<usize>,
 }
 
 /// The speed of one kind of step.
@@ -65,27 +71,37 @@ impl Bench {
         steps: usize,
         device: &Device,
     ) -> Result<Self, TrainError> {
-        const CLASSES: usize = 10;
-        let model = Classifier::new(
-            backbone,
-            method,
-            CLASSES,
-            image_size,
-            0,
-            &device.clone().autodiff(),
-        )?;
+        let settings = (HeadConfig::Linear, 10);
+        Self::with_head(backbone, method, settings, image_size, batch_size, steps, device)
+    }
+
+    /// The same with another head, for a number of classes.
+    ///
+    /// # Errors
+    /// [`TrainError::Core`] when method, head or image size do not fit the backbone.
+    pub fn with_head<'a>(
+        backbone: impl Into<Cow<'a, Backbone>>,
+        method: &MethodConfig,
+        (head, num_classes): (HeadConfig, usize),
+        image_size: [usize; 2],
+        batch_size: usize,
+        steps: usize,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
+        let tape = device.clone().autodiff();
+        let model = Classifier::with_head(backbone, method, head, num_classes, image_size, 0, &tape)?;
         let [height, width] = image_size;
         let mut rng = rng::rng(0, &[PIXELS]);
         let pixels = (0..batch_size * 3 * height * width)
             .map(|_| rng.random_range(-2.0..2.0))
             .collect();
         Ok(Self {
+            finder: Finder::new(&model, Suppression::default()),
             model,
             device: device.clone(),
             batch_size,
             steps,
             pixels: TensorData::new::<f32, _>(pixels, [batch_size, 3, height, width]),
-            labels: (0..batch_size).map(|image| image % CLASSES).collect(),
         })
     }
 
@@ -100,10 +116,7 @@ impl Bench {
     /// [`TrainError::Core`] when the device fails.
     pub fn infer(&self) -> Result<Speed, TrainError> {
         let model = self.model.valid();
-        let seconds = self.time(|| {
-            let logits = model.forward(Tensor::from_data(self.pixels.clone(), &self.device));
-            wait_for(&logits)
-        })?;
+        let seconds = self.time(|| self.forward(&model))?;
         Ok(self.speed(seconds, self.forward_flop()))
     }
 
@@ -119,7 +132,7 @@ impl Bench {
         for round in 0..WARM_UP + self.steps {
             for ((side, model), seconds) in sides.into_iter().zip(&models).zip(&mut seconds) {
                 let start = Instant::now();
-                wait_for(&model.forward(Tensor::from_data(side.pixels.clone(), &side.device)))?;
+                side.forward(model)?;
                 if round >= WARM_UP {
                     seconds.push(start.elapsed().as_secs_f64());
                 }
@@ -132,20 +145,55 @@ impl Bench {
         ])
     }
 
+    /// A forward pass, to its end.
+    fn forward(&self, model: &Classifier) -> Result<(), CoreError> {
+        let pixels = Tensor::from_data(self.pixels.clone(), &self.device);
+        let Some(finder) = &self.finder else {
+            return wait_for(&model.forward(pixels));
+        };
+        match finder.output(model, pixels, &Noise::none()) {
+            PlaceOutput::Objects(output) => {
+                wait_for(&output.logits)?;
+                wait_for(&output.reach)
+            }
+            PlaceOutput::Masks(logits) => wait_for(&logits),
+        }
+    }
+
+    /// The loss of a batch of made-up labels: classes in turn, or, of places, one object or class all over.
+    fn loss(&self, model: &Classifier, noise: &mut Pcg64) -> Tensor<1> {
+        let pixels = Tensor::from_data(self.pixels.clone(), &self.device.clone().autodiff());
+        let classes = model.num_classes();
+        if let Some(finder) = &self.finder {
+            let [height, width] = model.image_size();
+            let framing = Framing::letterbox([width as u32, height as u32], [height, width]);
+            let places = match &model.head {
+                Head::Segmentation(_) => Places::Mask(vec![0; height * width]),
+                _ => Places::Objects(vec![FramedObject {
+                    class: Some(0),
+                    bbox: [0.0, 0.0, width as f32, height as f32],
+                }]),
+            };
+            let framed = vec![Framed { framing, places }; self.batch_size];
+            let noise = model.sample_noise(self.batch_size, noise);
+            return place_loss(finder.output(model, pixels, &noise), finder.points(), &framed);
+        }
+        let rows = Targets {
+            smoothing: 0.0,
+            grade_spread: 0.0,
+            weights: ClassWeights::None.weights(&vec![1; classes]),
+        };
+        let labels: Vec<usize> = (0..self.batch_size).map(|image| image % classes).collect();
+        let targets = TensorData::new(rows.rows(&labels, None), [self.batch_size, classes]);
+        let targets = Tensor::from_data(targets, &self.device.clone().autodiff());
+        cross_entropy(model.forward_train(pixels, noise), targets)
+    }
+
     /// Times forward, backward and the optimiser's step.
     ///
     /// # Errors
     /// [`TrainError::Core`] when the device fails.
     pub fn train(&self) -> Result<Speed, TrainError> {
-        let device = self.device.clone().autodiff();
-        let weights = ClassWeights::None.weights(&vec![1; self.model.num_classes()]);
-        let rows = Targets {
-            smoothing: 0.0,
-            grade_spread: 0.0,
-            weights,
-        }
-        .rows(&self.labels, None);
-        let targets = TensorData::new(rows, [self.batch_size, self.model.num_classes()]);
         let mut model = self.model.clone();
         let mut optimizer = GroupOptimizer::new(OptimizerConfig {
             opt: Opt::AdamW,
@@ -157,9 +205,7 @@ impl Bench {
         });
         let mut noise = rng::rng(0, &[PIXELS]);
         let seconds = self.time(|| {
-            let pixels = Tensor::from_data(self.pixels.clone(), &device);
-            let logits = model.forward_train(pixels, &mut noise);
-            let loss = cross_entropy(logits, Tensor::from_data(targets.clone(), &device));
+            let loss = self.loss(&model, &mut noise);
             let grads = loss.clone().div_scalar(self.batch_size as f32).backward();
             let grads = GradientsParams::from_grads(grads, &model);
             model = optimizer.step(1e-4, model.clone(), grads);
@@ -206,11 +252,23 @@ impl Bench {
             true => macs.prompts_kv + macs.prompts_kv_per_batch / self.batch_size as u128,
             false => macs.prompts_plain,
         };
-        let saved = match self.model.config().global_pool {
-            GlobalPool::Token => macs.last_block_saving,
-            GlobalPool::Avg | GlobalPool::Map => 0,
+        let vit = self.model.config();
+        // A head for places reads every token.
+        let saved = match vit.global_pool {
+            GlobalPool::Token if self.finder.is_none() => macs.last_block_saving,
+            _ => 0,
         };
-        gflop(macs.backbone + macs.tuner + prompts - saved)
+        gflop(macs.backbone + macs.tuner + prompts - saved + self.head_macs())
+    }
+
+    fn head_macs(&self) -> u128 {
+        let (inputs, classes) = (self.model.config().num_features(), self.model.num_classes());
+        Head::macs(
+            &self.model.head_config(),
+            self.model.backbone.grid(),
+            inputs,
+            classes,
+        )
     }
 
     /// GFLOP of one image's training step: what a frozen layer saves is the gradient of its weights. The products of
@@ -220,13 +278,14 @@ impl Bench {
         let vit = self.model.config();
         let blocks = vit.depth as f64;
         let attention = gflop(self.macs().attention);
-        let tuner = gflop(self.macs().tuner);
+        // What is learnt beside the backbone has gradients of its weights too.
+        let tuner = gflop(self.macs().tuner + self.head_macs());
         match self.method().kind {
-            MethodKind::Linear => forward,
+            MethodKind::Linear if self.finder.is_none() => forward,
+            MethodKind::Linear => forward + 2.0 * tuner,
             MethodKind::Mlp => forward + 2.0 * tuner,
             MethodKind::Full | MethodKind::Scratch => 3.0 * forward,
             MethodKind::Partial => forward * (1.0 + 2.0 * self.method().partial_blocks as f64 / blocks),
-            // What they add has gradients of its weights too.
             _ => 2.0 * forward + attention + tuner,
         }
     }
@@ -278,8 +337,7 @@ mod tests {
     use super::*;
     use vpt_core::{MethodOptions, VitConfig};
 
-    #[test]
-    fn every_method_is_measured() {
+    fn backbone() -> Backbone {
         let config = VitConfig {
             img_size: [32, 32],
             patch_size: [16, 16],
@@ -287,7 +345,12 @@ mod tests {
             depth: 2,
             ..VitConfig::default()
         };
-        let backbone = Backbone::random(config, 0, 1);
+        Backbone::random(config, 0, 1)
+    }
+
+    #[test]
+    fn every_method_is_measured() {
+        let backbone = backbone();
         let bench =
             |method: &MethodConfig| Bench::new(&backbone, method, [32, 32], 2, 1, &Device::flex()).unwrap();
         for method in MethodConfig::examples() {
@@ -305,5 +368,25 @@ mod tests {
         };
         assert!(flop("linear") < flop("vpt-deep") && flop("vpt-deep") < flop("vpt-shallow"));
         assert!(matmul_peak(&Device::flex(), 64).unwrap() > 0.0);
+    }
+
+    #[test]
+    fn heads_for_places_are_measured() {
+        let bench = |head| {
+            let method = MethodConfig::parse("vpt-deep", &MethodOptions::default()).unwrap();
+            let device = Device::flex();
+            Bench::with_head(backbone(), &method, (head, 3), [32, 48], 2, 1, &device).unwrap()
+        };
+        let whole = bench(HeadConfig::Linear);
+        for head in [
+            HeadConfig::detection(Some(8)),
+            HeadConfig::segmentation(Some(8), 16),
+        ] {
+            let bench = bench(head);
+            let [own, other] = bench.infer_beside(&whole).unwrap();
+            assert!(own.images_per_second > 0.0 && own.gflop_per_image > other.gflop_per_image);
+            let train = bench.train().unwrap();
+            assert!(train.images_per_second > 0.0 && train.gflop_per_image > 2.0 * own.gflop_per_image);
+        }
     }
 }

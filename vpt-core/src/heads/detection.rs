@@ -91,6 +91,16 @@ pub(super) fn added(inputs: usize, width: usize, num_classes: usize) -> Vec<Adde
     tensors
 }
 
+/// Multiply-adds on a map of `grid` with `inputs` channels.
+pub(super) fn macs(grid: [usize; 2], inputs: usize, width: usize, num_classes: usize) -> u128 {
+    let places: usize = grids(grid)
+        .iter()
+        .map(|grid| grid.iter().product::<usize>())
+        .sum();
+    let of_place = 2 * 9 * width * width + width * (num_classes + 4);
+    pyramid::macs(grid, inputs, width) + places as u128 * of_place as u128
+}
+
 impl DetectionHead {
     /// A head on `inputs` channels whose parameters are to be loaded.
     pub fn new(inputs: usize, width: usize, num_classes: usize, device: &Device) -> Self {

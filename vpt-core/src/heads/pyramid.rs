@@ -65,6 +65,17 @@ pub(super) fn added(name: &str, inputs: usize, width: usize) -> Vec<AddedTensor>
     tensors
 }
 
+/// Multiply-adds on a map of `grid` with `inputs` channels.
+pub(super) fn macs(grid: [usize; 2], inputs: usize, width: usize) -> u128 {
+    let places = grids(grid).map(|[rows, columns]| (rows * columns) as u128);
+    let [finest, own, coarser @ ..] = places;
+    let (inputs, width) = (inputs as u128, width as u128);
+    let smooth = 9 * width * width * places.iter().sum::<u128>();
+    // Each place of a coarser map gathers four of the one before; four of the finer one come from one place.
+    let coarser = 4 * width * width * coarser.iter().sum::<u128>();
+    own * inputs * width + finest * width * width + coarser + smooth
+}
+
 impl SimplePyramid {
     /// A pyramid on `inputs` channels whose parameters are to be loaded.
     pub fn new(inputs: usize, width: usize, device: &Device) -> Self {

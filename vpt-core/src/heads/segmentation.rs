@@ -72,6 +72,27 @@ pub(super) fn added(inputs: usize, decoder: SegmentationDecoder, num_classes: us
     tensors
 }
 
+/// Multiply-adds on a map of `grid` with `inputs` channels, without the interpolation at the end.
+pub(super) fn macs(
+    grid: [usize; 2],
+    inputs: usize,
+    decoder: SegmentationDecoder,
+    num_classes: usize,
+) -> u128 {
+    let mut places = grid.iter().product::<usize>() as u128;
+    let SegmentationDecoder::Progressive { width, steps } = decoder else {
+        return places * (inputs * num_classes) as u128;
+    };
+    let (mut macs, mut last) = (places * (inputs * width) as u128, width);
+    for [before, behind] in channels(width, steps) {
+        macs += places * (before * 4 * behind) as u128;
+        places *= 4;
+        macs += places * (9 * behind * behind) as u128;
+        last = behind;
+    }
+    macs + places * (last * num_classes) as u128
+}
+
 impl SegmentationHead {
     /// A head on `inputs` channels whose parameters are to be loaded.
     pub fn new(inputs: usize, decoder: SegmentationDecoder, num_classes: usize, device: &Device) -> Self {
