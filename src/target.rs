@@ -83,6 +83,7 @@ impl Target {
         let options = OpenOptions {
             skip_bad_images: config.skip_bad_images || data.skip_bad_images,
             check_images: false,
+            kind: Some(self.task.metadata.task.kind),
             ..config.open_options()
         };
         let dir = &config.data_dir;

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use vpt_core::device::DeviceChoice;
 use vpt_core::{CoreError, MethodConfig, MethodOptions};
+use vpt_data::TaskKind;
 use vpt_train::search::Protocol;
 
 use crate::planned_run::KNN;
@@ -92,6 +93,13 @@ pub fn metric(text: &str) -> Result<String, String> {
     vpt_eval::metrics::find(text)
         .map(|metric| metric.name.to_owned())
         .map_err(|error| error.to_string())
+}
+
+/// A kind of task that asks where things are.
+pub fn dense_kind(text: &str) -> Result<TaskKind, String> {
+    let kinds = [TaskKind::Detection, TaskKind::Segmentation];
+    let kind = kinds.into_iter().find(|kind| kind.name() == text);
+    kind.ok_or_else(|| "expected `detection` or `segmentation`".to_owned())
 }
 
 /// The name of a tuning method.

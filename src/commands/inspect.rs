@@ -11,13 +11,13 @@ use serde::Serialize;
 use vpt_core::device::{self, DeviceSummary};
 use vpt_core::parity::{self, ParityReport};
 use vpt_data::{
-    DataSummary, Dataset, Leak, LeakOptions, ObjectSummary, OpenOptions, PixelSummary, Preprocess,
+    DataSummary, Dataset, Leak, LeakOptions, ObjectSummary, OpenOptions, PixelSummary, Preprocess, TaskKind,
 };
 use vpt_eval::report::format;
 
 use self::model::{ModelArgs, pixels};
 use self::task::TaskArgs;
-use crate::cli::ColumnArgs;
+use crate::cli::{ColumnArgs, values};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::Session;
@@ -56,6 +56,10 @@ pub enum What {
         #[arg(value_name = "DIR")]
         dir: PathBuf,
 
+        /// What is asked of the images, where annotations hold more than one thing: `segmentation` makes masks of outlines
+        #[arg(long, value_name = "KIND", value_parser = values::dense_kind)]
+        kind: Option<TaskKind>,
+
         #[command(flatten)]
         columns: ColumnArgs,
     },
@@ -72,18 +76,19 @@ pub fn run(args: &InspectArgs, session: &Session) -> Result<Exit> {
     match &args.what {
         What::Model(args) => model::run(args, session),
         What::Task(args) => task::run(args, session),
-        What::Data { dir, columns } => inspect_data(dir, columns, session),
+        What::Data { dir, kind, columns } => inspect_data(dir, *kind, columns, session),
         What::Device { check } => inspect_device(*check, session),
     }
 }
 
-fn inspect_data(dir: &Path, columns: &ColumnArgs, session: &Session) -> Result<Exit> {
+fn inspect_data(dir: &Path, kind: Option<TaskKind>, columns: &ColumnArgs, session: &Session) -> Result<Exit> {
     // What is wrong with the images is what is asked for, so it must not end the command.
     let dataset = Dataset::open(
         dir,
         &OpenOptions {
             check_images: false,
             columns: columns.names(),
+            kind,
             ..OpenOptions::default()
         },
     )?;

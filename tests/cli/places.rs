@@ -24,22 +24,42 @@ fn picture(seed: usize) -> RgbImage {
 
 /// A data set of YOLO: one rectangle in each picture, of one of two classes by its place.
 fn draw_boxes(sandbox: &Sandbox) {
+    draw_yolo(sandbox, "boxes", |[x0, y0, x1, y1]| {
+        format!(
+            "{} {} {} {}",
+            f64::midpoint(x0, x1),
+            f64::midpoint(y0, y1),
+            x1 - x0,
+            y1 - y0
+        )
+    });
+}
+
+/// The same with the four corners of each rectangle.
+fn draw_outlines(sandbox: &Sandbox) {
+    draw_yolo(sandbox, "outlines", |[x0, y0, x1, y1]| {
+        format!("{x0} {y0} {x1} {y0} {x1} {y1} {x0} {y1}")
+    });
+}
+
+/// `place` says where a rectangle lies, given by its edges in parts of the picture.
+fn draw_yolo(sandbox: &Sandbox, folder: &str, place: impl Fn([f64; 4]) -> String) {
     let mut description = String::from("names: [left, right]\n");
     for (split, count) in [("train", 8), ("val", 4), ("test", 5)] {
         description += &format!("{split}: images/{split}\n");
         for index in 0..count {
             let seed = index + 100 * split.len();
-            let name = format!("boxes/images/{split}/{index}.png");
+            let name = format!("{folder}/images/{split}/{index}.png");
             sandbox.write(&name, "");
             picture(seed).save(sandbox.path(&name)).unwrap();
             let [x0, y0, x1, y1] = rectangle(seed).map(f64::from);
-            let (x, y) = ((x0 + x1) / 120.0, (y0 + y1) / 96.0);
-            let class = u8::from(x > 0.5);
-            let line = format!("{class} {x} {y} {} {}\n", (x1 - x0) / 60.0, (y1 - y0) / 48.0);
-            sandbox.write(&format!("boxes/labels/{split}/{index}.txt"), line);
+            let edges = [x0 / 60.0, y0 / 48.0, x1 / 60.0, y1 / 48.0];
+            let class = u8::from(edges[0] + edges[2] > 1.0);
+            let line = format!("{class} {}\n", place(edges));
+            sandbox.write(&format!("{folder}/labels/{split}/{index}.txt"), line);
         }
     }
-    sandbox.write("boxes/data.yaml", description);
+    sandbox.write(&format!("{folder}/data.yaml"), description);
 }
 
 /// The same pictures with masks.
@@ -183,6 +203,38 @@ fn one_backbone_serves_tasks_of_three_kinds_in_turn() {
     let mask = image::open(sandbox.path("masks/0.png")).unwrap().to_luma8();
     assert_eq!(mask.dimensions(), (60, 48));
     assert!(mask.pixels().all(|pixel| pixel.0[0] < 2));
+}
+
+#[test]
+fn outlines_are_boxes_or_masks_as_asked() {
+    let sandbox = Sandbox::new();
+    draw_outlines(&sandbox);
+    let has = |flags: &str, what: &str| {
+        let words = format!("inspect data outlines {flags} --json");
+        !sandbox.run(&words, 0).json()[what].is_null()
+    };
+    assert!(has("", "objects") && !has("", "pixels"));
+    assert!(has("--kind segmentation", "pixels") && !has("--kind segmentation", "objects"));
+    train(
+        &sandbox,
+        "outlines",
+        "--kind segmentation --method linear --head-width 0 --epochs 1",
+    );
+    let results = sandbox.json("runs/train/outlines/results.json");
+    assert_eq!(results["kind"], "segmentation");
+    let classes: Vec<_> = (0..3)
+        .map(|class| results["per_class_places"][class]["class"].clone())
+        .collect();
+    assert_eq!(classes, ["background", "left", "right"]);
+    for flags in ["", "--data-dir outlines"] {
+        let again = sandbox
+            .run(&format!("eval runs/train/outlines {flags} --json"), 0)
+            .json();
+        assert_eq!(again["metrics"], results["metrics"], "{flags}");
+    }
+    draw_boxes(&sandbox);
+    let said = sandbox.run("inspect data boxes --kind segmentation", 1).stderr;
+    assert!(said.contains("outline"), "{said}");
 }
 
 #[test]

@@ -78,6 +78,9 @@ impl Dataset {
     /// images are split into train, val and test class by class; without a `val` folder it is split off `train`. Where images have
     /// several classes or objects, each counts by the rarest of them; pictures without any are a class of their own.
     ///
+    /// Where [`OpenOptions::kind`] asks for segmentation, the outlines of COCO and YOLO become masks, and of Pascal VOC its masks
+    /// are read.
+    ///
     /// Annotations that are wrong are mended or left out, each by the rule of its [`ProblemKind`](crate::ProblemKind), and
     /// reported in [`Dataset::problems`]; a file that is no annotation at all is an error.
     pub fn open(dir: &Path, options: &OpenOptions) -> Result<Self, DataError> {
@@ -90,7 +93,7 @@ impl Dataset {
             mut images,
             notes,
             problems,
-        } = format.read(dir, &options.columns)?;
+        } = format.read(dir, options)?;
         let skipped = match options {
             OpenOptions {
                 skip_bad_images: true,
@@ -191,8 +194,8 @@ impl Dataset {
         }
     }
 
-    /// SHA-256, in hexadecimal, of the classes and of every image's split, relative path, content and label: of objects all that is
-    /// known of them, of masks what their numbers mean and the content of their files.
+    /// SHA-256, in hexadecimal, of the classes and of every image's split, relative path, content and label: of objects (also
+    /// of those that masks are drawn from) all that is known of them, of masks what their numbers mean and the content of their files.
     ///
     /// Equal wherever the folder lies; different when a file, a name or the split is.
     pub fn fingerprint(&self) -> Result<String, DataError> {
@@ -217,7 +220,8 @@ impl Dataset {
                     let mask = sample
                         .label
                         .mask()
-                        .map(|mask| mask.file().map(digest))
+                        .and_then(|mask| mask.path())
+                        .map(|file| decode::read(file).map(digest))
                         .transpose()?;
                     Ok::<_, DataError>((digest(decode::read(&sample.path)?), mask))
                 })
@@ -286,6 +290,7 @@ impl Dataset {
             match self.format {
                 Format::ImageFolder => "no split folders",
                 Format::Manifest => "no column `split`",
+                Format::Voc if self.kind == TaskKind::Segmentation => "no lists in `ImageSets/Segmentation`",
                 Format::Voc => "no lists in `ImageSets/Main`",
                 Format::Medmnist | Format::Coco | Format::Yolo | Format::MaskFolder => "no splits",
             },

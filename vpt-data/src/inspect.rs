@@ -222,7 +222,8 @@ impl PixelSummary {
                 path: sample
                     .label
                     .mask()
-                    .map_or(&*sample.path, |mask| mask.path())
+                    .and_then(|mask| mask.path())
+                    .unwrap_or(&sample.path)
                     .into(),
                 reason: error.reason(),
             }),

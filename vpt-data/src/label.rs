@@ -13,7 +13,7 @@ pub enum Label {
     Many(Vec<usize>),
     /// Where which objects are, perhaps none.
     Objects(Objects),
-    /// The class of each pixel, in a file of its own.
+    /// The class of each pixel, in a file of its own or drawn from outlines.
     Mask(Mask),
 }
 
@@ -169,7 +169,8 @@ mod tests {
         let bbox = crate::PixelBox::new(1.0, 2.0, 3.0, 4.0).unwrap();
         let objects = Label::Objects(Objects::new(vec![Object::new(2, bbox)]));
         let mask = Label::Mask(Mask::new("m.png".into(), vec![(0, 0), (255, 1)], vec![1]));
-        for label in [objects, mask, Label::Objects(Objects::default())] {
+        let drawn = Label::Mask(Mask::of_outlines([4, 2], 0, Objects::default()));
+        for label in [objects, mask, drawn, Label::Objects(Objects::default())] {
             let text = serde_json::to_string(&label).unwrap();
             assert!(text.starts_with('{'), "{text}");
             assert_eq!(serde_json::from_str::<Label>(&text).unwrap(), label);

@@ -1,13 +1,26 @@
-//! [`Mask`]: the file that says the class of each pixel, and [`ClassMask`]: what it says.
+//! [`Mask`]: what says the class of each pixel, a file or outlines, and [`ClassMask`]: what it says.
 
-use crate::{DataError, Sample, decode, stored_values};
+use crate::drawn_mask::DrawnMask;
+use crate::{DataError, Objects, Sample, stored_values};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+
+/// What says the class of each pixel of a picture: a file, or the outlines of objects, from which it is drawn when it is read.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Mask(Source);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Source {
+    Stored(StoredMask),
+    Drawn(DrawnMask),
+}
 
 /// The file that says the class of each pixel of a picture.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Mask {
+struct StoredMask {
     /// The file.
     #[serde(rename = "mask")]
     file: PathBuf,
@@ -15,14 +28,83 @@ pub struct Mask {
     values: Vec<(u16, u8)>,
     /// Each class that occurs, once, in ascending order.
     classes: Vec<usize>,
+    /// Colours that stand for the values 0, 1, …, if the file may store colours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    colours: Vec<[u8; 3]>,
 }
 
 impl Mask {
     /// What stands for a pixel that is of no class: neither learnt from nor judged.
     pub const IGNORED: u8 = 255;
 
+    /// The most classes: a byte for each pixel, and one number for those that are ignored.
+    pub(crate) const MAX_CLASSES: usize = Self::IGNORED as usize;
+
     /// A mask whose file stores these values for these classes, and in which these `classes` occur.
-    pub fn new(path: PathBuf, mut values: Vec<(u16, u8)>, mut classes: Vec<usize>) -> Self {
+    pub fn new(path: PathBuf, values: Vec<(u16, u8)>, classes: Vec<usize>) -> Self {
+        Self(Source::Stored(StoredMask::new(path, values, classes)))
+    }
+
+    /// The same where these colours stand for the values 0, 1, …, if the file stores colours.
+    pub(crate) fn with_colours(mut self, colours: &[[u8; 3]]) -> Self {
+        if let Source::Stored(mask) = &mut self.0 {
+            mask.colours = colours.to_vec();
+        }
+        self
+    }
+
+    /// The outlines of objects in a picture that can be decoded, `[width, height]`, on a background of that class
+    /// ([`DrawnMask::new`]).
+    pub(crate) fn of_outlines(size: [u32; 2], background: usize, objects: Objects) -> Self {
+        Self(Source::Drawn(DrawnMask::new(size, background, objects)))
+    }
+
+    /// The file; none of what is drawn from outlines.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.0 {
+            Source::Stored(mask) => Some(&mask.file),
+            Source::Drawn(_) => None,
+        }
+    }
+
+    /// Each class that occurs, once, in ascending order; of outlines also the background and what others hide.
+    pub fn classes(&self) -> &[usize] {
+        match &self.0 {
+            Source::Stored(mask) => &mask.classes,
+            Source::Drawn(mask) => mask.classes(),
+        }
+    }
+
+    /// Reads the file, or draws the outlines.
+    ///
+    /// # Errors
+    /// The file cannot be read, or stores colours instead of numbers.
+    pub fn read(&self) -> Result<ClassMask, DataError> {
+        match &self.0 {
+            Source::Stored(mask) => mask.read(),
+            Source::Drawn(mask) => Ok(mask.draw()),
+        }
+    }
+
+    /// The same where class `i` is called `places[i]`.
+    pub(crate) fn moved(&self, places: &[usize]) -> Self {
+        Self(match &self.0 {
+            Source::Stored(mask) => Source::Stored(mask.moved(places)),
+            Source::Drawn(mask) => Source::Drawn(mask.moved(places)),
+        })
+    }
+
+    /// What stands for it in a fingerprint, beside the content of the file.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        match &self.0 {
+            Source::Stored(mask) => mask.bytes(),
+            Source::Drawn(mask) => mask.bytes(),
+        }
+    }
+}
+
+impl StoredMask {
+    fn new(path: PathBuf, mut values: Vec<(u16, u8)>, mut classes: Vec<usize>) -> Self {
         values.sort_unstable();
         values.dedup_by_key(|(value, _)| *value);
         classes.sort_unstable();
@@ -31,33 +113,20 @@ impl Mask {
             file: path,
             values,
             classes,
+            colours: vec![],
         }
-    }
-
-    /// The file.
-    pub fn path(&self) -> &Path {
-        &self.file
-    }
-
-    /// Each class that occurs, once, in ascending order.
-    pub fn classes(&self) -> &[usize] {
-        &self.classes
     }
 
     /// The class that a stored value stands for.
     fn class_of(&self, value: u16) -> u8 {
         match self.values.binary_search_by_key(&value, |&(value, _)| value) {
             Ok(at) => self.values[at].1,
-            Err(_) => Self::IGNORED,
+            Err(_) => Mask::IGNORED,
         }
     }
 
-    /// Reads the file.
-    ///
-    /// # Errors
-    /// It cannot be read, or stores colours instead of numbers.
-    pub fn read(&self) -> Result<ClassMask, DataError> {
-        let stored = stored_values::read(&self.file)?;
+    fn read(&self) -> Result<ClassMask, DataError> {
+        let stored = stored_values::read(&self.file, &self.colours)?;
         let classes = match stored.values.iter().max() {
             // A table is quicker than a search for each pixel.
             Some(&most) => {
@@ -77,36 +146,28 @@ impl Mask {
         })
     }
 
-    /// The bytes of the file.
-    pub(crate) fn file(&self) -> Result<Vec<u8>, DataError> {
-        decode::read(&self.file)
-    }
-
-    /// The same where class `i` is called `places[i]`.
-    pub(crate) fn moved(&self, places: &[usize]) -> Self {
+    fn moved(&self, places: &[usize]) -> Self {
         let place = |class: u8| {
             places
                 .get(usize::from(class))
-                .map_or(Self::IGNORED, |&place| place as u8)
+                .map_or(Mask::IGNORED, |&place| place as u8)
         };
-        Self::new(
-            self.file.clone(),
-            self.values
-                .iter()
-                .map(|&(value, class)| (value, place(class)))
-                .collect(),
-            self.classes.iter().map(|&class| places[class]).collect(),
-        )
+        let values = self.values.iter().map(|&(value, class)| (value, place(class)));
+        let classes = self.classes.iter().map(|&class| places[class]);
+        Self {
+            colours: self.colours.clone(),
+            ..Self::new(self.file.clone(), values.collect(), classes.collect())
+        }
     }
 
-    /// What stands for it in a fingerprint, beside the content of the file.
-    pub(crate) fn bytes(&self) -> Vec<u8> {
+    fn bytes(&self) -> Vec<u8> {
         let count = (self.values.len() as u64).to_le_bytes();
         let values = self.values.iter().flat_map(|&(value, class)| {
             let [low, high] = value.to_le_bytes();
             [low, high, class]
         });
-        count.into_iter().chain(values).collect()
+        let colours = self.colours.as_flattened().iter().copied();
+        count.into_iter().chain(values).chain(colours).collect()
     }
 }
 
@@ -145,7 +206,7 @@ pub fn read_mask(sample: &Sample) -> Result<ClassMask, DataError> {
             path: sample.path.clone(),
             line: None,
             message: "the image has no mask".into(),
-            remedy: "give a folder of images and masks".into(),
+            remedy: "give a folder of images and masks, or outlines".into(),
         }),
     }
 }
@@ -156,12 +217,12 @@ mod tests {
 
     #[test]
     fn values_are_classes_or_ignored() {
-        let mask = Mask::new("m.png".into(), vec![(255, 1), (0, 0)], vec![1, 0, 1]);
+        let mask = StoredMask::new("m.png".into(), vec![(255, 1), (0, 0)], vec![1, 0, 1]);
         assert_eq!(
             (mask.class_of(255), mask.class_of(0), mask.class_of(7)),
             (1, 0, Mask::IGNORED)
         );
-        assert_eq!(mask.classes(), [0, 1]);
+        assert_eq!(mask.classes, [0, 1]);
         let turned = mask.moved(&[1, 0]);
         assert_eq!((turned.class_of(255), turned.class_of(0)), (0, 1));
         assert_ne!(mask.bytes(), turned.bytes());

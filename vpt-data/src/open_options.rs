@@ -1,6 +1,6 @@
 //! How to open a data set, where it does not say all itself.
 
-use crate::DataError;
+use crate::{DataError, TaskKind};
 use serde::{Deserialize, Serialize};
 
 /// How to open a data set.
@@ -22,6 +22,12 @@ pub struct OpenOptions {
     pub check_images: bool,
     /// Which columns of a table are what, where their names do not say.
     pub columns: ColumnNames,
+    /// What is asked of the images. It decides what is read where annotations hold more than one thing: outlines and Pascal VOC's
+    /// masks are read for [`TaskKind::Segmentation`], else boxes. Of other data sets it changes nothing; [`Dataset::kind`] is what
+    /// they were read as.
+    ///
+    /// [`Dataset::kind`]: crate::Dataset::kind
+    pub kind: Option<TaskKind>,
 }
 
 /// Which columns of a table are what; what is not said here is found by the usual names. Where a column may be missing,
@@ -52,11 +58,17 @@ impl Default for OpenOptions {
             skip_bad_images: false,
             check_images: true,
             columns: ColumnNames::default(),
+            kind: None,
         }
     }
 }
 
 impl OpenOptions {
+    /// Whether masks are to be made of outlines.
+    pub(crate) fn wants_masks(&self) -> bool {
+        self.kind == Some(TaskKind::Segmentation)
+    }
+
     pub(crate) fn validate(&self) -> Result<(), DataError> {
         let wrong = |name, value: String, expected| {
             Err(DataError::InvalidValue {

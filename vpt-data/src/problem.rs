@@ -23,6 +23,8 @@ pub enum ProblemKind {
     NotANumber,
     /// An outline that cannot be drawn: the object keeps its box.
     BadOutline,
+    /// An object whose outline is missing or cannot be drawn, where masks are to be made of outlines: the object is left out.
+    NoOutline,
     /// The picture is not there: the annotation is left out.
     MissingPicture,
     /// A picture without a word about it in a data set that needs one: left out.
@@ -61,6 +63,10 @@ impl ProblemKind {
             Self::BadOutline => (
                 "outline that cannot be drawn, replaced by its box",
                 "outlines that cannot be drawn, replaced by their boxes",
+            ),
+            Self::NoOutline => (
+                "object without an outline, left out",
+                "objects without outlines, left out",
             ),
             Self::MissingPicture => (
                 "picture that is not there, left out",

@@ -8,6 +8,9 @@ use std::path::Path;
 /// What a PNG file begins with.
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
+/// Stands for a colour that is not among those asked for.
+pub(crate) const OTHER_COLOUR: u16 = u16::MAX;
+
 /// One number for each pixel.
 pub(crate) struct StoredValues {
     pub width: u32,
@@ -17,13 +20,14 @@ pub(crate) struct StoredValues {
 }
 
 /// Reads the numbers that a file stores: gray values as they are (0 and 1 of one bit, 0 to 3 of two …), places in a
-/// palette, or colours that are all gray. The Exif orientation is applied.
-pub(crate) fn read(path: &Path) -> Result<StoredValues, DataError> {
-    of_bytes(&path.to_string_lossy(), &decode::read(path)?)
+/// palette, or colours that are all gray. Where `colours` are given a colour is its place among them, or [`OTHER_COLOUR`]. The Exif
+/// orientation is applied.
+pub(crate) fn read(path: &Path, colours: &[[u8; 3]]) -> Result<StoredValues, DataError> {
+    of_bytes(&path.to_string_lossy(), &decode::read(path)?, colours)
 }
 
 /// [`read`] of a file held in memory.
-pub(crate) fn of_bytes(name: &str, bytes: &[u8]) -> Result<StoredValues, DataError> {
+fn of_bytes(name: &str, bytes: &[u8], colours: &[[u8; 3]]) -> Result<StoredValues, DataError> {
     let bad = |reason: String| DataError::BadImage {
         path: name.into(),
         reason,
@@ -51,9 +55,12 @@ pub(crate) fn of_bytes(name: &str, bytes: &[u8]) -> Result<StoredValues, DataErr
             DynamicImage::ImageLuma16(picture) => picture.into_raw(),
             DynamicImage::ImageLumaA8(picture) => picture.pixels().map(|pixel| pixel[0].into()).collect(),
             DynamicImage::ImageLumaA16(picture) => picture.pixels().map(|pixel| pixel[0]).collect(),
-            DynamicImage::ImageRgb8(picture) => gray(picture.pixels().map(|pixel| pixel.0)).map_err(bad)?,
+            DynamicImage::ImageRgb8(picture) => {
+                numbers(picture.pixels().map(|pixel| pixel.0), colours).map_err(bad)?
+            }
             DynamicImage::ImageRgba8(picture) => {
-                gray(picture.pixels().map(|pixel| [pixel[0], pixel[1], pixel[2]])).map_err(bad)?
+                let pixels = picture.pixels().map(|pixel| [pixel[0], pixel[1], pixel[2]]);
+                numbers(pixels, colours).map_err(bad)?
             }
             other => return Err(bad(format!("{:?} pixels, expected class numbers", other.color()))),
         };
@@ -63,6 +70,26 @@ pub(crate) fn of_bytes(name: &str, bytes: &[u8]) -> Result<StoredValues, DataErr
             values,
         })
     })
+}
+
+/// The places of colours among those that are `known`; without any, the values of colours that are gray.
+fn numbers(colours: impl Iterator<Item = [u8; 3]>, known: &[[u8; 3]]) -> Result<Vec<u16>, String> {
+    if known.is_empty() {
+        return gray(colours);
+    }
+    let place = |colour: [u8; 3]| {
+        let place = known.iter().position(|known| *known == colour);
+        place.map_or(OTHER_COLOUR, |place| place as u16)
+    };
+    // Neighbours mostly have one colour.
+    let mut last = ([0; 3], place([0; 3]));
+    let mut number = |colour| {
+        if colour != last.0 {
+            last = (colour, place(colour));
+        }
+        last.1
+    };
+    Ok(colours.map(&mut number).collect())
 }
 
 /// The values of colours that are gray.
@@ -134,7 +161,7 @@ mod tests {
 
     fn fixture(name: &str) -> StoredValues {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/formats");
-        read(&folder.join(name)).unwrap()
+        read(&folder.join(name), &[]).unwrap()
     }
 
     #[test]
@@ -162,15 +189,34 @@ mod tests {
     }
 
     #[test]
+    fn known_colours_are_their_places() {
+        let colours = [[0, 0, 0], [7, 8, 9], [7, 8, 9], [1, 1, 1], [0, 0, 0]];
+        let places = |known: &[[u8; 3]]| numbers(colours.into_iter(), known);
+        assert_eq!(
+            places(&[[7, 8, 9], [0, 0, 0]]).unwrap(),
+            [1, 0, 0, OTHER_COLOUR, 1]
+        );
+        assert!(places(&[]).is_err());
+    }
+
+    #[test]
     fn colours_are_no_numbers() {
         let text = of_bytes(
             "c.png",
             include_bytes!("../tests/fixtures/formats/orientation1.png"),
+            &[],
         )
         .err()
         .unwrap()
         .to_string();
         assert!(text.contains("expected class numbers"), "{text}");
-        assert!(of_bytes("c.png", b"\x89PNG\r\n\x1a\n\xff\xff\xff\xffIHDR00000000\x08\x03").is_err());
+        assert!(
+            of_bytes(
+                "c.png",
+                b"\x89PNG\r\n\x1a\n\xff\xff\xff\xffIHDR00000000\x08\x03",
+                &[]
+            )
+            .is_err()
+        );
     }
 }

@@ -161,9 +161,13 @@ impl TaskSpec {
         names
     }
 
-    /// Opens the task's data set, with its classes in the task's order.
+    /// Opens the task's data set as what the task asks for, with its classes in the task's order.
     pub fn open(&self, options: &OpenOptions) -> Result<Dataset, DataError> {
-        let mut dataset = Dataset::open(&self.data_dir, options)?;
+        let options = OpenOptions {
+            kind: self.kind.or(options.kind),
+            ..options.clone()
+        };
+        let mut dataset = Dataset::open(&self.data_dir, &options)?;
         dataset.name.clone_from(&self.name);
         match &self.classes {
             Some(classes) => dataset.with_class_order(classes),

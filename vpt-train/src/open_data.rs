@@ -16,6 +16,7 @@ impl TrainConfig {
             shots_seed: self.shots_seed,
             skip_bad_images: self.skip_bad_images,
             columns: self.columns.clone(),
+            kind: self.kind,
             ..OpenOptions::default()
         }
     }

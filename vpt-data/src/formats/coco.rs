@@ -12,14 +12,15 @@ use super::boxes::{Frame, Placed, pictures, wrong};
 use super::coco_json::{Category, Counts, Entry, Id, Image, Instance, Instances, Segmentation};
 use super::found_objects::FoundObjects;
 use super::{Found, coco_files};
-use crate::{DataError, Object, Outline, PixelBox, ProblemKind, Problems, Rle, Split};
+use crate::{DataError, Object, Outline, ProblemKind, Problems, Rle, Split};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 const REMEDY: &str = "expected annotations/instances_train.json with `images`, `categories` and `annotations`, and the pictures in \
                       images/train/ or train/";
 
-pub(super) fn read(path: &Path) -> Result<Found, DataError> {
+/// Boxes, or masks drawn from the outlines.
+pub(super) fn read(path: &Path, masks: bool) -> Result<Found, DataError> {
     let root = coco_files::root(path);
     let mut sources = coco_files::sources(path);
     sources.sort_by_key(|source| source.split);
@@ -31,7 +32,7 @@ pub(super) fn read(path: &Path) -> Result<Found, DataError> {
         let message = format!("`{one}` and `{other}` are both for one split");
         return Err(wrong(path, None, message, "keep one of them"));
     }
-    let mut found = FoundObjects::new(vec![]);
+    let mut found = FoundObjects::new(vec![], masks);
     for source in &sources {
         let instances = Instances::read(&source.file, REMEDY)?;
         let Some(annotations) = instances.annotations else {
@@ -56,6 +57,7 @@ pub(super) fn read(path: &Path) -> Result<Found, DataError> {
         let instances = of_images(&source.file, annotations, &images, &left_out, &mut found.problems);
         let paths: Vec<PathBuf> = images.iter().map(|image| image.path.clone()).collect();
         for ((image, instances), picture) in images.into_iter().zip(instances).zip(pictures(&paths)) {
+            let size = picture.as_ref().ok().map(|picture| picture.size);
             let objects = match picture {
                 Ok(picture) => {
                     let (frame, report) = Frame::of_pixels(&picture, image.size);
@@ -73,7 +75,7 @@ pub(super) fn read(path: &Path) -> Result<Found, DataError> {
                             &classes,
                             &frame,
                             picture.size,
-                            &mut found.problems,
+                            &mut found,
                         )
                     };
                     instances.into_iter().filter_map(place).collect()
@@ -85,7 +87,7 @@ pub(super) fn read(path: &Path) -> Result<Found, DataError> {
                     vec![]
                 }
             };
-            found.add(source.split, image.path, objects);
+            found.add(source.split, image.path, size, objects);
         }
     }
     let names: Vec<String> = sources
@@ -279,10 +281,13 @@ fn object(
     classes: &HashMap<Id, usize>,
     frame: &Frame,
     size: [u32; 2],
-    problems: &mut Problems,
+    found: &mut FoundObjects,
 ) -> Option<Object> {
-    let mut report =
-        |kind, what, repaired| problems.at_key(kind, file, format!("annotations[{number}]"), what, repaired);
+    let masks = found.masks;
+    let mut report = |kind, what, repaired| {
+        let key = format!("annotations[{number}]");
+        found.problems.at_key(kind, file, key, what, repaired);
+    };
     let Some(&class) = classes.get(&instance.category_id) else {
         let what = format!("the category {} is not listed", instance.category_id);
         report(ProblemKind::UnknownClass, what, false);
@@ -292,26 +297,31 @@ fn object(
         Ok(outline) => (outline, None),
         Err(why) => (None, Some(why)),
     };
-    let around = || match &outline {
-        Some(Outline::Polygons(polygons)) => {
-            // They are in pixels of the picture already.
-            PixelBox::around(polygons.iter().flatten().copied()).map(|around| (frame.plain(), around.edges()))
-        }
-        _ => None,
-    };
+    if masks && outline.is_none() {
+        let (kind, what) = FoundObjects::lacks_outline(why);
+        report(kind, what, false);
+        return None;
+    }
     let said = match &instance.bbox {
-        Some(bbox) => match bbox.as_slice() {
+        Some(bbox) if !masks => match bbox.as_slice() {
             &[Some(x), Some(y), Some(width), Some(height)] => Some((*frame, [x, y, x + width, y + height])),
             _ => None,
         },
-        None => around(),
+        // Outlines are in pixels of the picture already.
+        _ => outline
+            .as_ref()
+            .and_then(Outline::bounds)
+            .map(|around| (frame.plain(), around.edges())),
     };
     let Some((frame_of_box, edges)) = said else {
-        report(
-            ProblemKind::NotANumber,
-            "no box [x, y, width, height] of four numbers".into(),
-            false,
-        );
+        let (kind, what) = match masks {
+            true => (ProblemKind::ZeroArea, "an outline of no pixel"),
+            false => (
+                ProblemKind::NotANumber,
+                "no box [x, y, width, height] of four numbers",
+            ),
+        };
+        report(kind, what.into(), false);
         return None;
     };
     match frame_of_box.place(edges) {

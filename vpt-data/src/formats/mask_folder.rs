@@ -6,18 +6,17 @@
 //! ```
 //!
 //! `masks` may be called `mask`, `labels` or `annotations`. A mask has the name of its picture, but for the ending, and its
-//! size as shown. It stores numbers: gray values of 1 to 16 bits, or places in a palette. `classes.txt` (or `labels.txt`) in
-//! the root names the classes from 0 on, one a line; a line `ignore = 255` says which number is of no class (255 where it says
-//! nothing). Without it, two numbers, 0 and another, are `background` and `foreground`, and other numbers name themselves.
+//! size as shown. It stores numbers: gray values of 1 to 16 bits, or places in a palette. A file in the root may name the classes
+//! ([`Names`]). Without it, two numbers, 0 and another, are `background` and `foreground`, and other numbers name themselves.
 
-use super::boxes::{files_ending, folder_named, pictures, sort_naturally, wrong};
+use super::boxes::{files_ending, folder_named, sort_naturally, wrong};
+use super::found_masks::{FoundMasks, Pair};
 use super::image_folder::images_below;
-use super::mask_numbers::{Numbers, Stored};
-use super::{EXTENSIONS, Found, Images};
+use super::mask_numbers::{Names, Numbers};
+use super::{EXTENSIONS, Found};
 use crate::partition::relative;
-use crate::{DataError, Label, Mask, ProblemKind, Problems, Sample, Split, TaskKind};
-use rayon::prelude::*;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use crate::{DataError, ProblemKind, Split};
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -137,11 +136,11 @@ fn parts(root: &Path) -> Result<Vec<Part>, DataError> {
 
 pub(super) fn read(root: &Path) -> Result<Found, DataError> {
     let parts = parts(root)?;
-    let (mut problems, mut notes) = (Problems::default(), vec![]);
-    let mut pairs: Vec<Pair> = vec![];
+    let mut found = FoundMasks::default();
     let mut ignored: BTreeSet<String> = BTreeSet::new();
     for part in &parts {
-        part.pair(&mut pairs, &mut problems)?;
+        found.name(part.split);
+        part.pair(&mut found)?;
         for (name, path) in folders(&part.above) {
             let used = [&part.images, &part.masks]
                 .into_iter()
@@ -151,121 +150,28 @@ pub(super) fn read(root: &Path) -> Result<Found, DataError> {
             }
         }
     }
-    let found: Vec<String> = parts
+    let folders: Vec<String> = parts
         .iter()
         .map(|part| format!("`{}`", relative(&part.masks, root)))
         .collect();
-    notes.push(format!("read as pictures and masks: {}", found.join(", ")));
+    found
+        .notes
+        .push(format!("read as pictures and masks: {}", folders.join(", ")));
     if !ignored.is_empty() {
         let names: Vec<String> = ignored.iter().map(|name| format!("`{name}`")).collect();
-        notes.push(format!(
+        found.notes.push(format!(
             "ignored {} beside the pictures and masks",
             names.join(", ")
         ));
     }
-    let masks: Vec<Result<Stored, String>> = pairs.par_iter().map(|pair| Stored::read(&pair.mask)).collect();
-    let paths: Vec<PathBuf> = pairs.iter().map(|pair| pair.image.clone()).collect();
-    let mut kept: Vec<(Pair, Stored)> = vec![];
-    for ((pair, stored), picture) in pairs.into_iter().zip(masks).zip(pictures(&paths)) {
-        let stored = match stored {
-            Ok(stored) => stored,
-            Err(reason) => {
-                problems.at_line(ProblemKind::Unreadable, &pair.mask, None, reason, false);
-                continue;
-            }
-        };
-        match picture {
-            Ok(picture) if picture.size != stored.size => {
-                let ([w, h], [width, height]) = (stored.size, picture.size);
-                let what = format!("{w} x {h} pixels, the picture has {width} x {height}");
-                problems.at_line(ProblemKind::OtherSize, &pair.mask, None, what, false);
-            }
-            Ok(_) => kept.push((pair, stored)),
-            Err(reason) => {
-                problems.at_line(ProblemKind::Unreadable, &pair.image, None, reason, false);
-                kept.push((pair, stored));
-            }
-        }
-    }
-    let mut all: BTreeMap<u16, u64> = BTreeMap::new();
-    for (value, count) in kept.iter().flat_map(|(_, stored)| &stored.counts) {
-        *all.entry(*value).or_default() += count;
-    }
-    let Numbers {
-        classes,
-        values,
-        ignored,
-    } = match Numbers::file(root) {
-        Some(file) => Numbers::of_file(&file, &all)?,
-        None => Numbers::of_values(root, &all, &mut notes)?,
-    };
-    let mut samples: BTreeMap<Option<Split>, Vec<Sample>> =
-        parts.iter().map(|part| (part.split, vec![])).collect();
-    for (pair, stored) in kept {
-        let class = |value: &u16| {
-            values
-                .iter()
-                .find(|(known, _)| known == value)
-                .map(|(_, class)| usize::from(*class))
-        };
-        for (value, count) in &stored.counts {
-            if class(value).is_none() && !ignored.contains(value) {
-                let what = format!("{count} pixels have the number {value}, which is no class");
-                problems.at_line(ProblemKind::UnknownClass, &pair.mask, None, what, true);
-            }
-        }
-        let present = stored.counts.keys().filter_map(class).collect();
-        samples.entry(pair.split).or_default().push(Sample {
-            path: pair.image,
-            label: Label::Mask(Mask::new(pair.mask, values.clone(), present)),
-            ..Sample::default()
-        });
-    }
-    let mut take = |split: Option<Split>| samples.remove(&split);
-    let images = match take(None) {
-        Some(samples) => Images::Unsplit(samples),
-        None => Images::Split {
-            train: take(Some(Split::Train)).unwrap_or_default(),
-            val: take(Some(Split::Val)),
-            test: take(Some(Split::Test)),
-        },
-    };
-    let (Images::Unsplit(to_learn_from)
-    | Images::Split {
-        train: to_learn_from, ..
-    }) = &images;
-    if to_learn_from.is_empty() {
-        let first = problems
-            .lines(1)
-            .first()
-            .map_or_else(String::new, |first| format!("; the first problem: {first}"));
-        return Err(wrong(
-            root,
-            None,
-            format!("no training image with a mask{first}"),
-            REMEDY,
-        ));
-    }
-    Ok(Found {
-        kind: TaskKind::Segmentation,
-        classes,
-        columns: vec![],
-        images,
-        notes,
-        problems,
-    })
-}
-
-/// A picture and its mask.
-struct Pair {
-    split: Option<Split>,
-    image: PathBuf,
-    mask: PathBuf,
+    let names = Names::read(root)?;
+    found.finish(root, names, Numbers::of_values, REMEDY)
 }
 
 impl Part {
     /// Pictures and masks of the same name below the two folders.
-    fn pair(&self, pairs: &mut Vec<Pair>, problems: &mut Problems) -> Result<(), DataError> {
+    fn pair(&self, found: &mut FoundMasks) -> Result<(), DataError> {
+        let FoundMasks { pairs, problems, .. } = found;
         let name = |path: &Path, folder: &Path| relative(&path.with_extension(""), folder);
         let mut masks: HashMap<String, PathBuf> = HashMap::new();
         for mask in images_below(&self.masks)? {

@@ -3,17 +3,18 @@
 use super::boxes::{text, wrong};
 use super::image_folder::natural;
 use crate::error::counted;
-use crate::{DataError, stored_values};
+use crate::{DataError, Mask, stored_values};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-const CLASSES: [&str; 2] = ["classes.txt", "labels.txt"];
+/// Files that name the classes; the first that is there counts.
+const NAMES: [&str; 3] = ["classes.txt", "labels.txt", LABEL_MAP];
+
+/// The one of them with colours, as CVAT writes it.
+const LABEL_MAP: &str = "labelmap.txt";
 
 /// The number that is of no class where nothing else is said.
 const IGNORED: u16 = 255;
-
-/// The most classes: a byte for each pixel, and one number for those that are ignored.
-const MAX_CLASSES: usize = 255;
 
 /// What a mask stores.
 pub(super) struct Stored {
@@ -23,8 +24,9 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    pub fn read(path: &Path) -> Result<Self, String> {
-        let stored = stored_values::read(path).map_err(|error| error.reason())?;
+    /// Reads a mask; `colours` are numbers too ([`stored_values::read`]).
+    pub fn read(path: &Path, colours: &[[u8; 3]]) -> Result<Self, String> {
+        let stored = stored_values::read(path, colours).map_err(|error| error.reason())?;
         let mut counts = vec![0_u64; 1 << 16];
         for &value in &stored.values {
             counts[usize::from(value)] += 1;
@@ -37,36 +39,57 @@ impl Stored {
     }
 }
 
-/// Which number stands for which class.
-pub(super) struct Numbers {
-    pub classes: Vec<String>,
-    pub values: Vec<(u16, u8)>,
+/// What a file says of the classes of masks: `classes.txt` (or `labels.txt`), one name a line from the number 0 on, and perhaps
+/// `ignore = 255`, the number that is of no class; or CVAT's `labelmap.txt`, with a line `name:red,green,blue:parts:actions` for
+/// each class.
+pub(super) struct Names {
+    classes: Vec<String>,
     /// Numbers that are of no class on purpose.
-    pub ignored: Vec<u16>,
+    ignored: Vec<u16>,
+    /// The colour that stands for each class in masks that store colours; empty where they have none.
+    pub colours: Vec<[u8; 3]>,
 }
 
-impl Numbers {
-    /// The file that names the classes, if there is one.
-    pub fn file(root: &Path) -> Option<PathBuf> {
-        CLASSES
-            .iter()
-            .map(|name| root.join(name))
-            .find(|path| path.is_file())
-    }
-
-    /// As a file of names says.
-    pub fn of_file(file: &Path, all: &BTreeMap<u16, u64>) -> Result<Self, DataError> {
-        let failed = |line: u64, message: String| {
-            Err(wrong(
-                file,
-                line,
-                message,
-                "one name a line, and perhaps `ignore = 255`",
-            ))
+impl Names {
+    /// Reads the file in the root, if there is one.
+    pub fn read(root: &Path) -> Result<Option<Self>, DataError> {
+        let mut files = NAMES.iter().map(|name| root.join(name));
+        let Some(file) = files.find(|path| path.is_file()) else {
+            return Ok(None);
         };
-        let (mut classes, mut ignored) = (vec![], vec![]);
-        for (line, name) in (1_u64..).zip(text(file)?.lines()) {
-            let name = name.trim();
+        let mapped = file.ends_with(LABEL_MAP);
+        let failed = |line: u64, message: String| {
+            let remedy = match mapped {
+                true => "one class a line, `name:red,green,blue::`, the background first",
+                false => "one name a line, and perhaps `ignore = 255`",
+            };
+            Err(wrong(&file, line, message, remedy))
+        };
+        let (mut classes, mut ignored, mut colours) = (vec![], vec![], vec![]);
+        for (line, said) in (1_u64..).zip(text(&file)?.lines()) {
+            let mut name = said.trim();
+            if mapped {
+                let mut columns = name.split(':');
+                let first = columns.next().unwrap_or_default().trim();
+                if name.starts_with('#') || first.is_empty() {
+                    continue;
+                }
+                if let Some(said) = columns.next().filter(|said| !said.trim().is_empty()) {
+                    match colour(said) {
+                        Some(colour) if colours.contains(&colour) => {
+                            return failed(line, format!("a second class of the colour {said}"));
+                        }
+                        Some(colour) => colours.push(colour),
+                        None => {
+                            return failed(
+                                line,
+                                format!("the colour `{said}`, expected three numbers from 0 to 255"),
+                            );
+                        }
+                    }
+                }
+                name = first;
+            }
             let ignore = name
                 .strip_prefix("ignore")
                 .map(str::trim_start)
@@ -83,10 +106,56 @@ impl Numbers {
                 None => classes.push(name.to_owned()),
             }
         }
-        if !(2..=MAX_CLASSES).contains(&classes.len()) {
+        if !(2..=Mask::MAX_CLASSES).contains(&classes.len()) {
             let found = counted(classes.len(), "name");
-            return failed(1, format!("{found}, expected 2 to {MAX_CLASSES}"));
+            return failed(1, format!("{found}, expected 2 to {}", Mask::MAX_CLASSES));
         }
+        if !colours.is_empty() && colours.len() < classes.len() {
+            let found = counted(colours.len(), "colour");
+            return failed(1, format!("{found} of {} classes", classes.len()));
+        }
+        Ok(Some(Self {
+            classes,
+            ignored,
+            colours,
+        }))
+    }
+}
+
+/// `255,128,0`.
+fn colour(text: &str) -> Option<[u8; 3]> {
+    let numbers: Option<Vec<u8>> = text.split(',').map(|number| number.trim().parse().ok()).collect();
+    numbers?.try_into().ok()
+}
+
+/// Which number stands for which class.
+pub(super) struct Numbers {
+    pub classes: Vec<String>,
+    pub values: Vec<(u16, u8)>,
+    /// Numbers that are of no class on purpose.
+    pub ignored: Vec<u16>,
+}
+
+impl Numbers {
+    /// One class for each number from 0 on, 255 for none.
+    pub fn of_classes(classes: Vec<String>) -> Self {
+        Self::of_names(
+            Names {
+                classes,
+                ignored: vec![],
+                colours: vec![],
+            },
+            &BTreeMap::new(),
+        )
+    }
+
+    /// As a file of names says.
+    pub fn of_names(names: Names, all: &BTreeMap<u16, u64>) -> Self {
+        let Names {
+            classes,
+            mut ignored,
+            colours,
+        } = names;
         if ignored.is_empty() && classes.len() <= usize::from(IGNORED) {
             ignored.push(IGNORED);
         }
@@ -94,15 +163,15 @@ impl Numbers {
             .map(|class| (class as u16, class as u8))
             .filter(|(value, _)| !ignored.contains(value))
             .collect();
-        if let Some(white) = white(all).filter(|_| classes.len() == 2) {
+        if let Some(white) = white(all).filter(|_| classes.len() == 2 && colours.is_empty()) {
             values = vec![(0, 0), (white, 1)];
             ignored.retain(|value| *value != white);
         }
-        Ok(Self {
+        Self {
             classes,
             values,
             ignored,
-        })
+        }
     }
 
     /// As what the masks store suggests.
@@ -124,7 +193,7 @@ impl Numbers {
         if numbers == [0, 1] {
             return Ok(binary(1));
         }
-        if !(2..MAX_CLASSES).contains(&numbers.len()) {
+        if !(2..Mask::MAX_CLASSES).contains(&numbers.len()) {
             let message = format!(
                 "the masks hold {}, expected 2 to 254",
                 counted(numbers.len(), "number")

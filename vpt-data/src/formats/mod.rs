@@ -5,6 +5,7 @@ mod coco;
 mod coco_files;
 mod coco_json;
 mod columns;
+mod found_masks;
 mod found_objects;
 mod image_folder;
 mod manifest;
@@ -14,13 +15,14 @@ pub(crate) mod medmnist;
 mod metadata;
 mod table;
 mod voc;
+mod voc_masks;
 mod yaml;
 mod yolo;
 mod yolo_description;
 
 pub(crate) use metadata::METADATA;
 
-use crate::{ColumnNames, DataError, Problems, Sample, TaskKind};
+use crate::{DataError, OpenOptions, Problems, Sample, TaskKind};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -40,11 +42,11 @@ pub enum Format {
     Manifest,
     /// An archive of MedMNIST.
     Medmnist,
-    /// Boxes in the JSON of COCO.
+    /// Boxes and outlines in the JSON of COCO.
     Coco,
-    /// Boxes in the XML of Pascal VOC.
+    /// Boxes in the XML of Pascal VOC, and its masks.
     Voc,
-    /// Boxes in text files as Ultralytics' YOLO has them.
+    /// Boxes and outlines in text files as Ultralytics' YOLO has them.
     Yolo,
     /// A mask for each picture.
     MaskFolder,
@@ -88,15 +90,18 @@ impl Format {
             Self::Coco => {
                 "boxes and outlines: annotations/instances_train.json and images/train/, or train/_annotations.coco.json"
             }
-            Self::Voc => "boxes: Annotations/*.xml, JPEGImages/ and perhaps ImageSets/Main/train.txt",
+            Self::Voc => {
+                "boxes or classes of pixels: Annotations/*.xml or SegmentationClass/*.png, JPEGImages/ and perhaps ImageSets/Main/train.txt"
+            }
             Self::Yolo => "boxes and outlines: data.yaml, images/train/ and labels/train/*.txt",
             Self::MaskFolder => "classes of pixels: images/ and masks/, perhaps below train/, val/ and test/",
         }
     }
 
-    /// What can be asked of the data set at `path`, if the way it lies there says so.
+    /// What the data set at `path` is read as where nothing else is asked for ([`OpenOptions::kind`]), if the way it lies there says so.
     pub fn kind_of(path: &Path) -> Option<TaskKind> {
         match Self::detect(path) {
+            Self::Voc if !voc::is_root(path) => Some(TaskKind::Segmentation),
             Self::Coco | Self::Voc | Self::Yolo => Some(TaskKind::Detection),
             Self::MaskFolder => Some(TaskKind::Segmentation),
             Self::ImageFolder | Self::Manifest | Self::Medmnist => None,
@@ -114,7 +119,7 @@ impl Format {
             yolo_description::description(path).map_or(Self::ImageFolder, |_| Self::Yolo)
         } else if coco_files::is_root(path) {
             Self::Coco
-        } else if voc::is_root(path) {
+        } else if voc::is_root(path) || voc_masks::is_root(path) {
             Self::Voc
         } else if yolo_description::is_root(path) {
             Self::Yolo
@@ -136,14 +141,16 @@ impl Format {
     }
 
     /// Reads the list of images.
-    pub(crate) fn read(self, path: &Path, columns: &ColumnNames) -> Result<Found, DataError> {
+    pub(crate) fn read(self, path: &Path, options: &OpenOptions) -> Result<Found, DataError> {
+        let masks = options.wants_masks();
         match self {
-            Self::ImageFolder => image_folder::read(path, columns),
-            Self::Manifest => manifest::read(path, columns),
+            Self::ImageFolder => image_folder::read(path, &options.columns),
+            Self::Manifest => manifest::read(path, &options.columns),
             Self::Medmnist => medmnist::read(path),
-            Self::Coco => coco::read(path),
+            Self::Coco => coco::read(path, masks),
+            Self::Voc if masks || !voc::is_root(path) => voc_masks::read(path),
             Self::Voc => voc::read(path),
-            Self::Yolo => yolo::read(path),
+            Self::Yolo => yolo::read(path, masks),
             Self::MaskFolder => mask_folder::read(path),
         }
     }

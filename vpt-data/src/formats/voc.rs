@@ -6,7 +6,7 @@
 //!
 //! The root may lie in a folder `VOC2007`, perhaps in `VOCdevkit`. Without lists nothing says which split a picture belongs to. A
 //! list `trainval` counts where there is no `train`. Coordinates are edges in pixels: although the format was once said to count
-//! from 1, tools draw from 0.
+//! from 1, tools draw from 0. Masks are read by [`voc_masks`](super::voc_masks).
 
 use super::boxes::{Frame, Placed, files_ending, folder_named, pictures, stem, text, wrong};
 use super::found_objects::FoundObjects;
@@ -24,21 +24,25 @@ const REMEDY: &str =
 
 /// Whether the folder holds such a data set.
 pub(super) fn is_root(path: &Path) -> bool {
-    !roots(path).is_empty()
+    !roots(path, ANNOTATIONS).is_empty()
 }
 
-/// The folders with annotations: this one, or the years in it.
-fn roots(path: &Path) -> Vec<PathBuf> {
-    let annotated = |dir: &Path| {
-        let annotations = folder_named(dir, &["Annotations"])?;
-        let entries = fs::read_dir(annotations).ok()?;
-        let is_xml = |path: PathBuf| {
+/// A folder in the root, and the ending of the files in it.
+pub(super) type Holder = (&'static str, &'static str);
+
+const ANNOTATIONS: Holder = ("Annotations", "xml");
+
+/// The folders that have such a folder with such files: this one, or the years in it.
+pub(super) fn roots(path: &Path, (folder, ending): Holder) -> Vec<PathBuf> {
+    let holds = |dir: &Path| {
+        let entries = folder_named(dir, &[folder]).and_then(|folder| fs::read_dir(folder).ok());
+        let ends = |path: PathBuf| {
             path.extension()
-                .is_some_and(|extension| extension.eq_ignore_ascii_case("xml"))
+                .is_some_and(|extension| extension.eq_ignore_ascii_case(ending))
         };
-        entries.flatten().any(|entry| is_xml(entry.path())).then_some(())
+        entries.is_some_and(|entries| entries.flatten().any(|entry| ends(entry.path())))
     };
-    if annotated(path).is_some() {
+    if holds(path) {
         return vec![path.into()];
     }
     let mut years: Vec<PathBuf> = vec![];
@@ -52,7 +56,7 @@ fn roots(path: &Path) -> Vec<PathBuf> {
                 .to_string_lossy()
                 .to_ascii_uppercase()
                 .starts_with("VOC2");
-            if is_year && annotated(&entry.path()).is_some() {
+            if is_year && holds(&entry.path()) {
                 years.push(entry.path());
             }
         }
@@ -61,59 +65,90 @@ fn roots(path: &Path) -> Vec<PathBuf> {
     years
 }
 
-pub(super) fn read(path: &Path) -> Result<Found, DataError> {
-    let roots = roots(path);
-    let [root] = roots.as_slice() else {
-        let names: Vec<String> = roots.iter().map(|root| format!("`{}`", root.display())).collect();
-        let message = format!("several data sets, {}", names.join(", "));
-        return Err(wrong(path, None, message, "give one of them"));
-    };
-    let annotations = folder_named(root, &["Annotations"]).unwrap_or_else(|| root.join("Annotations"));
-    let images = folder_named(root, &["JPEGImages", "images", "img"]).unwrap_or_else(|| annotations.clone());
-    let files: HashMap<String, PathBuf> = files_ending(&annotations, &["xml"])?
-        .into_iter()
-        .map(|path| (stem(&path), path))
-        .collect();
-    let mut problems = Problems::default();
-    let lists = match folder_named(root, &["ImageSets"]).and_then(|sets| folder_named(&sets, &["Main"])) {
-        Some(main) => lists(&main, &files, &mut problems)?,
+/// The one folder of [`roots`].
+pub(super) fn root(path: &Path, holder: Holder) -> Result<PathBuf, DataError> {
+    let mut roots = roots(path, holder);
+    if roots.len() == 1 {
+        return Ok(roots.remove(0));
+    }
+    let names: Vec<String> = roots.iter().map(|root| format!("`{}`", root.display())).collect();
+    let message = format!("several data sets, {}", names.join(", "));
+    Err(wrong(path, None, message, "give one of them"))
+}
+
+/// The folder of the pictures, if there is one.
+pub(super) fn images(root: &Path) -> Option<PathBuf> {
+    folder_named(root, &["JPEGImages", "images", "img"])
+}
+
+/// The files in a folder by their names without the ending; of several of one name the first.
+pub(super) fn by_name(folder: &Path, endings: &[&str]) -> Result<HashMap<String, PathBuf>, DataError> {
+    let files = files_ending(folder, endings)?.into_iter().rev();
+    Ok(files.map(|path| (stem(&path), path)).collect())
+}
+
+/// The files that are wanted for each split, in the order of the lists `ImageSets/{list}`; all, in natural order, for `None` where
+/// there are no lists.
+pub(super) fn wanted(
+    root: &Path,
+    list: &str,
+    files: &HashMap<String, PathBuf>,
+    problems: &mut Problems,
+) -> Result<Vec<(Option<Split>, String)>, DataError> {
+    let lists = match folder_named(root, &["ImageSets"]).and_then(|sets| folder_named(&sets, &[list])) {
+        Some(folder) => lists(&folder, files, problems)?,
         None => BTreeMap::new(),
     };
-    let split = !lists.is_empty();
-    // Each annotation with what it is for.
-    let mut wanted: Vec<(Option<Split>, String)> = vec![];
-    if split {
-        for (split, names) in lists {
-            wanted.extend(names.into_iter().map(|name| (Some(split), name)));
-        }
-    } else {
+    if lists.is_empty() {
         let mut names: Vec<&String> = files.keys().collect();
         names.sort_by(|a, b| natural(a, b));
-        wanted.extend(names.into_iter().map(|name| (None, name.clone())));
+        return Ok(names.into_iter().map(|name| (None, name.clone())).collect());
     }
+    let of_split =
+        |(split, names): (Split, Vec<String>)| names.into_iter().map(move |name| (Some(split), name));
+    Ok(lists.into_iter().flat_map(of_split).collect())
+}
+
+/// The names of the classes in the XML files of a data set, in natural order.
+pub(super) fn class_names(root: &Path) -> Result<Vec<String>, DataError> {
+    let Some(annotations) = folder_named(root, &[ANNOTATIONS.0]) else {
+        return Ok(vec![]);
+    };
+    let files = files_ending(&annotations, &[ANNOTATIONS.1])?;
+    let records: Vec<Result<Record, DataError>> = files.par_iter().map(|file| Record::read(file)).collect();
+    let records: Vec<Record> = records.into_iter().collect::<Result<_, _>>()?;
+    Ok(names(&records))
+}
+
+fn names(records: &[Record]) -> Vec<String> {
+    let objects = records.iter().flat_map(|record| &record.objects);
+    let names: BTreeSet<String> = objects.filter_map(|object| object.name.clone()).collect();
+    let mut names: Vec<String> = names.into_iter().collect();
+    names.sort_by(|a, b| natural(a, b));
+    names
+}
+
+pub(super) fn read(path: &Path) -> Result<Found, DataError> {
+    let root = root(path, ANNOTATIONS)?;
+    let annotations = folder_named(&root, &[ANNOTATIONS.0]).unwrap_or_else(|| root.join(ANNOTATIONS.0));
+    let images = images(&root).unwrap_or_else(|| annotations.clone());
+    let files = by_name(&annotations, &[ANNOTATIONS.1])?;
+    let mut problems = Problems::default();
+    // Each annotation with what it is for.
+    let wanted = wanted(&root, "Main", &files, &mut problems)?;
+    let split = wanted.first().is_none_or(|(split, _)| split.is_some());
     let records: Vec<Result<Record, DataError>> = wanted
         .par_iter()
         .map(|(_, name)| Record::read(&files[name]))
         .collect();
     let records: Vec<Record> = records.into_iter().collect::<Result<_, _>>()?;
-    let mut classes: Vec<String> = records
-        .iter()
-        .flat_map(|record| record.objects.iter().filter_map(|object| object.name.clone()))
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect();
-    classes.sort_by(|a, b| natural(a, b));
-    let mut found = FoundObjects::new(classes);
+    let mut found = FoundObjects::new(names(&records), false);
     found.problems = problems;
     for (part, _) in &wanted {
         found.name(*part);
     }
 
-    let shown: HashMap<String, PathBuf> = files_ending(&images, &EXTENSIONS)?
-        .into_iter()
-        .rev()
-        .map(|path| (stem(&path), path))
-        .collect();
+    let shown = by_name(&images, &EXTENSIONS)?;
     let mut taken: HashSet<(Option<Split>, PathBuf)> = HashSet::new();
     let mut annotated: HashSet<PathBuf> = HashSet::new();
     let mut kept: Vec<(Option<Split>, PathBuf, Record)> = vec![];
@@ -164,6 +199,7 @@ pub(super) fn read(path: &Path) -> Result<Found, DataError> {
     }
     let paths: Vec<PathBuf> = kept.iter().map(|(_, path, _)| path.clone()).collect();
     for ((part, path, record), picture) in kept.into_iter().zip(pictures(&paths)) {
+        let size = picture.as_ref().ok().map(|picture| picture.size);
         let objects = match picture {
             Ok(picture) => {
                 let (frame, report) = Frame::of_pixels(&picture, record.size.map(|(_, size)| size));
@@ -181,7 +217,7 @@ pub(super) fn read(path: &Path) -> Result<Found, DataError> {
                 vec![]
             }
         };
-        found.add(part, path, objects);
+        found.add(part, path, size, objects);
     }
     found.notes.push(format!(
         "read as Pascal VOC: `{}`{}",

@@ -23,12 +23,13 @@ use std::path::{Component, Path, PathBuf};
 
 pub(super) const REMEDY: &str = "expected `train:`, `val:` and `names:` as in Ultralytics' data.yaml, images/…/NAME.jpg and labels/…/NAME.txt";
 
-pub(super) fn read(path: &Path) -> Result<Found, DataError> {
+/// Boxes, or masks drawn from the outlines.
+pub(super) fn read(path: &Path, masks: bool) -> Result<Found, DataError> {
     let Some(file) = description(path) else {
         return Err(wrong(path, None, "no description of the data set", REMEDY));
     };
     let described = Described::read(&file)?;
-    let mut found = FoundObjects::new(described.classes.clone());
+    let mut found = FoundObjects::new(described.classes.clone(), masks);
     let mut pairs = vec![];
     for (&split, places) in &described.splits {
         found.name(Some(split));
@@ -44,14 +45,15 @@ pub(super) fn read(path: &Path) -> Result<Found, DataError> {
             .par_iter()
             .zip(&paths)
             .zip(&sizes)
-            .map(|((labels, path), size)| described.labelled(labels, path, size))
+            .map(|((labels, path), size)| described.labelled(labels, path, size, masks))
             .collect();
         let mut silent = 0;
-        for (path, labelled) in paths.iter().zip(read) {
+        for ((path, size), labelled) in paths.iter().zip(sizes).zip(read) {
             let labelled = labelled?;
             silent += usize::from(!labelled.has_file);
             found.problems.append(labelled.problems);
-            found.add(Some(split), path.clone(), labelled.objects);
+            let size = size.ok().map(|picture| picture.size);
+            found.add(Some(split), path.clone(), size, labelled.objects);
         }
         if silent > 0 {
             found.notes.push(format!(
@@ -75,6 +77,7 @@ impl Described {
         labels: &Path,
         path: &Path,
         picture: &Result<Picture, String>,
+        masks: bool,
     ) -> Result<Labelled, DataError> {
         let mut labelled = Labelled {
             has_file: labels.is_file(),
@@ -110,7 +113,7 @@ impl Described {
                 );
                 continue;
             }
-            match self.object(&said, &frame) {
+            match self.object(&said, &frame, masks) {
                 Err((kind, what)) => problems.at_line(kind, labels, line, what, false),
                 Ok((object, cut)) => {
                     if let Some(what) = cut {
@@ -128,6 +131,7 @@ impl Described {
         &self,
         said: &[&str],
         frame: &Frame,
+        masks: bool,
     ) -> Result<(Object, Option<String>), (ProblemKind, String)> {
         let numbers: Vec<f64> = said
             .iter()
@@ -154,6 +158,9 @@ impl Described {
             return Err((ProblemKind::UnknownClass, what));
         };
         let (edges, outline) = if is_box {
+            if masks {
+                return Err(FoundObjects::lacks_outline(None));
+            }
             let (x, y, width, height) = (numbers[1], numbers[2], numbers[3], numbers[4]);
             let (across, down) = (width / 2.0, height / 2.0);
             ([x - across, y - down, x + across, y + down], None)

@@ -4,16 +4,21 @@ use crate::place::Place;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use std::fs;
-use vpt_data::{OpenOptions, PixelBox};
+use vpt_data::{OpenOptions, PixelBox, TaskKind, read_mask};
 
 const ROUNDS: usize = 250;
 
-/// Damages one file of a data set again and again.
+/// Damages one file of a data set again and again; what is read of it is boxes or a mask, as it is asked for or lies there.
 fn fuzz(place: &Place, file: &str, tokens: &[&str]) {
+    fuzz_as(None, place, file, tokens);
+}
+
+fn fuzz_as(kind: Option<TaskKind>, place: &Place, file: &str, tokens: &[&str]) {
     let path = place.path().join(file);
     let whole = fs::read(&path).unwrap();
     let options = OpenOptions {
         check_images: false,
+        kind,
         ..OpenOptions::default()
     };
     assert!(
@@ -43,6 +48,12 @@ fn fuzz(place: &Place, file: &str, tokens: &[&str]) {
             Ok(dataset) => {
                 opened += 1;
                 for sample in dataset.train.iter().chain(&dataset.val).chain(&dataset.test) {
+                    if let Ok(mask) = read_mask(sample) {
+                        assert_eq!([mask.width, mask.height], [40, 30]);
+                        assert_eq!(mask.classes.len(), 1200);
+                        let (counts, ignored) = mask.counts(dataset.classes.len());
+                        assert_eq!(counts.iter().sum::<u64>() + ignored, 1200);
+                    }
                     for object in sample.label.objects().unwrap_or_default() {
                         assert!(object.class < dataset.classes.len() && object.bbox.area() > 0.0);
                         assert_eq!(object.bbox.clip([40, 30]), Some(object.bbox));
@@ -118,6 +129,8 @@ fn damaged_coco() {
         "18446744073709551616",
     ];
     fuzz(&place, "annotations/instances_train.json", &tokens);
+    let masks = Some(TaskKind::Segmentation);
+    fuzz_as(masks, &place, "annotations/instances_train.json", &tokens);
     place.text("annotations/instances_train.json", &"[".repeat(100_000));
     assert!(place.open().is_err());
 }
@@ -137,11 +150,10 @@ fn damaged_yolo() {
         "0 0.5 0.5 0.2 0.3\n1 0.1 0.1 0.9 0.1 0.4 0.7\n0 0.1 0.1 0.1 0.1\n",
     );
     place.text("labels/train/2.txt", "1 0.5 0.5 0.2 0.3\n");
-    fuzz(
-        &place,
-        "labels/train/1.txt",
-        &["nan", "inf", "1e308", "-1e308", "\n", " ", "9999999999999999999"],
-    );
+    let tokens = ["nan", "inf", "1e308", "-1e308", "\n", " ", "9999999999999999999"];
+    for kind in [None, Some(TaskKind::Segmentation)] {
+        fuzz_as(kind, &place, "labels/train/1.txt", &tokens);
+    }
     fuzz(
         &place,
         "data.yaml",
@@ -165,4 +177,29 @@ fn damaged_masks() {
     place.text("classes.txt", "a\nb\nignore = 9\n");
     fuzz(&place, "masks/2.png", &["PLTE", "IDAT", "\0\0\0\0", "tRNS"]);
     fuzz(&place, "classes.txt", &["ignore", "=", "70000", "\n", "-1"]);
+}
+
+#[test]
+fn damaged_voc_masks() {
+    let place = Place::new();
+    for name in ["1", "2", "3"] {
+        place.picture(&format!("JPEGImages/{name}.png"), 40, 30).mask(
+            &format!("SegmentationClass/{name}.png"),
+            40,
+            30,
+            |x, _| u8::from(x > 9),
+        );
+    }
+    place.text(
+        "labelmap.txt",
+        "# label:colour:parts:actions\nbackground:0,0,0::\na:128,0,0::\n",
+    );
+    place.text("ImageSets/Segmentation/train.txt", "1\n2\n3\n");
+    fuzz(
+        &place,
+        "SegmentationClass/2.png",
+        &["PLTE", "IDAT", "\0\0\0\0", "tRNS"],
+    );
+    fuzz(&place, "labelmap.txt", &[":", "256", ",", "-1", "\n", "#"]);
+    fuzz(&place, "ImageSets/Segmentation/train.txt", &["../", "\n", "\0"]);
 }

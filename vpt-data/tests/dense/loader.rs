@@ -39,6 +39,19 @@ fn masks() -> (Place, Dataset) {
     (place, dataset)
 }
 
+/// Masks drawn from the outlines of a large and a small triangle.
+fn drawn() -> (Place, Dataset) {
+    let (place, _) = objects();
+    for number in 0..11 {
+        place.text(
+            &format!("labels/train/{number}.txt"),
+            "0 0.1 0.1 0.9 0.2 0.4 0.9\n1 0.3 0.3 0.5 0.3 0.4 0.5\n",
+        );
+    }
+    let dataset = place.open_masks().unwrap();
+    (place, dataset)
+}
+
 fn preprocess() -> Preprocess {
     Preprocess {
         crop_mode: CropMode::Letterbox,
@@ -66,7 +79,7 @@ fn batches(
 
 #[test]
 fn workers_cache_and_start_change_nothing() {
-    for (_place, dataset) in [objects(), masks()] {
+    for (_place, dataset) in [objects(), masks(), drawn()] {
         for augment in [None, Some(AugmentConfig::default())] {
             let with = |workers, cache_bytes, first| {
                 let change = |config: &mut LoaderConfig| {
@@ -143,7 +156,7 @@ fn masks_are_those_of_their_pictures() {
 #[test]
 fn a_mask_that_is_gone_ends_the_epoch_with_its_name() {
     let (_place, dataset) = masks();
-    std::fs::remove_file(dataset.train[4].label.mask().unwrap().path()).unwrap();
+    std::fs::remove_file(dataset.train[4].label.mask().unwrap().path().unwrap()).unwrap();
     let loader = Loader::new(dataset.train, 2, preprocess(), LoaderConfig::default());
     let error = loader.epoch(0, 0).next().unwrap().unwrap_err();
     assert!(error.to_string().contains("masks/4.png"), "{error}");

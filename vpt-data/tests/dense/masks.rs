@@ -109,8 +109,8 @@ fn names_and_ignored_numbers_are_read() {
     );
     assert_ne!(turned.fingerprint().unwrap(), dataset.fingerprint().unwrap());
     let before = dataset.fingerprint().unwrap();
-    let path = dataset.train[0].label.mask().unwrap().path();
-    fs::copy(dataset.test[0].label.mask().unwrap().path(), path).unwrap();
+    let path = dataset.train[0].label.mask().unwrap().path().unwrap();
+    fs::copy(dataset.test[0].label.mask().unwrap().path().unwrap(), path).unwrap();
     assert_eq!(dataset.fingerprint().unwrap(), before, "the same content");
     image::GrayImage::new(4, 2).save(path).unwrap();
     assert_ne!(dataset.fingerprint().unwrap(), before);

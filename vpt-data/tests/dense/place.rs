@@ -4,7 +4,9 @@ use image::{GrayImage, Luma, Rgb, RgbImage};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
-use vpt_data::{DataError, Dataset, OpenOptions, Problem, ProblemKind, Sample};
+use vpt_data::{
+    ClassMask, DataError, Dataset, OpenOptions, Problem, ProblemKind, Sample, TaskKind, read_mask,
+};
 
 pub struct Place(TempDir);
 
@@ -52,9 +54,25 @@ impl Place {
         Dataset::open(self.path(), &OpenOptions::default())
     }
 
+    /// The same with a class for each pixel asked for.
+    pub fn open_masks(&self) -> Result<Dataset, DataError> {
+        let options = OpenOptions {
+            kind: Some(TaskKind::Segmentation),
+            ..OpenOptions::default()
+        };
+        Dataset::open(self.path(), &options)
+    }
+
     /// The error's message with the folder's own path as `ROOT`, and its hint.
     pub fn error(&self) -> (String, String) {
-        let error = self.open().unwrap_err();
+        self.shown(&self.open().unwrap_err())
+    }
+
+    pub fn error_of_masks(&self) -> (String, String) {
+        self.shown(&self.open_masks().unwrap_err())
+    }
+
+    fn shown(&self, error: &DataError) -> (String, String) {
         let shorten = |text: String| text.replace(&*self.path().to_string_lossy(), "ROOT");
         (
             shorten(error.to_string()),
@@ -85,6 +103,19 @@ pub fn boxes(sample: &Sample) -> Vec<(usize, [f64; 4])> {
     let objects = sample.label.objects().unwrap().iter();
     objects
         .map(|object| (object.class, object.bbox.edges()))
+        .collect()
+}
+
+/// The masks of all pictures, in the order of their file names.
+pub fn masks(dataset: &Dataset) -> Vec<ClassMask> {
+    let mut samples: Vec<&Sample> = [&dataset.train, &dataset.val, &dataset.test]
+        .into_iter()
+        .flatten()
+        .collect();
+    samples.sort_by_key(|sample| sample.path.file_name().map(ToOwned::to_owned));
+    samples
+        .into_iter()
+        .map(|sample| read_mask(sample).unwrap())
         .collect()
 }
 
