@@ -303,6 +303,10 @@ pub struct AugmentArgs {
     #[arg(long, visible_alias = "reprob", value_name = "P", value_parser = values::fraction, conflicts_with = "no_aug")]
     pub random_erasing: Option<f64>,
 
+    /// Chance that a picture with boxes or a mask shares its input with three others
+    #[arg(long, value_name = "P", value_parser = values::fraction, conflicts_with = "no_aug")]
+    pub mosaic: Option<f64>,
+
     /// Mixup alpha; 0 is off
     #[arg(long, value_name = "ALPHA", value_parser = values::non_negative, conflicts_with = "no_aug")]
     pub mixup: Option<f64>,
@@ -486,6 +490,7 @@ impl AugmentArgs {
             |(operations, magnitude)| vec![Value::Integer(operations as i64), Value::Float(magnitude)];
         layer.set("augment.rand_augment", self.rand_augment.map(rand_augment));
         layer.set("augment.random_erasing", self.random_erasing);
+        layer.set("augment.mosaic", self.mosaic);
         layer.set("augment.mixup", self.mixup);
         layer.set("augment.cutmix", self.cutmix);
         layer.set("sampling", self.sampling.clone());

@@ -165,7 +165,11 @@ fn one_backbone_serves_tasks_of_three_kinds_in_turn() {
     draw_boxes(&sandbox);
     draw_masks(&sandbox);
     train(&sandbox, "boxes", "--method linear --epochs 2");
-    train(&sandbox, "shapes", "--num-tokens 2 --epochs 2 --windows 2");
+    train(
+        &sandbox,
+        "shapes",
+        "--num-tokens 2 --epochs 2 --windows 2 --mosaic 0.5",
+    );
     crate::end_to_end::trained(&sandbox, "--num-tokens 3");
     let suite = sandbox.run("eval --suite runs/train --save-predictions together --json", 0);
     let suite = suite.json();
@@ -279,8 +283,12 @@ fn what_boxes_cannot_have_is_said() {
             .contains("boxes or masks")
     );
     sandbox.draw("pets", &["ant", "bee"], [3, 2, 2]);
-    let words = format!("train --data-dir pets --epochs 1 --model {model} --head-width 8");
-    assert!(sandbox.run(&words, 1).stderr.contains("--head-width"));
+    let pets = |flags: &str| {
+        let words = format!("train --data-dir pets --epochs 1 --model {model} {flags}");
+        sandbox.run(&words, 1).stderr
+    };
+    assert!(pets("--head-width 8").contains("--head-width"));
+    assert!(pets("--mosaic 0.5").contains("mosaic"));
 }
 
 #[test]

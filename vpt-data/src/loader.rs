@@ -1,9 +1,10 @@
 //! Batches of preprocessed pictures, made ahead of the consumer.
 
+mod mosaic;
 mod order;
 
 use self::order::occurrences;
-use crate::augment::mix_batch;
+use crate::augment::{Mosaic, mix_batch};
 use crate::rng::rng;
 use crate::{AugmentConfig, CropMode, DataError, Framed, Label, Preprocess, Sample, decode};
 use image::RgbImage;
@@ -34,7 +35,8 @@ pub struct Batch {
     pub weights: Vec<f32>,
     /// `[batch, classes]` after mixup or cutmix, each row summing to 1 (of several classes: to their number); otherwise nothing.
     pub soft_targets: Option<Vec<f32>>,
-    /// How each picture lies in the input and what is where, if it was made with [`CropMode::Letterbox`]; otherwise nothing.
+    /// How each picture lies in the input and what is where, if it was made with [`CropMode::Letterbox`]; otherwise nothing. Of a
+    /// mosaic, what is where is said of all four pictures, and all else of the first.
     pub framed: Vec<Framed>,
     /// Which samples these are of, as positions in what [`Loader::new`] was given.
     pub indices: Vec<usize>,
@@ -351,6 +353,12 @@ impl Source {
             again => rng(self.seed, &[AUGMENT, epoch as u64, index as u64, again]),
         };
         if self.preprocess.crop_mode == CropMode::Letterbox {
+            let (size, samples) = (self.preprocess.input_size, self.samples.len());
+            if let Some(augment) = augment
+                && let Some(mosaic) = Mosaic::draw(augment, size, index, samples, &mut rng)
+            {
+                return Ok(vec![self.mosaic(augment, &mosaic, &mut rng)?]);
+            }
             let image = self.cache.get(index, || decode(path))?;
             let views = match augment {
                 Some(augment) => vec![augment.frame(&image, &self.preprocess, &mut rng)],

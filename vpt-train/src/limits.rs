@@ -214,6 +214,7 @@ impl TrainConfig {
             return Err(error("--windows", windows, "a task of masks; leave it out"));
         }
         if !self.kind().is_dense() {
+            self.augment.check_unframed().map_err(TrainError::Data)?;
             return match self.head_width {
                 None => Ok(()),
                 Some(width) => Err(error(

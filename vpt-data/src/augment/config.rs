@@ -38,6 +38,15 @@ pub struct AugmentConfig {
     pub mixup: f64,
     /// Alpha of cutmix's beta distribution (Yun et al. 2019), 0 = off. With mixup too, each batch takes one of them.
     pub cutmix: f64,
+    /// Probability that a picture with boxes or a mask shares its input with three others, drawn from the same samples, around a random
+    /// centre (mosaic, Bochkovskiy et al. 2020). It costs three more decodings. Without boxes or masks there is none.
+    #[serde(skip_serializing_if = "never")]
+    pub mosaic: f64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn never(chance: &f64) -> bool {
+    *chance == 0.0
 }
 
 /// What random erasing puts in place of a rectangle of the normalised picture.
@@ -80,6 +89,7 @@ impl AugmentConfig {
             erasing_fill: ErasingFill::Pixel,
             mixup: 0.0,
             cutmix: 0.0,
+            mosaic: 0.0,
         }
     }
 
@@ -97,6 +107,7 @@ impl AugmentConfig {
             self.color_jitter,
             self.hue,
             self.random_erasing,
+            self.mosaic,
         ];
         !self.crops()
             && chances.iter().all(|&chance| chance <= 0.0)
@@ -153,6 +164,7 @@ impl AugmentConfig {
                 (0.0..=100.0).contains(&self.cutmix),
                 "an alpha, 0 to 100",
             ),
+            ("mosaic", share(self.mosaic), "a probability, 0 to 1"),
         ];
         match rules.into_iter().find(|(_, holds, _)| !holds) {
             None => Ok(()),
@@ -177,6 +189,7 @@ impl AugmentConfig {
             "rand_augment" => format!("{:?}", self.rand_augment),
             "random_erasing" => self.random_erasing.to_string(),
             "mixup" => self.mixup.to_string(),
+            "mosaic" => self.mosaic.to_string(),
             _ => self.cutmix.to_string(),
         }
     }

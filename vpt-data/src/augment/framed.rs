@@ -12,9 +12,21 @@ impl AugmentConfig {
     /// and, turned round, of the input that is filled; all of that [`Preprocess::windows`] times as large. Then mirrored, and its colours changed. The other settings move or mix
     /// pixels in ways that boxes cannot follow ([`AugmentConfig::check_framed`]).
     pub fn frame(&self, image: &RgbImage, preprocess: &Preprocess, rng: &mut Pcg64) -> (Vec<f32>, Framing) {
+        self.frame_larger(image, preprocess, 1.0, rng)
+    }
+
+    /// The same with a picture that is `larger` times as large.
+    pub(super) fn frame_larger(
+        &self,
+        image: &RgbImage,
+        preprocess: &Preprocess,
+        larger: f64,
+        rng: &mut Pcg64,
+    ) -> (Vec<f32>, Framing) {
         let original = [image.width(), image.height()];
         let furthest = -0.5 * self.rrc_scale[0].ln();
-        let zoom = preprocess.windows as f64 * uniform(rng, [-furthest, furthest]).exp();
+        let larger = larger * preprocess.windows as f64;
+        let zoom = larger * uniform(rng, [-furthest, furthest]).exp();
         let place = match self.crops() || preprocess.windows > 1 {
             true => [uniform(rng, [0.0, 1.0]), uniform(rng, [0.0, 1.0])],
             false => [0.5, 0.5],
@@ -26,6 +38,21 @@ impl AugmentConfig {
             picture = colour::jitter(picture, self.color_jitter, self.hue, rng);
         }
         (preprocess.normalise(&picture), framing)
+    }
+
+    /// Refuses what there is only for boxes and masks.
+    ///
+    /// # Errors
+    /// [`DataError::InvalidValue`].
+    pub fn check_unframed(&self) -> Result<(), DataError> {
+        if self.mosaic <= 0.0 {
+            return Ok(());
+        }
+        Err(DataError::InvalidValue {
+            name: "mosaic",
+            value: self.shown("mosaic"),
+            expected: "nothing, for it is there for boxes and masks only",
+        })
     }
 
     /// Refuses what boxes and masks cannot follow.
@@ -104,6 +131,15 @@ mod tests {
                 .unwrap_err()
                 .to_string()
                 .starts_with("mixup is 0.2")
+        );
+        let mosaic = AugmentConfig {
+            mosaic: 0.5,
+            ..AugmentConfig::default()
+        };
+        assert!(mosaic.check_framed().is_ok() && AugmentConfig::default().check_unframed().is_ok());
+        assert_eq!(
+            mosaic.check_unframed().unwrap_err().to_string(),
+            "mosaic is 0.5, expected nothing, for it is there for boxes and masks only"
         );
     }
 }

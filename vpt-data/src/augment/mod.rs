@@ -2,7 +2,7 @@
 //!
 //! One family a file: [`crop`] and flips, [`geometry`], [`colour`], [`tone`], [`rand_augment`] on 8-bit pictures as
 //! Pillow, torchvision and timm do; [`erasing`] on normalised ones; [`mixing`] (mixup, cutmix) on whole batches, which
-//! the loader calls; [`framed`] takes boxes and masks along.
+//! the loader calls; [`framed`] takes boxes and masks along, [`mosaic`] puts four such pictures into one input.
 
 mod colour;
 mod config;
@@ -11,11 +11,13 @@ mod erasing;
 mod framed;
 mod geometry;
 mod mixing;
+mod mosaic;
 mod rand_augment;
 mod tone;
 
 pub use config::{AugmentConfig, ErasingFill};
 pub(crate) use mixing::mix_batch;
+pub(crate) use mosaic::Mosaic;
 
 use rand::RngExt;
 use rand_pcg::Pcg64;

@@ -4,7 +4,7 @@
 //! root/SegmentationClass/1.png   root/JPEGImages/1.jpg   root/ImageSets/Segmentation/{train,val,trainval,test}.txt
 //! ```
 //!
-//! The root lies where it does for [`voc`](super::voc), and lists count as they do there. Masks store numbers, as places in a palette
+//! The root lies where it does for [`voc`], and lists count as they do there. Masks store numbers, as places in a palette
 //! or gray: 0 is the background, 255 of no class. Where a file in the root names the classes ([`Names`]) it names them from 0 on; where
 //! it has colours (CVAT's `labelmap.txt`), masks may store those. Without it the names in `Annotations/*.xml`, in natural order, are
 //! the classes from 1 on, if there are as many as the largest number; else numbers name themselves.
