@@ -282,8 +282,7 @@ impl Bench {
         let tuner = gflop(self.macs().tuner + self.head_macs());
         match self.method().kind {
             MethodKind::Linear if self.finder.is_none() => forward,
-            MethodKind::Linear => forward + 2.0 * tuner,
-            MethodKind::Mlp => forward + 2.0 * tuner,
+            MethodKind::Linear | MethodKind::Mlp => forward + 2.0 * tuner,
             MethodKind::Full | MethodKind::Scratch => 3.0 * forward,
             MethodKind::Partial => forward * (1.0 + 2.0 * self.method().partial_blocks as f64 / blocks),
             _ => 2.0 * forward + attention + tuner,

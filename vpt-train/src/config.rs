@@ -188,7 +188,7 @@ impl TrainConfig {
             loss: Loss::CrossEntropy,
             focal_gamma: None,
             grade_spread: 0.0,
-            smoothing: 0.0,
+            smoothing: recipe.smoothing,
             class_weights: ClassWeights::None,
             logit_adjustment: None,
             eval_metric: None,
@@ -234,6 +234,7 @@ impl TrainConfig {
             weight_decay,
             warmup_epochs,
             clip_grad,
+            smoothing,
             ..
         } = places_recipe(&self.method);
         Self {
@@ -245,6 +246,7 @@ impl TrainConfig {
             weight_decay: Some(weight_decay),
             warmup_epochs,
             clip_grad,
+            smoothing,
             augment: places_recipe(&self.method).augment(),
             ..self
         }

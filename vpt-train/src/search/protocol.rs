@@ -75,6 +75,7 @@ impl Protocol {
             ("head_init", Value::from("normal")),
             ("head_lr", Value::from("none")),
             ("clip_grad", Value::from("none")),
+            ("smoothing", Value::from(0.0)),
             ("momentum", Value::from(0.9)),
             ("augment", Value::from("none")),
         ]
