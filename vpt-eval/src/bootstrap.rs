@@ -357,9 +357,9 @@ pub fn seed_values(
         // `CrossedMean` makes up for resamples of n units, which show (n − 1)/n of their variance.
         let shrink = (1.0 - 1.0 / draws.units().max(1) as f64).sqrt();
         for (halves, value) in halves.iter_mut().zip(&plain) {
-            halves
-                .iter_mut()
-                .for_each(|half| *half = value + (*half - value) * shrink);
+            for half in halves {
+                *half = value + (*half - value) * shrink;
+            }
         }
         halves
     } else {
