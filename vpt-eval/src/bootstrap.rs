@@ -1,13 +1,13 @@
 //! Values with intervals, and differences of models, by resampling where no formula is better.
 //!
-//! A resample is a list of weights: how often each image was drawn. Every metric takes weights, so all metrics, all
+//! A resample is a list of weights: how often each image was drawn; a half-sample has weights 0 and 1. Every metric takes weights, so all metrics, all
 //! classes and both sides of a difference share one resample. Resample `r` draws from its own random stream
 //! `(seed, r)`: the result does not depend on the number of threads.
 
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::{self, Metric, Places, Scores, View};
-use crate::statistics::{self, CrossedMean, Draws, Interval, Proportion, SeedValues};
+use crate::statistics::{self, CrossedMean, Draws, Interval, Proportion, Scale, SeedValues};
 use crate::{EvalError, NotDefined, Predictions};
 
 /// How intervals are made.
@@ -55,6 +55,8 @@ pub enum IntervalMethod {
     Delong,
     /// Resampled images, or groups of them.
     Bootstrap,
+    /// Student's t with the spread of halves of the images, or of groups of them: see [`half_sample_estimates`].
+    Halves,
     /// Student's t over images and seeds: see [`CrossedMean`].
     Student,
 }
@@ -139,7 +141,7 @@ pub struct Statistic<'a> {
     pub share_of: Option<u64>,
     /// The class, if the value is the AUROC of a class against the rest.
     pub auroc_of: Option<usize>,
-    /// The largest value that it can have.
+    /// The largest value that it can have: 1, or no number.
     pub most: f64,
 }
 
@@ -158,6 +160,14 @@ impl Statistic<'_> {
             },
         }
     }
+
+    fn scale(&self) -> Scale {
+        if self.most.is_finite() {
+            Scale::Share
+        } else {
+            Scale::Amount
+        }
+    }
 }
 
 /// Each statistic with its interval, as [`statistics`](crate::statistics) recommends it:
@@ -165,16 +175,16 @@ impl Statistic<'_> {
 /// - where images are independent, Wilson's for shares of images and DeLong's (on the logit scale) for AUROCs;
 /// - else, and for all others, BCa bootstrap of what `draws` holds together, all from the same resamples. Where its
 ///   correction is not defined, as when every resample lies above the value, the percentiles, widened to hold the value;
-/// - for boxes [`centred_estimates`].
+/// - for boxes [`half_sample_estimates`].
 pub fn estimates(
     scores: &Scores,
     draws: &Draws,
     statistics: &[Statistic],
     options: &Bootstrap,
 ) -> Vec<Estimate> {
-    if let Some(Places::Objects(_)) = scores.places() {
-        let most: Vec<f64> = statistics.iter().map(|statistic| statistic.most).collect();
-        return centred_estimates(draws, options, &most, |weights| {
+    if is_boxes(scores) {
+        let scales: Vec<Scale> = statistics.iter().map(Statistic::scale).collect();
+        return half_sample_estimates(draws, options, &scales, |weights| {
             let view = scores.view(weights);
             statistics
                 .iter()
@@ -222,30 +232,36 @@ pub fn estimates(
     estimates
 }
 
-/// Numbers with intervals from resamples of what `draws` holds together, where resampling itself raises them, as it does average precision: copies of an image rank
-/// beside each other, and the mean of many classes then moves by more than it spreads, so that neither percentiles nor BCa hold
-/// the value. These are the percentiles moved by what takes their median to the value, cut to 0 and to the
-/// `most` that each can be.
-pub fn centred_estimates<F>(draws: &Draws, options: &Bootstrap, most: &[f64], values: F) -> Vec<Estimate>
+/// Numbers with intervals from halves of what `draws` holds together: [`half_sample_interval`](statistics::half_sample_interval), which does not mind
+/// that copies of an image raise a number. None where the halves do not differ or half of them have no value.
+///
+/// Average precision needs it. Of 600 simulated test sets of 40 images the percentiles of resamples, moved to the value, held the truth of AP in 84 to
+/// 93 % and BCa in 86 to 93 %; this in 93 to 95 %, and in 88 % where a class that is found well is in seven images only. Of a difference of two
+/// detectors: 90 to 92 %, 89 to 92 % and 93 to 97 %. `tests/detection_intervals.rs` prints what holds now. AP of few images is too high (for 40 by a
+/// seventh to a half of its standard error, falling with n^(−2/3)); taking out what halves say of that changed coverage by a point at most.
+pub fn half_sample_estimates<F>(
+    draws: &Draws,
+    options: &Bootstrap,
+    scales: &[Scale],
+    values: F,
+) -> Vec<Estimate>
 where
     F: Fn(&[u32]) -> Vec<Option<f64>> + Sync,
 {
     let plain = values(&vec![1; draws.images()]);
-    let resampled = statistics::resample(draws, plain.len(), options, |weights, _| or_nan(values(weights)));
-    let estimate = |((value, resampled), &most): ((&Option<f64>, &Vec<f64>), &f64)| {
-        let shift = (*value)? - statistics::median(resampled)?;
-        let moved = |end: f64| (end + shift).clamp(0.0, most);
-        let interval = statistics::percentile(resampled, options.level).ok()?;
-        let interval = Interval {
-            low: moved(interval.low),
-            high: moved(interval.high),
-        };
-        Some(Estimate::with(*value, interval, IntervalMethod::Bootstrap).widened())
+    let halves = statistics::half_samples(draws, plain.len(), options, |weights| or_nan(values(weights)));
+    let estimate = |((&value, halves), &scale): ((&Option<f64>, &Vec<f64>), &Scale)| {
+        let interval = statistics::half_sample_interval(value?, halves, draws.units(), scale, options.level);
+        Some(Estimate::with(value, interval.ok()?, IntervalMethod::Halves))
     };
-    let columns = plain.iter().zip(&resampled).zip(most);
+    let columns = plain.iter().zip(&halves).zip(scales);
     columns
         .map(|column| estimate(column).unwrap_or(Estimate::unknown(*column.0.0)))
         .collect()
+}
+
+fn is_boxes(scores: &Scores) -> bool {
+    matches!(scores.places(), Some(Places::Objects(_)))
 }
 
 /// The interval that needs no resampling, where there is one and images are independent.
@@ -288,7 +304,7 @@ pub fn intervals(
 }
 
 /// The difference `a − b` of a metric between two models on the same images, with its interval: both are computed on
-/// the same resamples, so what makes an image hard for both cancels.
+/// the same resamples (for boxes, halves), so what makes an image hard for both cancels.
 pub fn paired_difference(
     a: (&str, &Predictions),
     b: (&str, &Predictions),
@@ -301,6 +317,12 @@ pub fn paired_difference(
     let difference = |weights: &[u32]| {
         Some((metric.compute)(&scores_a.view(weights))? - (metric.compute)(&scores_b.view(weights))?)
     };
+    if is_boxes(&scores_a) {
+        let estimates = half_sample_estimates(&a.1.draws(), options, &[Scale::Difference], |weights| {
+            vec![difference(weights)]
+        });
+        return Ok(estimates.into_iter().next().unwrap_or_default());
+    }
     let columns = statistics::resample(&a.1.draws(), 1, options, |weights, _| {
         or_nan(vec![difference(weights)])
     });
@@ -313,7 +335,8 @@ pub fn paired_difference(
 }
 
 /// A metric of each method's seeds, on the images as they are and on resamples of them (or of what `draws` holds together)
-/// that all methods and seeds share, as they share the test set.
+/// that all methods and seeds share, as they share the test set. For boxes, whose numbers copies of an image raise, halves of the images take the
+/// place of resamples, drawn together around the value so that they spread as resamples of a mean would.
 pub fn seed_values(
     methods: &[Vec<Scores>],
     draws: &Draws,
@@ -329,8 +352,20 @@ pub fn seed_values(
         )
     };
     let plain = values(&vec![1; draws.images()]);
-    let mut resampled =
-        statistics::resample(draws, all.len(), options, |weights, _| values(weights)).into_iter();
+    let resampled = if all.iter().any(|scores| is_boxes(scores)) {
+        let mut halves = statistics::half_samples(draws, all.len(), options, values);
+        // `CrossedMean` makes up for resamples of n units, which show (n − 1)/n of their variance.
+        let shrink = (1.0 - 1.0 / draws.units().max(1) as f64).sqrt();
+        for (halves, value) in halves.iter_mut().zip(&plain) {
+            for half in halves {
+                *half = value + (*half - value) * shrink;
+            }
+        }
+        halves
+    } else {
+        statistics::resample(draws, all.len(), options, |weights, _| values(weights))
+    };
+    let mut resampled = resampled.into_iter();
     let mut plain = plain.into_iter();
     let of_method = |seeds: &Vec<Scores>| SeedValues {
         values: plain.by_ref().take(seeds.len()).collect(),

@@ -9,11 +9,11 @@ use std::path::Path;
 use proptest::prelude::*;
 use serde_json::Value;
 use vpt_eval::Bootstrap;
-use vpt_eval::bootstrap::centred_estimates;
+use vpt_eval::bootstrap::half_sample_estimates;
 use vpt_eval::metrics::detection::{
     Coco, CocoMatches, Detection, FP_PER_IMAGE, Froc, HitRule, ScoreCurve, Truth,
 };
-use vpt_eval::statistics::{Draws, Sampling};
+use vpt_eval::statistics::{Draws, Sampling, Scale};
 
 /// pycocotools computes in float64; sums are in another order.
 const EXACT: f64 = 1e-12;
@@ -270,7 +270,7 @@ fn intervals_hold_their_values_and_depend_on_the_seed_alone() {
         let coco = matches.evaluate(weights);
         vec![coco.ap, coco.ap50, coco.ap75, coco.ar100]
     };
-    let estimates = centred_estimates(&draws, &options, &[1.0; 4], values);
+    let estimates = half_sample_estimates(&draws, &options, &[Scale::Share; 4], values);
     let coco = matches.evaluate(&matches.ones());
     let plain = [coco.ap, coco.ap50, coco.ap75, coco.ar100];
     for (estimate, value) in estimates.iter().zip(plain) {
@@ -282,9 +282,15 @@ fn intervals_hold_their_values_and_depend_on_the_seed_alone() {
             "{low} {value} {high}"
         );
     }
-    assert_eq!(centred_estimates(&draws, &options, &[1.0; 4], values), estimates);
+    assert_eq!(
+        half_sample_estimates(&draws, &options, &[Scale::Share; 4], values),
+        estimates
+    );
     let other = Bootstrap { seed: 1, ..options };
-    assert_ne!(centred_estimates(&draws, &other, &[1.0; 4], values), estimates);
+    assert_ne!(
+        half_sample_estimates(&draws, &other, &[Scale::Share; 4], values),
+        estimates
+    );
 }
 
 #[test]

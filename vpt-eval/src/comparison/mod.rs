@@ -11,12 +11,13 @@ mod search;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use vpt_data::TaskKind;
 
-use crate::EvalError;
 use crate::bootstrap::{self, Bootstrap};
 use crate::metrics::{self, Scores};
 use crate::report::verdict;
 use crate::results::{load_json, save_json};
+use crate::{EvalError, Predictions};
 
 pub use costs::Costs;
 pub use few_shot::{FewShotCrossing, FewShotCurve, FewShotPoint, FewShotRun, few_shot};
@@ -134,7 +135,7 @@ impl Comparison {
             baseline: baseline.to_owned(),
             images: first.predictions.len(),
             bootstrap: *options,
-            notes: notes(&rows, draws.units() < draws.images(), options),
+            notes: notes(&rows, &first.predictions, options),
             rows,
             pairs,
             search: Vec::new(),
@@ -184,8 +185,14 @@ fn by_method(runs: &[RunSummary]) -> Vec<MethodRuns<'_>> {
     methods
 }
 
-fn notes(rows: &[ComparisonRow], patients: bool, options: &Bootstrap) -> Vec<String> {
+fn notes(rows: &[ComparisonRow], predictions: &Predictions, options: &Bootstrap) -> Vec<String> {
     let Bootstrap { level, resamples, .. } = options;
+    let draws = predictions.draws();
+    let patients = draws.units() < draws.images();
+    let drawn = match predictions.kind {
+        TaskKind::Detection => "half-samples",
+        _ => "bootstrap resamples",
+    };
     let fewest = rows.iter().map(|row| row.seeds.len()).min().unwrap_or(0);
     let units = if patients { "patients" } else { "images" };
     let covers = match fewest {
@@ -197,7 +204,7 @@ fn notes(rows: &[ComparisonRow], patients: bool, options: &Bootstrap) -> Vec<Str
         _ => format!("the choice of test {units} and of the seed"),
     };
     let mut notes = vec![format!(
-        "Intervals hold {:.0} % ({resamples} bootstrap resamples of {units}) and cover {covers}.",
+        "Intervals hold {:.0} % ({resamples} {drawn} of {units}) and cover {covers}.",
         level * 100.0
     )];
     if patients {

@@ -88,13 +88,6 @@ pub fn percentile(resampled: &[f64], level: f64) -> Result<Interval, NotDefined>
     })
 }
 
-/// Median of the resampled values that are defined; `None` without one.
-pub fn median(resampled: &[f64]) -> Option<f64> {
-    let mut defined: Vec<f64> = resampled.iter().copied().filter(|x| x.is_finite()).collect();
-    defined.sort_unstable_by(f64::total_cmp);
-    (!defined.is_empty()).then(|| quantile(&defined, 0.5))
-}
-
 /// BCa interval (Efron 1987, J. Am. Stat. Assoc. 82:171) around `value`, from resampled values (NaN: not defined in that
 /// resample) and the values of [`jackknife`], one list per stratum.
 ///

@@ -5,6 +5,7 @@
 //! | a share of images (accuracy, sensitivity, specificity, PPV, NPV) | Wilson's score interval | [`Proportion::wilson`] |
 //! | AUROC, and the difference of two on the same images | DeLong's | [`delong()`], [`delong_paired`] |
 //! | any metric | percentile or BCa bootstrap: of images, within classes, or of patients | [`interval`], [`intervals`] |
+//! | a metric that copies of an image raise: average precision of boxes | Student's t with the spread of halves of the images | [`half_sample_interval`] |
 //! | a mean over seeds, and the difference of two | images and seeds crossed, Student's t | [`CrossedMean`] |
 //!
 //! Two methods on the same images: p-values of [`CrossedMean`], [`mcnemar()`] and, over several seeds, [`sign_flip`]; all pairs of
@@ -44,6 +45,7 @@
 mod bca;
 mod crossed;
 mod delong;
+mod half_samples;
 mod holm;
 mod mcnemar;
 mod normal;
@@ -52,15 +54,16 @@ mod proportion;
 mod sampling;
 mod student;
 
-pub use bca::{Kind, bca, interval, intervals, jackknife, median, percentile};
+pub use bca::{Kind, bca, interval, intervals, jackknife, percentile};
 pub use crossed::{CrossedMean, SeedValues};
 pub use delong::{Delong, PairedDelong, delong, delong_paired};
+pub use half_samples::{Scale, half_sample_error, half_sample_interval};
 pub use holm::holm;
 pub use mcnemar::{SignFlip, mcnemar, sign_flip};
 pub use normal::{normal_cdf, normal_quantile};
 pub use power::POWER;
 pub use proportion::Proportion;
-pub use sampling::{Draws, Sampling, resample};
+pub use sampling::{Draws, Sampling, half_samples, resample};
 pub use student::{student_cdf, student_quantile};
 
 use serde::{Deserialize, Serialize};

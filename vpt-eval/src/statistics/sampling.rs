@@ -1,4 +1,4 @@
-//! What a bootstrap draws: images, images within each class, or patients with all of their images.
+//! What is drawn, for a bootstrap or for half-samples: images, images within each class, or patients with all of their images.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::Bootstrap;
 
-/// What is drawn with replacement. It should repeat how the images came about.
+/// What is drawn. It should repeat how the images came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sampling<'a> {
     /// Single images.
@@ -106,6 +106,22 @@ impl Draws {
             }
         }
     }
+
+    /// Takes half of the units of each stratum, or with `rest` the other half of the same draw; of an odd number either half may be the larger one.
+    fn halve(&self, weights: &mut [u32], rest: bool, rng: &mut Pcg64) {
+        weights.fill(u32::from(rest));
+        for stratum in &self.strata {
+            let mut units: Vec<usize> = stratum.clone().collect();
+            let larger = units.len() % 2 == 1 && rng.random_bool(0.5);
+            for place in 0..units.len() / 2 + usize::from(larger) {
+                let drawn = rng.random_range(place as u32..units.len() as u32) as usize;
+                units.swap(place, drawn);
+                for &image in self.unit(units[place]) {
+                    weights[image as usize] = u32::from(!rest);
+                }
+            }
+        }
+    }
 }
 
 /// 0 and the running sums.
@@ -140,8 +156,30 @@ where
         .collect()
 }
 
+/// Runs `statistics` on halves of what `draws` holds, drawn without replacement, as many as `options` has resamples, and returns one column of values
+/// per statistic as [`resample`] does. Of each pair the second half is what the first one left. Pair `p` has the random stream `(seed, p)`.
+pub fn half_samples<F>(draws: &Draws, columns: usize, options: &Bootstrap, statistics: F) -> Vec<Vec<f64>>
+where
+    F: Fn(&[u32]) -> Vec<f64> + Sync,
+{
+    let one = |weights: &mut Vec<u32>, half: usize| {
+        let mut rng = vpt_data::rng::rng(options.seed, &[HALVES, (half / 2) as u64]);
+        draws.halve(weights, half % 2 == 1, &mut rng);
+        statistics(weights)
+    };
+    let rows: Vec<Vec<f64>> = (0..options.resamples)
+        .into_par_iter()
+        .map_init(|| vec![0; draws.images()], one)
+        .collect();
+    (0..columns)
+        .map(|column| rows.iter().map(|row| row[column]).collect())
+        .collect()
+}
+
 /// Separates these draws from other uses of the same seed.
 const STREAM: u64 = 0xb007;
+/// Separates the half-samples.
+const HALVES: u64 = 0x4a1f;
 
 #[cfg(test)]
 mod tests {
@@ -180,6 +218,43 @@ mod tests {
         assert_eq!(of(&Sampling::Clustered(&single)), of(&Sampling::Images));
         assert_eq!(of(&Sampling::Stratified(&[3; 50])), of(&Sampling::Images));
         assert!(of(&Sampling::Images).contains(&0), "some image is left out");
+    }
+
+    #[test]
+    fn a_half_and_the_rest_are_all() {
+        let classes = [7, 2, 7, 7, 2, 7, 2];
+        let groups = [5, 1, 5, 3, 1, 5, 4];
+        let halves = |sampling: &Sampling, seed: u64| -> [Vec<u32>; 2] {
+            let draws = Draws::new(7, sampling);
+            [false, true].map(|rest| {
+                let mut weights = vec![9; 7];
+                draws.halve(&mut weights, rest, &mut vpt_data::rng::rng(seed, &[]));
+                weights
+            })
+        };
+        let mut sizes = [0; 8];
+        for seed in 0..200 {
+            for sampling in [
+                Sampling::Images,
+                Sampling::Stratified(&classes),
+                Sampling::Clustered(&groups),
+            ] {
+                let [half, rest] = halves(&sampling, seed);
+                assert!(
+                    half.iter().zip(&rest).all(|(a, b)| a + b == 1),
+                    "{half:?} {rest:?}"
+                );
+            }
+            sizes[halves(&Sampling::Images, seed)[0].iter().sum::<u32>() as usize] += 1;
+            let [half, _] = halves(&Sampling::Stratified(&classes), seed);
+            assert_eq!(half[0] + half[2] + half[3] + half[5], 2);
+            let [half, _] = halves(&Sampling::Clustered(&groups), seed);
+            assert!(half[0] == half[2] && half[2] == half[5] && half[1] == half[4]);
+        }
+        assert!(
+            sizes[3] > 60 && sizes[4] > 60 && sizes[3] + sizes[4] == 200,
+            "{sizes:?}"
+        );
     }
 
     #[test]
