@@ -201,6 +201,15 @@ fn one_backbone_serves_tasks_of_three_kinds_in_turn() {
             "{task}"
         );
     }
+    let entry = "[[task]]\nfile = \"runs/train/pets\"\n";
+    sandbox.write("twice.toml", entry.repeat(2));
+    let said = sandbox
+        .run("eval --suite twice.toml --save-predictions twice", 2)
+        .stderr;
+    assert!(
+        said.contains("`pets`") && !sandbox.path("twice").exists(),
+        "{said}"
+    );
     let shapes = sandbox.json("runs/train/shapes/results.json");
     assert!(shapes["metrics"]["miou"]["value"].as_f64().unwrap() > 0.0);
     sandbox.run("predict runs/train/shapes shapes/test/images --output masks", 0);

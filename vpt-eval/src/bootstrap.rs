@@ -141,8 +141,8 @@ pub struct Statistic<'a> {
     pub share_of: Option<u64>,
     /// The class, if the value is the AUROC of a class against the rest.
     pub auroc_of: Option<usize>,
-    /// The largest value that it can have: 1, or no number.
-    pub most: f64,
+    /// What it can be.
+    pub scale: Scale,
 }
 
 impl Statistic<'_> {
@@ -153,19 +153,10 @@ impl Statistic<'_> {
             share_of: metric.share_of(view),
             auroc_of: (metric.name == "auroc" && view.num_classes() == 2 && view.sets().is_none())
                 .then_some(1),
-            most: if metric.higher_is_better {
-                1.0
-            } else {
-                f64::INFINITY
+            scale: match metric.higher_is_better {
+                true => Scale::Share,
+                false => Scale::Amount,
             },
-        }
-    }
-
-    fn scale(&self) -> Scale {
-        if self.most.is_finite() {
-            Scale::Share
-        } else {
-            Scale::Amount
         }
     }
 }
@@ -183,7 +174,7 @@ pub fn estimates(
     options: &Bootstrap,
 ) -> Vec<Estimate> {
     if is_boxes(scores) {
-        let scales: Vec<Scale> = statistics.iter().map(Statistic::scale).collect();
+        let scales: Vec<Scale> = statistics.iter().map(|statistic| statistic.scale).collect();
         return half_sample_estimates(draws, options, &scales, |weights| {
             let view = scores.view(weights);
             statistics

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use image::RgbImage;
 use ndarray::{Array3, ArrayView2};
 use rayon::prelude::*;
@@ -14,7 +14,7 @@ use vpt_data::{Framed, Framing, Label, Mask, PixelBox, Preprocess, Sample};
 
 use crate::metrics::detection::Detection;
 use crate::metrics::segmentation::{ImageMasks, default_tolerance};
-use crate::predict::loader;
+use crate::predict::{inputs, loader};
 use crate::stitch::{Window, likeliest_classes};
 use crate::{EvalError, Found, PredictOptions, Predictions};
 
@@ -95,7 +95,7 @@ impl Finder {
         let mut seen = Vec::with_capacity(values.len());
         // As many windows at a time as there are pictures.
         for values in values.chunks(pictures.len().max(1)) {
-            let pixels = rows(&values.concat(), values.len(), pre.input_size, &device);
+            let pixels = inputs(values.concat(), pre.input_size, &device);
             seen.extend(self.seen(self.output(&model, pixels, &Noise::none()))?);
         }
         Ok(together(seen, &framings, counts))
@@ -154,14 +154,6 @@ fn in_picture(views: Vec<(Seen, &Framing)>) -> FoundIn {
         None => FoundIn::Objects(objects),
         Some(first) => FoundIn::Mask(likeliest_classes(&windows), first.original()),
     }
-}
-
-/// Pixels of `count` inputs of `size` as a tensor `[count, 3, height, width]`.
-fn rows(values: &[f32], count: usize, [height, width]: [usize; 2], device: &Device) -> Tensor<4> {
-    Tensor::from_data(
-        TensorData::new(values.to_vec(), [count, 3, height, width]),
-        device,
-    )
 }
 
 /// Boxes in pixels of the original, cut at its edges; what lies outside is left out.
@@ -227,7 +219,7 @@ pub fn find(
         let mut seen = Vec::with_capacity(batch.len());
         for (start, framed) in (0..).step_by(most).zip(batch.framed.chunks(most)) {
             let values = &batch.pixels[start * per_view..][..framed.len() * per_view];
-            let pixels = rows(values, framed.len(), batch.size, &device);
+            let pixels = inputs(values.to_vec(), batch.size, &device);
             let output = finder.output(&model, pixels, &Noise::none());
             observe(FoundBatch {
                 output: &output,

@@ -90,9 +90,13 @@ pub(crate) fn loader(samples: &[Sample], classes: usize, pre: &Preprocess, opts:
 
 /// The batch as a tensor `[batch, 3, height, width]`.
 pub(crate) fn pixels(batch: Batch, device: &Device) -> Tensor<4> {
-    let [height, width] = batch.size;
-    let shape = [batch.labels.len(), 3, height, width];
-    Tensor::from_data(TensorData::new(batch.pixels, shape), device)
+    inputs(batch.pixels, batch.size, device)
+}
+
+/// Pixels of inputs of `size` (`[height, width]`), one after the other, as a tensor `[batch, 3, height, width]`.
+pub(crate) fn inputs(pixels: Vec<f32>, [height, width]: [usize; 2], device: &Device) -> Tensor<4> {
+    let count = pixels.len() / (3 * height * width).max(1);
+    Tensor::from_data(TensorData::new(pixels, [count, 3, height, width]), device)
 }
 
 /// Reads one batch of logits from the device and checks it.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::bootstrap::{self, Statistic};
 use crate::metrics::operating_points::{npv_at_prevalence, ppv_at_prevalence};
 use crate::metrics::{Scores, View, per_class};
+use crate::statistics::Scale;
 use crate::{Bootstrap, Estimate, Predictions};
 
 /// What a decision is worth in a population (Bayes' theorem): a test set enriched with ill people overstates the PPV.
@@ -32,7 +33,7 @@ impl AtPrevalence {
             }),
             share_of: None,
             auroc_of: None,
-            most: 1.0,
+            scale: Scale::Share,
         };
         let statistics = [statistic(ppv_at_prevalence), statistic(npv_at_prevalence)];
         let scores = Scores::of(predictions);

@@ -16,6 +16,7 @@ use vpt_data::TaskKind;
 
 use crate::bootstrap::{self, Bootstrap, Estimate, Statistic};
 use crate::metrics::{self, Scores, View, confusion, per_class};
+use crate::statistics::Scale;
 use crate::{AtPrevalence, EvalError, Predictions, Subgroup};
 
 /// One metric of a run.
@@ -287,7 +288,7 @@ fn class_statistics<'a>(class: usize, view: &View) -> [Statistic<'a>; 5] {
             compute: Box::new(compute),
             share_of,
             auroc_of: None,
-            most: 1.0,
+            scale: Scale::Share,
         }
     }
     let counts = view.counts();
@@ -327,13 +328,13 @@ fn abstention_statistics<'a>(decisions: &'a [Decision], view: &View) -> [Statist
             compute: Box::new(move |v| ratio(decided(v), v.counts().total)),
             share_of: Some(view.counts().total),
             auroc_of: None,
-            most: 1.0,
+            scale: Scale::Share,
         },
         Statistic {
             compute: Box::new(move |v| ratio(right(v), decided(v))),
             share_of: Some(decided(view)),
             auroc_of: None,
-            most: 1.0,
+            scale: Scale::Share,
         },
     ]
 }

@@ -1,6 +1,6 @@
 //! `vpt eval --suite`: one table across tasks, each backbone loaded once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -54,6 +54,9 @@ pub fn run(path: &Path, evaluator: &Evaluator, args: &EvalArgs, session: &Sessio
             Ok((entry, target))
         })
         .collect::<Result<_>>()?;
+    if args.save_predictions.is_some() {
+        refuse_equal_names(&targets)?;
+    }
     let mut by_backbone = BTreeMap::<&str, Vec<usize>>::new();
     for (place, (_, target)) in targets.iter().enumerate() {
         let sha256 = target.task.metadata.backbone.sha256.as_str();
@@ -111,7 +114,7 @@ fn measure(
     };
     let evaluation = evaluator.run(target, backbone, &data, session)?;
     let metadata = &target.task.metadata;
-    let name = entry.name.clone().unwrap_or_else(|| metadata.task.name.clone());
+    let name = name(entry, target).to_owned();
     if let Some(folder) = &args.save_predictions {
         let folder = folder.join(&name);
         fs::create_dir_all(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
@@ -124,6 +127,28 @@ fn measure(
         main_metric: evaluation.config.main_metric().to_owned(),
         results: evaluation.results,
     })
+}
+
+/// What a task is called: as the suite says, else as its file does.
+fn name<'a>(entry: &'a TaskEntry, target: &'a Target) -> &'a str {
+    entry.name.as_deref().unwrap_or(&target.task.metadata.task.name)
+}
+
+/// The predictions of each task lie in a folder of its name.
+fn refuse_equal_names(targets: &[(TaskEntry, Target)]) -> Result<()> {
+    let mut names = BTreeSet::new();
+    match targets
+        .iter()
+        .map(|(entry, target)| name(entry, target))
+        .find(|name| !names.insert(*name))
+    {
+        None => Ok(()),
+        Some(twice) => Err(
+            Failure::usage(format!("two tasks of the suite are called `{twice}`"))
+                .hint("give each a `name` of its own: `--save-predictions` makes a folder for each")
+                .into(),
+        ),
+    }
 }
 
 /// The tasks that a file lists, or that lie in a folder: finished runs and task files, by name.

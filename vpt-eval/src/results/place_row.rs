@@ -7,6 +7,7 @@ use crate::bootstrap::{self, Bootstrap, Estimate, Statistic};
 use crate::metrics::confusion::ClassCounts;
 use crate::metrics::detection::ScorePoint;
 use crate::metrics::{self, Scores, View, per_class, segmentation};
+use crate::statistics::Scale;
 use crate::{Predictions, Subgroup};
 
 /// One class of boxes or masks. What does not concern the task is absent.
@@ -100,7 +101,7 @@ fn place_statistics<'a>(class: usize) -> [Statistic<'a>; 6] {
             compute: Box::new(compute),
             share_of: None,
             auroc_of: None,
-            most: 1.0,
+            scale: Scale::Share,
         }
     }
     /// What boxes say at the threshold, or pixels.

@@ -142,18 +142,11 @@ pub fn resample<F>(draws: &Draws, columns: usize, options: &Bootstrap, statistic
 where
     F: Fn(&[u32], &mut Pcg64) -> Vec<f64> + Sync,
 {
-    let one = |weights: &mut Vec<u32>, resample: usize| {
+    repeated(draws, columns, options, |weights, resample| {
         let mut rng = vpt_data::rng::rng(options.seed, &[STREAM, resample as u64]);
         draws.draw(weights, &mut rng);
         statistics(weights, &mut rng)
-    };
-    let rows: Vec<Vec<f64>> = (0..options.resamples)
-        .into_par_iter()
-        .map_init(|| vec![0; draws.images()], one)
-        .collect();
-    (0..columns)
-        .map(|column| rows.iter().map(|row| row[column]).collect())
-        .collect()
+    })
 }
 
 /// Runs `statistics` on halves of what `draws` holds, drawn without replacement, as many as `options` has resamples, and returns one column of values
@@ -162,14 +155,21 @@ pub fn half_samples<F>(draws: &Draws, columns: usize, options: &Bootstrap, stati
 where
     F: Fn(&[u32]) -> Vec<f64> + Sync,
 {
-    let one = |weights: &mut Vec<u32>, half: usize| {
+    repeated(draws, columns, options, |weights, half| {
         let mut rng = vpt_data::rng::rng(options.seed, &[HALVES, (half / 2) as u64]);
         draws.halve(weights, half % 2 == 1, &mut rng);
         statistics(weights)
-    };
+    })
+}
+
+/// One column per statistic of what `one` makes of each draw, given room for the weights of the images and the number of the draw.
+fn repeated<F>(draws: &Draws, columns: usize, options: &Bootstrap, one: F) -> Vec<Vec<f64>>
+where
+    F: Fn(&mut Vec<u32>, usize) -> Vec<f64> + Sync,
+{
     let rows: Vec<Vec<f64>> = (0..options.resamples)
         .into_par_iter()
-        .map_init(|| vec![0; draws.images()], one)
+        .map_init(|| vec![0; draws.images()], |weights, number| one(weights, number))
         .collect();
     (0..columns)
         .map(|column| rows.iter().map(|row| row[column]).collect())
