@@ -173,7 +173,7 @@ impl Report {
         let rows = rows
             .into_iter()
             .filter_map(|(mode, speed)| Some(self.row(mode, speed.as_ref()?)));
-        let titles = [
+        let mut titles = vec![
             "mode",
             "images/s",
             "ms/step",
@@ -182,11 +182,23 @@ impl Report {
             "of the product",
             "peak memory",
         ];
+        if self.on_gpu() {
+            titles.push("GPU memory");
+        }
         format!("{head}\n\n{}", tables::plain(&titles, rows))
     }
 
+    fn on_gpu(&self) -> bool {
+        let speeds = [&self.train, &self.infer];
+        speeds
+            .into_iter()
+            .flatten()
+            .any(|speed| speed.device_memory_bytes.is_some())
+    }
+
     fn row(&self, mode: &str, speed: &Speed) -> Vec<String> {
-        vec![
+        let known = |bytes: Option<u64>| bytes.map_or(format::UNKNOWN.to_owned(), format::bytes);
+        let mut cells = vec![
             mode.to_owned(),
             format::rate(speed.images_per_second),
             format!("{:.1}", speed.seconds_per_step * 1e3),
@@ -196,9 +208,11 @@ impl Report {
                 "{:.0} %",
                 100.0 * speed.gflop_per_second / self.matmul_gflop_per_second
             ),
-            speed
-                .peak_memory_bytes
-                .map_or(format::UNKNOWN.to_owned(), format::bytes),
-        ]
+            known(speed.peak_memory_bytes),
+        ];
+        if self.on_gpu() {
+            cells.push(known(speed.device_memory_bytes));
+        }
+        cells
     }
 }

@@ -142,6 +142,9 @@ pub struct Results {
     pub train_images_per_second: Option<f64>,
     /// Most memory that the training process held (resident set).
     pub peak_memory_bytes: Option<u64>,
+    /// Most memory that training reserved on a GPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_memory_bytes: Option<u64>,
     /// Number of trained epochs.
     pub epochs: Option<usize>,
     /// Epoch whose weights were evaluated.
@@ -186,6 +189,7 @@ impl Default for Results {
             images_per_second: None,
             train_images_per_second: None,
             peak_memory_bytes: None,
+            device_memory_bytes: None,
             epochs: None,
             best_epoch: None,
             backbone_sha256: None,

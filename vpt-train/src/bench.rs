@@ -9,6 +9,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
 use rand_pcg::Pcg64;
 use serde::Serialize;
+use vpt_core::device::reserved_bytes;
 use vpt_core::flops::ForwardMacs;
 use vpt_core::heads::{Head, Suppression};
 use vpt_core::prompts::Noise;
@@ -55,6 +56,9 @@ pub struct Speed {
     pub gflop_per_second: f64,
     /// Most memory that this process has held so far, in bytes; the memory of a GPU is not in it.
     pub peak_memory_bytes: Option<u64>,
+    /// Memory that was reserved on a GPU when the measurement ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_memory_bytes: Option<u64>,
 }
 
 impl Bench {
@@ -237,6 +241,7 @@ impl Bench {
             gflop_per_image,
             gflop_per_second: images_per_second * gflop_per_image,
             peak_memory_bytes: peak_memory_bytes(),
+            device_memory_bytes: reserved_bytes(&self.device),
         }
     }
 

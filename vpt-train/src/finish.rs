@@ -143,6 +143,7 @@ impl Trainer {
             train_seconds: Some(progress.history.iter().map(|row| row.seconds).sum()),
             train_images_per_second: Some(progress.train_images as f64 / progress.train_seconds.max(1e-9)),
             peak_memory_bytes: peak_memory_bytes(),
+            device_memory_bytes: progress.device_memory_bytes,
             epochs: Some(progress.history.len()),
             best_epoch: Some(best_epoch),
             backbone_sha256: Some(progress.backbone_sha256.clone()),

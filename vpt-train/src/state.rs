@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use vpt_core::HostTensor;
+use vpt_core::device::reserved_bytes;
 use vpt_core::weights::{SafetensorsFile, StoredFloat};
 use vpt_eval::EpochRow;
 
@@ -46,6 +48,9 @@ pub struct Progress {
     pub train_seconds: f64,
     /// Images trained on in all epochs.
     pub train_images: usize,
+    /// Most memory that was reserved on a GPU at the end of an epoch, bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_memory_bytes: Option<u64>,
     /// Epochs since the best one.
     pub stale_epochs: usize,
     /// Why the loop is over, once it is.
@@ -117,6 +122,7 @@ impl Progress {
             seconds: 0.0,
             train_seconds: 0.0,
             train_images: 0,
+            device_memory_bytes: None,
             stale_epochs: 0,
             ended: None,
             best: None,
@@ -131,6 +137,11 @@ impl Progress {
         self.batch += batches;
         self.step += 1;
         self.images += images;
+    }
+
+    /// Remembers the most memory that was reserved on `device`, if it has memory of its own.
+    pub(crate) fn count_device_memory(&mut self, device: &Device) {
+        self.device_memory_bytes = self.device_memory_bytes.max(reserved_bytes(device));
     }
 
     /// Moves on to the next epoch, if there is to be one.

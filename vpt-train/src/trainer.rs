@@ -138,6 +138,7 @@ impl Trainer {
                 }
             }
             meter.read(&mut self.progress)?;
+            self.progress.count_device_memory(&self.device.device);
             self.progress.seconds += started.elapsed().as_secs_f64();
             let (row, is_best) = self.close_epoch(&plan, val.as_ref(), observer)?;
             if let Some(events) = &mut self.events {

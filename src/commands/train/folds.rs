@@ -65,6 +65,10 @@ pub fn run(
         train_seconds: sum(|results| results.train_seconds),
         eval_seconds: sum(|results| results.eval_seconds),
         peak_memory_bytes: runs.iter().filter_map(|run| run.results.peak_memory_bytes).max(),
+        device_memory_bytes: runs
+            .iter()
+            .filter_map(|run| run.results.device_memory_bytes)
+            .max(),
         backbone_sha256: first.backbone_sha256,
         date: first.date,
         ..Results::from_predictions(&predictions, &Bootstrap::default())

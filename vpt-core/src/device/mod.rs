@@ -42,6 +42,13 @@ impl SelectedDevice {
     }
 }
 
+/// Bytes that this process has reserved on a GPU; `None` for the CPU, whose memory is that of the process.
+///
+/// What is freed stays reserved for what comes next, so this is close to the most that was ever in use.
+pub fn reserved_bytes(device: &Device) -> Option<u64> {
+    device.memory_pool_usage().map(|usage| usage.bytes_reserved)
+}
+
 /// An adapter, for `vpt inspect device`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DeviceSummary {

@@ -46,6 +46,9 @@ pub struct ComparisonRow {
     pub images_per_second: Option<f64>,
     /// Most memory that a training process held.
     pub peak_memory_bytes: Option<u64>,
+    /// Most memory that training reserved on a GPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_memory_bytes: Option<u64>,
     /// What else it costs.
     pub costs: Costs,
     /// What became of what the backbone knew.
@@ -87,6 +90,7 @@ pub(super) fn row(
         train_images_per_second: mean_of_known(results().map(|r| r.train_images_per_second)),
         images_per_second: mean_of_known(results().map(|r| r.images_per_second)),
         peak_memory_bytes: results().filter_map(|r| r.peak_memory_bytes).max(),
+        device_memory_bytes: results().filter_map(|r| r.device_memory_bytes).max(),
         run_dirs: runs.iter().map(|run| run.run_dir.clone()).collect(),
         ..ComparisonRow::default()
     })

@@ -247,6 +247,10 @@ pub(super) fn costs_table(comparison: &Comparison) -> Option<Table> {
             "peak memory".to_owned(),
             Box::new(|row| row.peak_memory_bytes.map(format::bytes)),
         ),
+        (
+            "GPU memory".to_owned(),
+            Box::new(|row| row.device_memory_bytes.map(format::bytes)),
+        ),
     ];
     let (columns, rows) = by_method(comparison, columns)?;
     let mut caption = "Means over the seeds; memory is the most of any.".to_owned();
