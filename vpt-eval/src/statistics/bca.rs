@@ -4,7 +4,6 @@ use rand::RngExt;
 use rayon::prelude::*;
 
 use super::{Draws, Interval, normal_cdf, normal_quantile, resample};
-use crate::bootstrap::quantile;
 use crate::{Bootstrap, NotDefined};
 
 /// How the ends are read from the resampled values.
@@ -76,6 +75,13 @@ where
                 .collect()
         }
     }
+}
+
+/// Quantile of sorted values, interpolated linearly as numpy does.
+pub(crate) fn quantile(sorted: &[f64], q: f64) -> f64 {
+    let place = q.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
+    let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
+    low + (high - low) * place.fract()
 }
 
 /// Percentile interval of resampled values; NaN stands for a resample in which the metric is not defined.

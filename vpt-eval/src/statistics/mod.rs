@@ -54,6 +54,7 @@ mod proportion;
 mod sampling;
 mod student;
 
+pub(crate) use bca::quantile;
 pub use bca::{Kind, bca, interval, intervals, jackknife, percentile};
 pub use crossed::{CrossedMean, SeedValues};
 pub use delong::{Delong, PairedDelong, delong, delong_paired};

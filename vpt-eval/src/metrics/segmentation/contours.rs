@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::boundary::boundary;
 use super::distance_transform::squared_distances;
-use crate::bootstrap::quantile;
+use crate::statistics::quantile;
 
 /// What one image says about the contours of a class.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
