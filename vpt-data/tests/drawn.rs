@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use vpt_data::{DataError, Split, decode, fundus, scenes};
+use std::path::Path;
+use vpt_data::{DataError, Dataset, Label, OpenOptions, Split, TaskKind, decode, fundus, scenes};
 
 #[test]
 fn fundus_photographs_open_with_their_classes() {
@@ -53,4 +54,53 @@ fn scenes_open_with_their_classes() {
     assert_eq!(dataset.train.len(), 2 * dataset.classes.len());
     assert_eq!(dataset.val.len(), dataset.classes.len());
     assert!(dataset.test.is_empty());
+}
+
+#[test]
+fn annotated_photographs_are_three_tasks_on_the_same_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("annotated");
+    fundus::draw_annotated(&dir, 7, [3, 2, 1], 96).unwrap();
+    let open = |path: &Path, kind| {
+        let options = OpenOptions {
+            kind,
+            ..OpenOptions::default()
+        };
+        Dataset::open(path, &options).unwrap()
+    };
+    let boxes = open(&dir, None);
+    assert_eq!(boxes.classes, fundus::FINDINGS);
+    let masks = open(&dir, Some(TaskKind::Segmentation));
+    assert_eq!(masks.classes[1..], fundus::FINDINGS.map(str::to_owned));
+    let grades = open(&dir.join("grades.csv"), None);
+    assert_eq!(grades.classes, fundus::CLASSES);
+    for dataset in [&boxes, &masks, &grades] {
+        assert!(dataset.problems.is_empty(), "{:?}", dataset.problems);
+        for (split, count) in Split::ALL.into_iter().zip([12, 8, 4]) {
+            assert_eq!(dataset.split(split).len(), count);
+        }
+    }
+    // Every eye has one optic disc, and a healthy one has nothing else.
+    for (sample, grade) in boxes.train.iter().zip(fundus::CLASSES.iter().cycle()) {
+        let Label::Objects(objects) = &sample.label else {
+            panic!("boxes are expected")
+        };
+        let objects = objects.as_slice();
+        let discs = objects.iter().filter(|object| object.class == 0).count();
+        assert_eq!(discs, 1, "{}", sample.path.display());
+        assert_eq!(
+            objects.len() == 1,
+            *grade == fundus::CLASSES[0],
+            "{}",
+            sample.path.display()
+        );
+    }
+    let drawn = fundus::draw(7, Split::Train, 2, 1, 96);
+    let saved = decode(&dir.join("images/train/00006.jpg")).unwrap();
+    let apart: u64 = saved
+        .iter()
+        .zip(drawn.iter())
+        .map(|(a, b)| u64::from(a.abs_diff(*b)))
+        .sum();
+    assert!(apart / (96 * 96 * 3) < 5, "{apart}");
 }

@@ -87,6 +87,18 @@ impl Mask {
         self.stamp(centre, reach, |p| edge(polygon_distance(corners, p), 1.0));
     }
 
+    /// Adds another mask of the same size.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (pixel, &cover) in self.coverage.iter_mut().zip(&other.coverage) {
+            *pixel = pixel.max(cover);
+        }
+    }
+
+    /// The pixels of which at least half is covered, row by row.
+    pub(crate) fn covered(&self) -> Vec<bool> {
+        self.coverage.iter().map(|&cover| cover >= 0.5).collect()
+    }
+
     /// The pixels covered, summed.
     #[cfg(test)]
     pub(crate) fn area(&self) -> f32 {

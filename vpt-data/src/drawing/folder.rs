@@ -24,16 +24,38 @@ pub(crate) struct DrawnSet {
     pub(crate) readme: String,
 }
 
-/// Draws `draw(split, class, index)` for every picture of `set`, in parallel, into `dir`.
-///
-/// The set is drawn beside `dir` and renamed when it is complete, so that a set which is there is whole. A `dir`
-/// that already holds this set is left as it is.
+/// Draws `draw(split, class, index)` for every picture of `set`, in parallel, into `dir`, as [`fill_folder`] does.
 pub(crate) fn draw_folder(
     dir: &Path,
     set: &DrawnSet,
     draw: impl Fn(Split, usize, usize) -> RgbImage + Sync,
 ) -> Result<(), DataError> {
-    if fs::read_to_string(dir.join(README)).is_ok_and(|text| text == set.readme) {
+    fill_folder(dir, &set.readme, |root| {
+        let mut jobs = Vec::new();
+        for (split, count) in Split::ALL.into_iter().zip(set.per_class) {
+            for (class, name) in set.classes.iter().enumerate().filter(|_| count > 0) {
+                let folder = root.join(split.name()).join(name);
+                fs::create_dir_all(&folder).map_err(cannot_write(&folder))?;
+                jobs.extend(
+                    (0..count).map(|index| (folder.join(format!("{index:05}.jpg")), split, class, index)),
+                );
+            }
+        }
+        jobs.par_iter()
+            .try_for_each(|(path, split, class, index)| save_jpeg(path, &draw(*split, *class, *index)))
+    })
+}
+
+/// Fills `dir` by `fill(folder)` and puts `readme` into it.
+///
+/// The set is made beside `dir` and renamed when it is complete, so that a set which is there is whole. A `dir`
+/// that already holds this set, by its text for the reader, is left as it is.
+pub(crate) fn fill_folder(
+    dir: &Path,
+    readme: &str,
+    fill: impl FnOnce(&Path) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    if fs::read_to_string(dir.join(README)).is_ok_and(|text| text == readme) {
         return Ok(());
     }
     if let Ok(mut entries) = fs::read_dir(dir)
@@ -41,47 +63,43 @@ pub(crate) fn draw_folder(
     {
         return Err(DataError::FolderInUse { dir: dir.to_owned() });
     }
-    let at = |path: &Path, source: io::Error| DataError::Write {
-        path: path.to_owned(),
-        source,
-    };
     let parent = match dir.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    fs::create_dir_all(parent).map_err(|error| at(parent, error))?;
+    fs::create_dir_all(parent).map_err(cannot_write(parent))?;
     let workshop = tempfile::Builder::new()
         .prefix(".vpt-")
         .tempdir_in(parent)
-        .map_err(|error| at(parent, error))?;
+        .map_err(cannot_write(parent))?;
     let root = workshop.path().join("set");
-    let mut jobs = Vec::new();
-    for (split, count) in Split::ALL.into_iter().zip(set.per_class) {
-        for (class, name) in set.classes.iter().enumerate().filter(|_| count > 0) {
-            let folder = root.join(split.name()).join(name);
-            fs::create_dir_all(&folder).map_err(|error| at(&folder, error))?;
-            jobs.extend(
-                (0..count).map(|index| (folder.join(format!("{index:05}.jpg")), split, class, index)),
-            );
-        }
-    }
-    jobs.par_iter().try_for_each(|(path, split, class, index)| {
-        save(path, &draw(*split, *class, *index)).map_err(|error| at(path, error))
-    })?;
-    crate::atomic::write_bytes(&root.join(README), set.readme.as_bytes())
-        .map_err(|error| at(&root, error))?;
+    fs::create_dir(&root).map_err(cannot_write(&root))?;
+    fill(&root)?;
+    crate::atomic::write_bytes(&root.join(README), readme.as_bytes()).map_err(cannot_write(&root))?;
     // An empty `dir` may be in the way; anything else was refused above.
     let _ = fs::remove_dir(dir);
-    fs::rename(&root, dir).map_err(|error| at(dir, error))
+    fs::rename(&root, dir).map_err(cannot_write(dir))
 }
 
-fn save(path: &Path, picture: &RgbImage) -> io::Result<()> {
-    let mut file = BufWriter::new(fs::File::create_new(path)?);
-    JpegEncoder::new_with_quality(&mut file, QUALITY)
-        .encode_image(picture)
-        .map_err(io::Error::other)?;
-    file.into_inner().map_err(io::IntoInnerError::into_error)?;
-    Ok(())
+/// Writes a picture into a new file.
+pub(crate) fn save_jpeg(path: &Path, picture: &RgbImage) -> Result<(), DataError> {
+    let save = || {
+        let mut file = BufWriter::new(fs::File::create_new(path)?);
+        JpegEncoder::new_with_quality(&mut file, QUALITY)
+            .encode_image(picture)
+            .map_err(io::Error::other)?;
+        file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        Ok(())
+    };
+    save().map_err(cannot_write(path))
+}
+
+/// Names the file of an error.
+pub(crate) fn cannot_write(path: &Path) -> impl Fn(io::Error) -> DataError {
+    |source| DataError::Write {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 #[cfg(test)]

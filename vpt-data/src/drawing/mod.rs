@@ -7,4 +7,4 @@ mod folder;
 
 pub(crate) use canvas::{Canvas, Colour, Mask, Point, distance, edge, mix};
 pub(crate) use field::Field;
-pub(crate) use folder::{DrawnSet, draw_folder};
+pub(crate) use folder::{DrawnSet, cannot_write, draw_folder, fill_folder, save_jpeg};

@@ -55,6 +55,8 @@ pub(crate) struct Lesion {
     pub(crate) kind: LesionKind,
     pub(crate) centre: Point,
     pub(crate) radius: f32,
+    /// Lesions that are one to a reader, the spots of an exudate, share a number.
+    pub(crate) group: usize,
 }
 
 #[cfg(test)]

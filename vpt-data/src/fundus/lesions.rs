@@ -83,6 +83,7 @@ fn microaneurysms(eye: &Eye, number: std::ops::Range<usize>, rng: &mut Pcg64, le
                 kind: LesionKind::Microaneurysm,
                 centre,
                 radius,
+                group: next_group(lesions),
             });
         }
     }
@@ -104,6 +105,7 @@ fn haemorrhages(eye: &Eye, quadrants: usize, number: usize, rng: &mut Pcg64, les
                 kind: LesionKind::Haemorrhage,
                 centre,
                 radius,
+                group: next_group(lesions),
             });
         }
     }
@@ -126,6 +128,7 @@ fn exudates(eye: &Eye, in_macula: bool, rng: &mut Pcg64, lesions: &mut Vec<Lesio
     };
     let start = rng.random_range(0.0..TAU);
     let number = rng.random_range(4..10);
+    let group = next_group(lesions);
     for i in 0..number {
         let (angle, reach) = if ring {
             (
@@ -143,8 +146,14 @@ fn exudates(eye: &Eye, in_macula: bool, rng: &mut Pcg64, lesions: &mut Vec<Lesio
             kind: LesionKind::Exudate,
             centre,
             radius: rng.random_range(0.02..0.038),
+            group,
         });
     }
+}
+
+/// The number of the next group.
+fn next_group(lesions: &[Lesion]) -> usize {
+    lesions.last().map_or(0, |lesion| lesion.group + 1)
 }
 
 /// A place within the field, off the disc and the very centre, that touches no other lesion.

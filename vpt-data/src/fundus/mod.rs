@@ -22,6 +22,7 @@
 //! soft pale spots near the fovea), naevi, nerve-fibre sheen, dust, lens reflections. Mirror images keep their class.
 
 mod anatomy;
+mod annotated;
 mod grade;
 mod lesions;
 mod photograph;
@@ -31,7 +32,10 @@ use crate::rng::rng;
 use crate::{DataError, Dataset, OpenOptions, Split};
 use grade::Grade;
 use image::RgbImage;
+use photograph::{Photograph, photograph};
 use std::path::Path;
+
+pub use annotated::{FINDINGS, draw_annotated};
 
 /// The classes in the order of severity; the position is the label.
 pub const CLASSES: [&str; 4] = ["0_healthy", "1_mild", "2_moderate", "3_severe"];
@@ -43,9 +47,13 @@ const STREAM: u64 = 0x66756e647573;
 ///
 /// The picture depends on the arguments alone. 96 to 128 pixels show every lesion clearly; it still reads at 64.
 pub fn draw(seed: u64, split: Split, class: usize, index: usize, size: u32) -> RgbImage {
+    draw_photograph(seed, split, class, index, size).image
+}
+
+fn draw_photograph(seed: u64, split: Split, class: usize, index: usize, size: u32) -> Photograph {
     let grade = Grade::ALL[class % Grade::ALL.len()];
     let mut rng = rng(seed, &[STREAM, split as u64, class as u64, index as u64]);
-    photograph::photograph(grade, size, &mut rng)
+    photograph(grade, size, &mut rng)
 }
 
 /// Draws `per_class` = [train, val, test] photographs of each class into `dir` as `<split>/<class>/<number>.jpg`,

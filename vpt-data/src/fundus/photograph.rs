@@ -9,8 +9,29 @@ use rand::RngExt;
 use rand_pcg::Pcg64;
 use std::f32::consts::TAU;
 
+/// A photograph, and what can be pointed at in it.
+pub(crate) struct Photograph {
+    pub(crate) image: RgbImage,
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// Something in a photograph, and where it is.
+pub(crate) struct Finding {
+    pub(crate) kind: FindingKind,
+    pub(crate) place: Mask,
+}
+
+/// What can be pointed at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FindingKind {
+    /// The optic disc, which every eye has.
+    OpticDisc,
+    /// A lesion; of exudates the spots of a group.
+    Lesion(LesionKind),
+}
+
 /// Photographs a new eye of the given grade, `size` x `size` pixels.
-pub(crate) fn photograph(grade: Grade, size: u32, rng: &mut Pcg64) -> RgbImage {
+pub(crate) fn photograph(grade: Grade, size: u32, rng: &mut Pcg64) -> Photograph {
     let eye = Eye::new(rng);
     let lesions = plan(&eye, grade, rng);
     let vessels = Vessels::grow(&eye, rng);
@@ -18,6 +39,7 @@ pub(crate) fn photograph(grade: Grade, size: u32, rng: &mut Pcg64) -> RgbImage {
     let mut picture = Picture {
         canvas: background(&eye, &view, rng),
         view,
+        findings: Vec::new(),
     };
     picture.optic_disc(&eye, rng);
     picture.distractors_below(&eye, rng);
@@ -115,6 +137,7 @@ fn background(eye: &Eye, view: &View, rng: &mut Pcg64) -> Canvas {
 struct Picture {
     canvas: Canvas,
     view: View,
+    findings: Vec<Finding>,
 }
 
 impl Picture {
@@ -143,6 +166,10 @@ impl Picture {
         let mut disc = self.view.mask();
         self.spot(&mut disc, eye.disc, radius, 0.05);
         self.canvas.blend(&disc, |_, under| mix(under, rim, 0.85));
+        self.findings.push(Finding {
+            kind: FindingKind::OpticDisc,
+            place: disc,
+        });
         let mut cup = self.view.mask();
         let aside = [eye.disc[0] - 0.02, eye.disc[1] + rng.random_range(-0.01..0.01)];
         self.spot(&mut cup, aside, radius * rng.random_range(0.3..0.6), 0.06);
@@ -210,12 +237,24 @@ impl Picture {
     fn lesions(&mut self, eye: &Eye, lesions: &[Lesion], rng: &mut Pcg64) {
         let mut blood = self.view.mask();
         let mut lipid = self.view.mask();
-        for lesion in lesions {
-            match lesion.kind {
-                LesionKind::Microaneurysm => self.spot(&mut blood, lesion.centre, lesion.radius, 0.02),
-                LesionKind::Haemorrhage => self.haemorrhage(&mut blood, eye, lesion, rng),
-                LesionKind::Exudate => self.spot(&mut lipid, lesion.centre, lesion.radius, 0.015),
+        for group in lesions.chunk_by(|one, next| one.group == next.group) {
+            let mut place = self.view.mask();
+            for lesion in group {
+                match lesion.kind {
+                    LesionKind::Microaneurysm => self.spot(&mut place, lesion.centre, lesion.radius, 0.02),
+                    LesionKind::Haemorrhage => self.haemorrhage(&mut place, eye, lesion, rng),
+                    LesionKind::Exudate => self.spot(&mut place, lesion.centre, lesion.radius, 0.015),
+                }
             }
+            let kind = group[0].kind;
+            match kind {
+                LesionKind::Microaneurysm | LesionKind::Haemorrhage => blood.add(&place),
+                LesionKind::Exudate => lipid.add(&place),
+            }
+            self.findings.push(Finding {
+                kind: FindingKind::Lesion(kind),
+                place,
+            });
         }
         let depth = rng.random_range(0.72..0.95);
         self.canvas.blend(&blood, |_, under| {
@@ -251,7 +290,7 @@ impl Picture {
     }
 
     /// Light, lens, dust, field stop, focus, exposure and sensor noise.
-    fn through_the_camera(mut self, rng: &mut Pcg64) -> RgbImage {
+    fn through_the_camera(mut self, rng: &mut Pcg64) -> Photograph {
         self.illuminate(rng);
         self.dust_and_reflections(rng);
         self.canvas
@@ -267,7 +306,10 @@ impl Picture {
             let shared: f32 = (0..3).map(|_| rng.random_range(-1.0..1.0_f32)).sum();
             seen.map(|c| c + noise * (0.8 * shared + rng.random_range(-1.0..1.0)))
         });
-        self.canvas.to_image()
+        Photograph {
+            image: self.canvas.to_image(),
+            findings: self.findings,
+        }
     }
 
     fn illuminate(&mut self, rng: &mut Pcg64) {
