@@ -1,12 +1,11 @@
 //! [`Evaluation`]: a trained task, measured on a split of a data set.
 
-use std::borrow::Cow;
 use std::fs;
 
 use anyhow::Result;
 use clap::ValueEnum;
 use serde::Deserialize;
-use vpt_core::{Backbone, Classifier};
+use vpt_core::{Backbone, Classifier, SharedBackbone};
 use vpt_data::{Dataset, Sample, Split};
 use vpt_eval::{AtPrevalence, Bootstrap, FindOptions, PredictOptions, Predictions, Results, find, predict};
 use vpt_train::TrainConfig;
@@ -33,6 +32,14 @@ pub struct Evaluator {
     pub batch_size: usize,
     /// Share of the last of two classes in the population that predictive values are also wanted for.
     pub prevalence: Option<f64>,
+}
+
+/// What a task is put onto.
+pub enum Base<'a> {
+    /// A backbone for this task.
+    Own(Backbone),
+    /// One that other tasks use too.
+    Shared(&'a SharedBackbone),
 }
 
 /// What was measured, and with what.
@@ -65,10 +72,10 @@ pub enum Images {
 
 impl Evaluator {
     /// Predicts and measures. The images are those of the training unless `data` names others.
-    pub fn run<'a>(
+    pub fn run(
         &self,
         target: &Target,
-        backbone: impl Into<Cow<'a, Backbone>>,
+        base: Base<'_>,
         data: &DataArgs,
         session: &Session,
     ) -> Result<Evaluation> {
@@ -93,7 +100,10 @@ impl Evaluator {
         let dataset = target.dataset(data)?;
         let samples = self.split.of(&dataset)?;
         let device = session.device()?;
-        let model = target.task.apply(backbone, &device.device)?;
+        let model = match base {
+            Base::Own(backbone) => target.task.apply(backbone, &device.device)?,
+            Base::Shared(backbone) => backbone.attach(&target.task)?.into_model(),
+        };
         let options = PredictOptions {
             batch_size: match metadata.head.is_dense() {
                 true => self.batch_size.min(MOST_WITH_PLACES),

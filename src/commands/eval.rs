@@ -13,7 +13,7 @@ use vpt_eval::{Results, metrics};
 
 use crate::cli::values::{self, Bound};
 use crate::cli::{DataArgs, DecisionArgs};
-use crate::evaluation::{Evaluation, Evaluator, Images};
+use crate::evaluation::{Base, Evaluation, Evaluator, Images};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -122,7 +122,7 @@ fn one(target: &Path, evaluator: &Evaluator, args: &EvalArgs, session: &Session)
         model,
         predictions,
         results,
-    } = evaluator.run(&target, backbone, &args.data, session)?;
+    } = evaluator.run(&target, Base::Own(backbone), &args.data, session)?;
     if let Some(path) = &args.save_predictions {
         match predictions.found {
             Some(_) => predictions.save_found(path)?,

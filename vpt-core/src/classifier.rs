@@ -1,6 +1,9 @@
 //! [`Classifier`]: a backbone with a tuning method and a head.
 
 mod parameters;
+mod shared;
+
+pub use shared::{Features, SharedBackbone, SharedTask, mixed_features};
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -137,34 +140,41 @@ impl Classifier {
         device: &Device,
     ) -> Result<Self, CoreError> {
         let vit = VisionTransformer::new(&backbone.config, image_size, device)?;
-        let tuner = Tuner::new(method, &backbone.config, device);
-        let readout = readout.unwrap_or_else(|| match &tuner {
-            _ if head.is_dense() => Readout::Mean(vit.patches()),
-            Some(Tuner::Prompts(prompts)) => prompts.readout(&vit),
-            _ => vit.readout(),
-        });
-        let inputs = readout.width() * backbone.config.num_features();
-        let model = Self {
-            head: Head::new(&head, inputs, num_classes, device),
-            head_config: head,
-            backbone: vit,
-            tuner,
-            method: method.clone(),
-            readout,
-        };
+        let model = Self::assemble(vit, method, (head, num_classes), readout, device);
         let mut expected = model.shapes();
         expected.retain(|name, _| !added.contains_key(name));
-        let found = backbone.tensors.iter().filter(|(name, _)| !is_classifier(name));
-        let found = found
-            .map(|(name, tensor)| (name.clone(), tensor.shape.clone()))
-            .collect();
-        fitting(&expected, &found, &backbone.source)?;
+        fitting(&expected, &backbone_shapes(&backbone), &backbone.source)?;
         let model = named_tensors::load(model, |name| {
             let added = added.remove(name).map(Cow::Owned);
             added.or_else(|| take(&mut backbone, name))
         });
         let vit = &backbone.config;
         Ok(named_tensors::set_tuned(model, |name| method.tunes(name, vit)))
+    }
+
+    /// `vit` with a method and a head whose parameters are to be loaded. `readout` overrides what the head reads.
+    fn assemble(
+        vit: VisionTransformer,
+        method: &MethodConfig,
+        (head, num_classes): (HeadConfig, usize),
+        readout: Option<Readout>,
+        device: &Device,
+    ) -> Self {
+        let tuner = Tuner::new(method, vit.config(), device);
+        let readout = readout.unwrap_or_else(|| match &tuner {
+            _ if head.is_dense() => Readout::Mean(vit.patches()),
+            Some(Tuner::Prompts(prompts)) => prompts.readout(&vit),
+            _ => vit.readout(),
+        });
+        let inputs = readout.width() * vit.config().num_features();
+        Self {
+            head: Head::new(&head, inputs, num_classes, device),
+            head_config: head,
+            backbone: vit,
+            tuner,
+            method: method.clone(),
+            readout,
+        }
     }
 
     /// Logits `[batch, classes]` of pixels `[batch, 3, height, width]`, without dropout and stochastic depth.
@@ -370,6 +380,13 @@ impl Classifier {
     pub fn head_config(&self) -> HeadConfig {
         self.head_config
     }
+}
+
+/// The shapes of a backbone's own tensors, without those of a head.
+fn backbone_shapes(backbone: &Backbone) -> BTreeMap<String, Vec<usize>> {
+    let own = backbone.tensors.iter().filter(|(name, _)| !is_classifier(name));
+    own.map(|(name, tensor)| (name.clone(), tensor.shape.clone()))
+        .collect()
 }
 
 /// A tensor of the backbone: moved out of one that is owned, lent by one that is not.

@@ -4,8 +4,10 @@
 //! without the `backbone.` in front; linear weights are `[in, out]` in the module and `[out, in]` in files,
 //! and the patch projection is a matrix in the module and a convolution kernel in files.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Gradients, Tensor};
@@ -92,6 +94,36 @@ pub fn load<'a, M: Module>(module: M, source: impl FnMut(&str) -> Option<Cow<'a,
         source,
         freed: FreedMemory::default(),
     })
+}
+
+/// The parameters of a module on their device, by name. Handing them to another module copies nothing.
+#[derive(Default)]
+pub struct SharedTensors(BTreeMap<String, Box<dyn Any + Send + Sync>>);
+
+impl SharedTensors {
+    /// Those of `module`.
+    pub fn of<M: Module>(module: &M) -> Self {
+        let mut visitor = Share {
+            path: Path::default(),
+            found: Self::default(),
+        };
+        module.visit(&mut visitor);
+        visitor.found
+    }
+
+    /// `module` with these in place of its parameters of the same names and ranks.
+    pub fn put_into<M: Module>(&self, module: M) -> M {
+        module.map(&mut PutShared {
+            path: Path::default(),
+            shared: self,
+        })
+    }
+}
+
+impl fmt::Debug for SharedTensors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
 }
 
 /// Sets for every parameter whether it requires a gradient.
@@ -252,6 +284,53 @@ impl<'a, F: FnMut(&str) -> Option<Cow<'a, HostTensor>>> ModuleMapper for Load<F>
         let device = param.lazy_device();
         let value = HostTensor::new(shape, data).into_tensor(&device);
         param.transform_for_load(value, ParamId::from(name_id(&name)))
+    }
+}
+
+struct Share {
+    path: Path,
+    found: SharedTensors,
+}
+
+impl ModuleVisitor for Share {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const R: usize>(&mut self, param: &Param<Tensor<R>>) {
+        self.found.0.insert(self.path.name(), Box::new(param.val()));
+    }
+}
+
+struct PutShared<'a> {
+    path: Path,
+    shared: &'a SharedTensors,
+}
+
+impl ModuleMapper for PutShared<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const R: usize>(&mut self, param: Param<Tensor<R>>) -> Param<Tensor<R>> {
+        let name = self.path.name();
+        let shared = self
+            .shared
+            .0
+            .get(&name)
+            .and_then(|tensor| tensor.downcast_ref::<Tensor<R>>());
+        match shared {
+            Some(tensor) => param.transform_for_load(tensor.clone(), ParamId::from(name_id(&name))),
+            None => param,
+        }
     }
 }
 

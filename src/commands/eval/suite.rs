@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
-use vpt_core::Backbone;
+use vpt_core::SharedBackbone;
 use vpt_data::atomic;
 use vpt_eval::report::suite_html;
 use vpt_eval::{Suite, SuiteTask};
@@ -14,7 +14,7 @@ use vpt_train::RunDir;
 
 use super::{EvalArgs, check_bounds};
 use crate::cli::DataArgs;
-use crate::evaluation::{Evaluator, Images};
+use crate::evaluation::{Base, Evaluator, Images};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::Session;
@@ -65,7 +65,8 @@ pub fn run(path: &Path, evaluator: &Evaluator, args: &EvalArgs, session: &Sessio
 
     let mut measured: BTreeMap<usize, SuiteTask> = BTreeMap::new();
     for places in by_backbone.values() {
-        let backbone: Backbone = targets[places[0]].1.backbone(model)?;
+        let backbone = targets[places[0]].1.backbone(model)?;
+        let backbone = SharedBackbone::new(backbone, &session.device()?.device)?;
         for &place in places {
             let (entry, target) = &targets[place];
             let task = measure(entry, target, &backbone, evaluator, args, session);
@@ -98,7 +99,7 @@ pub fn run(path: &Path, evaluator: &Evaluator, args: &EvalArgs, session: &Sessio
 fn measure(
     entry: &TaskEntry,
     target: &Target,
-    backbone: &Backbone,
+    backbone: &SharedBackbone,
     evaluator: &Evaluator,
     args: &EvalArgs,
     session: &Session,
@@ -112,7 +113,7 @@ fn measure(
         task: entry.task.clone(),
         ..args.data.clone()
     };
-    let evaluation = evaluator.run(target, backbone, &data, session)?;
+    let evaluation = evaluator.run(target, Base::Shared(backbone), &data, session)?;
     let metadata = &target.task.metadata;
     let name = name(entry, target).to_owned();
     if let Some(folder) = &args.save_predictions {

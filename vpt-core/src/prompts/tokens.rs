@@ -173,13 +173,13 @@ impl Prompts {
             let num_tokens = vit.num_tokens_at(i);
             tokens = block.enter(tokens, hook);
             let mut options = BlockOptions {
-                prompts: None,
                 rows: match form {
                     PromptForm::KeyValue => vit.rows_after(i, readout),
                     PromptForm::Plain => None,
                 },
                 drop_path: noise.drop_path.of(i),
                 hook,
+                ..BlockOptions::default()
             };
             if prompted.contains(&i) {
                 let mut prompts = self.entering(vit, &sets, i);
@@ -202,6 +202,31 @@ impl Prompts {
             observe(i, &tokens);
         }
         tokens
+    }
+
+    /// The prompts of each block, `[1, P, D]`, where none of their outputs is read by anyone, so that they take part as keys and
+    /// values only. None of a kind that flows on from block to block.
+    pub(crate) fn as_keys_and_values(
+        &self,
+        vit: &VisionTransformer,
+        readout: &Readout,
+    ) -> Option<Vec<Option<Tensor<3>>>> {
+        let depth = vit.blocks.len();
+        let prompted = self.config.prompted_blocks(depth);
+        let outputs_read = prompted.end < depth || readout.reads_from(vit.num_tokens());
+        if outputs_read || self.gate.is_some() {
+            return None;
+        }
+        let sets = self.project();
+        let of_block = |i: usize| {
+            prompted.contains(&i).then(|| match self.entering(vit, &sets, i) {
+                prompts if i == 0 && self.config.before_norm_pre => {
+                    vit.normalise_input(prompts, Hook::none())
+                }
+                prompts => prompts,
+            })
+        };
+        Some((0..depth).map(of_block).collect())
     }
 
     /// The tokens that block `i` sees in the plain form, with fresh prompts where the block gets them, without dropout.

@@ -216,15 +216,20 @@ impl TaskFile {
 
     /// Whether `backbone` is the one that the task was trained on.
     pub fn check_backbone(&self, backbone: &Backbone) -> Result<(), CoreError> {
+        self.check_trained_on(&backbone.sha256, &backbone.source)
+    }
+
+    /// The same of a backbone's hash and where it is from.
+    pub(crate) fn check_trained_on(&self, sha256: &str, source: &str) -> Result<(), CoreError> {
         let trained_on = &self.metadata.backbone;
-        if backbone.sha256 == trained_on.sha256 {
+        if sha256 == trained_on.sha256 {
             return Ok(());
         }
         Err(CoreError::OtherBackbone {
             expected: trained_on.sha256.clone(),
             expected_source: trained_on.source.clone(),
-            found: backbone.sha256.clone(),
-            found_source: backbone.source.clone(),
+            found: sha256.to_owned(),
+            found_source: source.to_owned(),
         })
     }
 }

@@ -48,6 +48,15 @@ impl Positions {
     }
 }
 
+/// Prompts of some images that follow each other in a batch, projected: see [`Block::fold`](super::Block::fold).
+#[derive(Debug, Clone)]
+pub struct FoldedPrompts {
+    /// Number of images.
+    pub images: usize,
+    /// `[1, P, 3 D]` for all of them or `[images, P, 3 D]`; none where they have no prompts.
+    pub qkv: Option<Tensor<3>>,
+}
+
 /// Multi-head self-attention with one fused query/key/value product, timm's `Attention`.
 ///
 /// Two economies, both exact: prompts can take part as keys and values only (they are projected once on
@@ -105,6 +114,36 @@ impl Attention {
             None => ops::attention(self.project(x, hook), prompts, self.bias(), self.num_heads, rows),
             Some(windows) => self.within(windows, x, prompts, hook).slice(s![.., ..rows]),
         };
+        self.leave(mixed, hook)
+    }
+
+    /// [`Attention::forward`] of a batch whose parts have prompts of their own, also different numbers of them: everything
+    /// but the mixing of values is computed for all images together. Not for attention within windows.
+    ///
+    /// # Shapes
+    /// - x: `[batch, tokens, D]`, normalised; `parts` follow each other and are the whole batch
+    /// - output: `[batch, rows, D]`
+    pub fn forward_parts(
+        &self,
+        x: Tensor<3>,
+        parts: &[FoldedPrompts],
+        rows: Option<usize>,
+        hook: Hook<'_>,
+    ) -> Tensor<3> {
+        let rows = rows.unwrap_or(x.dims()[1]);
+        let qkv = self.project(x, hook);
+        let mut start = 0;
+        let mix = |part: &FoldedPrompts| {
+            let images = start..start + part.images;
+            start = images.end;
+            let own = qkv.clone().slice(s![images]);
+            ops::attention(own, part.qkv.clone(), self.bias(), self.num_heads, rows)
+        };
+        self.leave(Tensor::cat(parts.iter().map(mix).collect(), 0), hook)
+    }
+
+    /// From mixed values to the output.
+    fn leave(&self, mixed: Tensor<3>, hook: Hook<'_>) -> Tensor<3> {
         let mixed = match &self.norm {
             Some(norm) => norm.forward(mixed),
             None => mixed,
@@ -162,8 +201,8 @@ impl Attention {
         })
     }
 
-    /// Queries, keys and values `[batch, tokens, 3 D]`.
-    fn qkv(&self, x: Tensor<3>, hook: Hook<'_>) -> Tensor<3> {
+    /// Queries, keys and values `[batch, tokens, 3 D]`, not turned.
+    pub(super) fn qkv(&self, x: Tensor<3>, hook: Hook<'_>) -> Tensor<3> {
         hook.around(Site::Qkv, x, |x| ops::linear(x, &self.qkv))
     }
 

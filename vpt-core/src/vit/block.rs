@@ -4,7 +4,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, s};
 
 use super::{
-    Attention, DropPath, Hook, LayerNorm, LayerScale, Mlp, PatchMerging, Positions, Site, VitConfig,
+    Attention, DropPath, FoldedPrompts, Hook, LayerNorm, LayerScale, Mlp, PatchMerging, Positions, Site,
+    VitConfig,
 };
 
 /// What a block is given beside its tokens.
@@ -12,6 +13,9 @@ use super::{
 pub struct BlockOptions<'a> {
     /// Prompts `[1 or batch, P, D]` that take part as keys and values only; their outputs are not computed.
     pub prompts: Option<Tensor<3>>,
+    /// The same, projected before, for the parts of a batch whose images are of different tasks; they take the place of
+    /// `prompts` where there are any.
+    pub folded: Vec<FoldedPrompts>,
     /// Compute only the first rows of the output (past keys and values).
     pub rows: Option<usize>,
     /// Factors `[batch, 1, 1]` of the two residual branches, see [`DropPath::sample`].
@@ -91,6 +95,7 @@ impl Block {
     pub fn forward(&self, x: Tensor<3>, options: BlockOptions<'_>) -> Tensor<3> {
         let BlockOptions {
             prompts,
+            folded,
             rows,
             drop_path: [drop_attn, drop_mlp],
             hook,
@@ -102,7 +107,10 @@ impl Block {
             None => x,
         };
         let attended = hook.around(Site::Attn, x.clone(), |_| {
-            let attended = self.attn.forward(normed, prompts, rows, hook);
+            let attended = match folded.is_empty() {
+                true => self.attn.forward(normed, prompts, rows, hook),
+                false => self.attn.forward_parts(normed, &folded, rows, hook),
+            };
             scaled(self.ls1.as_ref(), attended)
         });
         let x = x + DropPath::forward(attended, drop_attn);
@@ -115,6 +123,11 @@ impl Block {
 }
 
 impl Block {
+    /// Prompts `[1, P, D]` as this block's attention sees them, `[1, P, 3 D]`: what [`FoldedPrompts`] hold.
+    pub fn fold(&self, prompts: Tensor<3>) -> Tensor<3> {
+        self.attn.qkv(self.norm1.forward(prompts), Hook::none())
+    }
+
     /// How much each token attends to each, see [`Attention::weights`]: `[batch, tokens, D] → [batch, heads, tokens,
     /// tokens]`.
     pub fn attention_weights(&self, x: Tensor<3>, hook: Hook<'_>) -> Tensor<4> {

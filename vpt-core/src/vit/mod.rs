@@ -24,7 +24,7 @@ use burn::module::{Initializer, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 
-pub use attention::{Attention, Positions};
+pub use attention::{Attention, FoldedPrompts, Positions};
 pub use attention_pool::AttentionPool;
 pub use block::{Block, BlockOptions};
 pub use config::{Activation, GlobalPool, Rope, VitConfig};

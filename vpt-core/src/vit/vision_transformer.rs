@@ -197,10 +197,10 @@ impl VisionTransformer {
         let TokensAt { block, mut tokens } = tokens.into();
         for (i, block) in self.blocks.iter().enumerate().skip(block) {
             let options = BlockOptions {
-                prompts: None,
                 rows: self.rows_after(i, readout),
                 drop_path: drop_path.of(i),
                 hook: hook.at(i),
+                ..BlockOptions::default()
             };
             tokens = block.forward(block.enter(tokens, options.hook), options);
             observe(i, &tokens);
