@@ -201,8 +201,24 @@ impl Attention {
         })
     }
 
-    /// Queries, keys and values `[batch, tokens, 3 D]`, not turned.
-    pub(super) fn qkv(&self, x: Tensor<3>, hook: Hook<'_>) -> Tensor<3> {
+    /// Keys and values of prompts, `[sets, P, D]`, normalised, to `[sets, P, 3 D]` with zeros in place of the queries, which nobody
+    /// asks for.
+    pub(super) fn keys_and_values(&self, prompts: Tensor<3>) -> Tensor<3> {
+        let dim = prompts.dims()[2];
+        let wanted = Linear {
+            weight: Param::from_tensor(self.qkv.weight.val().slice(s![.., dim..])),
+            bias: self
+                .qkv
+                .bias
+                .as_ref()
+                .map(|bias| Param::from_tensor(bias.val().slice(s![dim..]))),
+        };
+        let queries = prompts.zeros_like();
+        Tensor::cat(vec![queries, ops::linear(prompts, &wanted)], 2)
+    }
+
+    /// Queries, keys and values `[batch, tokens, 3 D]`.
+    fn qkv(&self, x: Tensor<3>, hook: Hook<'_>) -> Tensor<3> {
         hook.around(Site::Qkv, x, |x| ops::linear(x, &self.qkv))
     }
 

@@ -123,9 +123,9 @@ impl Block {
 }
 
 impl Block {
-    /// Prompts `[1, P, D]` as this block's attention sees them, `[1, P, 3 D]`: what [`FoldedPrompts`] hold.
+    /// Prompts `[sets, P, D]` as this block's attention sees them, `[sets, P, 3 D]`: what [`FoldedPrompts`] hold.
     pub fn fold(&self, prompts: Tensor<3>) -> Tensor<3> {
-        self.attn.qkv(self.norm1.forward(prompts), Hook::none())
+        self.attn.keys_and_values(self.norm1.forward(prompts))
     }
 
     /// How much each token attends to each, see [`Attention::weights`]: `[batch, tokens, D] → [batch, heads, tokens,

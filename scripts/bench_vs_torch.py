@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""`vpt bench` beside PyTorch and timm: the same model, batch, image size and threads, in turns.
+
+    python3 -m venv venv && venv/bin/pip install torch timm
+    cargo build --release
+    venv/bin/python scripts/bench_vs_torch.py [--models NAMES] [--batches 8,32] [--cases vpt-deep:10,vpt-deep:50,full]
+                                              [--modes train,infer] [--rounds 3] [--steps 5] [--threads 2] [--out FILE.json]
+
+PyTorch runs prompts as the official code of VPT does (Jia et al. 2022): they are tokens among the others, between the class token and the
+patches, and in the deep form are overwritten in front of every block. A training step is forward, cross entropy, backward and AdamW on
+what is tuned; frozen parameters need no gradient, and the backbone of a linear probe runs without a tape. All in float32, eager.
+
+Every measurement is a process of its own, `vpt` and PyTorch by turns, and a ratio is that of one turn: what else the machine does falls on
+both. Waiting threads sleep (OMP_WAIT_POLICY=PASSIVE). The table has medians over the rounds; "of the product" is the arithmetic that was reached
+next to what a matrix product reaches in the same process. With `--out` every single measurement is kept.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CLASSES = 10
+WARM_UP = 2
+
+
+def torch_model(name, method, tokens):
+    """The model, and the parameters that are tuned."""
+    import timm
+    import torch
+    from torch import nn
+
+    vit = timm.create_model(name, num_classes=CLASSES)
+    if method == "full":
+        return vit, list(vit.parameters())
+    for parameter in vit.parameters():
+        parameter.requires_grad_(False)
+    head = list(vit.head.parameters())
+    for parameter in head:
+        parameter.requires_grad_(True)
+    if method == "linear":
+        class Probe(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.vit = vit
+
+            def forward(self, pixels):
+                with torch.no_grad():
+                    pooled = self.vit.forward_head(self.vit.forward_features(pixels), pre_logits=True)
+                return self.vit.head(pooled)
+
+        return Probe(), head
+
+    class Prompted(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.vit = vit
+            sets = len(vit.blocks) if method == "vpt-deep" else 1
+            self.prompts = nn.Parameter(torch.empty(sets, tokens, vit.embed_dim).uniform_(-0.1, 0.1))
+
+        def forward(self, pixels):
+            vit = self.vit
+            x = vit.norm_pre(vit.patch_drop(vit._pos_embed(vit.patch_embed(pixels))))
+            for i, block in enumerate(vit.blocks):
+                if i < len(self.prompts):
+                    prompts = self.prompts[i].expand(len(x), -1, -1)
+                    rest = x[:, 1:] if i == 0 else x[:, 1 + tokens:]
+                    x = torch.cat([x[:, :1], prompts, rest], 1)
+                x = block(x)
+            return vit.forward_head(vit.norm(x))
+
+    model = Prompted()
+    return model, [model.prompts, *head]
+
+
+def torch_worker(case):
+    """Measures one case in this process and prints it."""
+    import torch
+
+    torch.set_num_threads(case["threads"])
+    torch.manual_seed(0)
+    model, tuned = torch_model(case["model"], case["method"], case["tokens"])
+    pixels = torch.randn(case["batch"], 3, *case["size"])
+    labels = torch.arange(case["batch"]) % CLASSES
+    optimizer = torch.optim.AdamW(tuned, lr=1e-3)
+
+    def step():
+        loss = torch.nn.functional.cross_entropy(model(pixels), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        loss.item()
+
+    @torch.inference_mode()
+    def infer():
+        model(pixels).sum().item()
+
+    work = step if case["mode"] == "train" else infer
+    model.train(case["mode"] == "train")
+    seconds = []
+    for _ in range(WARM_UP + case["steps"]):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    # Read before the product, whose matrices are not the model's.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    matrix, best = torch.randn(2048, 2048), float("inf")
+    for _ in range(4):
+        start = time.perf_counter()
+        matrix @ matrix
+        best = min(best, time.perf_counter() - start)
+    print(json.dumps({"images_per_second": case["batch"] / statistics.median(seconds[WARM_UP:]), "peak_memory_bytes": peak,
+                      "matmul_gflop_per_second": 2 * 2048**3 / best / 1e9, "torch": torch.__version__}))
+
+
+def environment(threads):
+    return {**os.environ, "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+
+
+def measure_torch(case):
+    command = [sys.executable, __file__, "--worker", json.dumps(case)]
+    return json.loads(subprocess.run(command, env=environment(case["threads"]), check=True, capture_output=True, text=True).stdout)
+
+
+def measure_vpt(vpt, case):
+    size = "x".join(map(str, case["size"]))
+    command = [vpt, "bench", "--json", "--device", "cpu", "--threads", case["threads"], "--model", case["model"], "--method", case["method"],
+               "--img-size", size, "--batch-size", case["batch"], "--mode", case["mode"], "--steps", case["steps"]]
+    if case["tokens"]:
+        command += ["--num-tokens", case["tokens"]]
+    done = subprocess.run(list(map(str, command)), env=environment(case["threads"]), check=True, capture_output=True, text=True)
+    report = json.loads(done.stdout)
+    return {**report[case["mode"]], "matmul_gflop_per_second": report["matmul_gflop_per_second"]}
+
+
+def row(case, turns):
+    def median(side, key):
+        return statistics.median(turn[side][key] for turn in turns)
+
+    gflop = turns[0]["vpt"]["gflop_per_image"]
+    cells = [f"{case['model']}, batch {case['batch']}", case["method"] + (f", {case['tokens']} tokens" if case["tokens"] else ""), case["mode"]]
+    cells += [f"{median(side, 'images_per_second'):.3g}" for side in ["vpt", "torch"]]
+    cells.append(f"{statistics.median(turn['vpt']['images_per_second'] / turn['torch']['images_per_second'] for turn in turns):.2f}")
+    cells += [f"{median(side, 'peak_memory_bytes') / 1e9:.2f} GB" for side in ["vpt", "torch"]]
+    cells.append(f"{100 * gflop * median('vpt', 'images_per_second') / median('vpt', 'matmul_gflop_per_second'):.0f} %")
+    return "| " + " | ".join(cells) + " |"
+
+
+def processor():
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    widest = next((name for name in ["avx512f", "avx2"] if name in flags), "")
+    return f"{names[0] if names else platform.processor()} {widest}".strip()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--vpt", default=str(ROOT / "target/release/vpt"))
+    parser.add_argument("--models", default="vit_tiny_patch16_224,vit_base_patch16_224")
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--batches", default="8,32")
+    parser.add_argument("--cases", default="vpt-deep:10,vpt-deep:50,vpt-deep:100,vpt-shallow:50,linear,full")
+    parser.add_argument("--modes", default="train,infer")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        torch_worker(json.loads(args.worker))
+        return
+    print(f"{processor()}, {args.threads} threads, {args.rounds} rounds of {args.steps} steps\n")
+    print("| model | method | mode | vpt images/s | PyTorch images/s | ratio | vpt memory | PyTorch memory | vpt of the product |")
+    print("|---|---|---|---:|---:|---:|---:|---:|---:|", flush=True)
+    kept = []
+    for model in args.models.split(","):
+        for batch in map(int, args.batches.split(",")):
+            for method, _, tokens in (case.partition(":") for case in args.cases.split(",")):
+                for mode in args.modes.split(","):
+                    case = {"model": model, "method": method, "tokens": int(tokens or 0), "batch": batch, "mode": mode,
+                            "size": [args.size, args.size], "steps": args.steps, "threads": args.threads}
+                    turns = [{"vpt": measure_vpt(args.vpt, case), "torch": measure_torch(case)} for _ in range(args.rounds)]
+                    kept.append({**case, "turns": turns})
+                    print(row(case, turns), flush=True)
+                    if args.out:
+                        document = {"processor": processor(), "python": platform.python_version(), "cases": kept}
+                        args.out.write_text(json.dumps(document, indent=1))
+
+
+if __name__ == "__main__":
+    main()
