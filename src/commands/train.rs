@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
+use vpt_core::memory::MemoryEstimate;
 use vpt_core::{Backbone, Classifier};
 use vpt_data::{Dataset, Split};
 use vpt_eval::Results;
+use vpt_eval::report::format;
 use vpt_train::{Existing, Outcome, RunDir, TrainConfig, Trainer};
 
 use crate::banner::Banner;
@@ -104,7 +106,7 @@ pub struct RunArgs {
     #[arg(long)]
     pub half: bool,
 
-    /// Print the settings and parameter counts, then stop without writing anything
+    /// Print the settings, parameter counts and the memory that training will need, then stop without writing anything
     #[arg(long)]
     pub dry_run: bool,
 
@@ -224,6 +226,9 @@ struct DryRun<'a> {
     backbone_sha256: &'a str,
     tuned_params: usize,
     total_params: usize,
+    /// What training will need, without the images that `--cache-mb` keeps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_bytes: Option<u64>,
     classes: &'a [String],
     images: Images,
 }
@@ -240,24 +245,24 @@ struct Images {
     reason = "the run that would have taken the settings ends here"
 )]
 fn dry_run(config: TrainConfig, dataset: &Dataset, backbone: Backbone, session: &Session) -> Result<Exit> {
-    let size = config.image_size.unwrap_or(backbone.preprocess.input_size);
+    let size = config.preprocess(&backbone).input_size;
+    let (head, classes) = (config.head(&backbone.config), dataset.classes.len());
     let device = session.device()?;
     let banner = Banner::new(&config, dataset, &backbone, &device);
     let backbone_sha256 = backbone.sha256.clone();
-    let model = Classifier::new(
-        backbone,
-        &config.method,
-        dataset.classes.len(),
-        size,
-        config.seed,
-        &device.device,
-    )?;
+    // What GPUs need, and what heads for boxes and masks keep, is not estimated.
+    let memory = (device.is_cpu && !head.is_dense())
+        .then(|| MemoryEstimate::of(&backbone.config, &config.method, size, config.batch_size, classes))
+        .and_then(|estimate| u64::try_from(estimate.train).ok());
+    let (method, seed) = (&config.method, config.seed);
+    let model = Classifier::with_head(backbone, method, head, classes, size, seed, &device.device)?;
     let count = |split| dataset.split(split).len();
     let plan = DryRun {
         settings: &config,
         backbone_sha256: &backbone_sha256,
         tuned_params: model.num_tuned(),
         total_params: model.num_total(),
+        memory_bytes: memory,
         classes: &dataset.classes,
         images: Images {
             train: count(Split::Train),
@@ -270,6 +275,13 @@ fn dry_run(config: TrainConfig, dataset: &Dataset, backbone: Backbone, session: 
     session
         .output
         .result(banner.text(plan.tuned_params, plan.total_params))?;
+    if let Some(bytes) = memory {
+        let about = format!(
+            "about {}, and the images that --cache-mb keeps",
+            format::bytes(bytes)
+        );
+        session.output.result(tables::pairs(&[("memory", about)]))?;
+    }
     Ok(Exit::Success)
 }
 

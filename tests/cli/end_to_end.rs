@@ -184,6 +184,11 @@ fn settings_come_in_layers() {
         serde_json::json!({"train": 6, "val": 3, "test": 3})
     );
     assert!(!sandbox.path("runs").exists(), "a dry run writes nothing");
+    let memory = plan["memory_bytes"].as_u64().unwrap();
+    assert!(
+        (30_000_000..60_000_000).contains(&memory),
+        "the program and a small model: {memory}"
+    );
     let other = sandbox
         .run(
             &format!("{words} --imgsz 48 --batch 2 --method linear --no-aug"),
