@@ -6,7 +6,7 @@
 
 #![cfg(feature = "wgpu")]
 
-use vpt_core::device::{DeviceChoice, adapters, probe, select};
+use vpt_core::device::{DeviceChoice, SelectedDevice, adapters, probe, reserved_bytes, select};
 use vpt_core::parity;
 
 #[test]
@@ -27,4 +27,10 @@ fn wgpu_computes_what_the_cpu_computes() {
     let report = parity::check(&selected).expect("the device computes");
     println!("{report:?}");
     assert!(report.passed, "{report:?}");
+    let reserved = reserved_bytes(&selected.device);
+    assert!(
+        reserved.is_some_and(|bytes| bytes > 1 << 20),
+        "what the models took: {reserved:?}"
+    );
+    assert_eq!(reserved_bytes(&SelectedDevice::cpu().device), None);
 }
