@@ -35,6 +35,7 @@ pub struct Evaluator {
 }
 
 /// What a task is put onto.
+#[allow(clippy::large_enum_variant, reason = "one for each task")]
 pub enum Base<'a> {
     /// A backbone for this task.
     Own(Backbone),
