@@ -2,7 +2,7 @@
 """Full fine-tuning of the built-in backbone as timm's `train.py` does it: the yardstick of `vpt train --method full`.
 
     python3 -m venv venv && venv/bin/pip install torch torchvision timm scikit-learn
-    venv/bin/python scripts/timm_finetune.py DATA [--out FILE.json] [--metric top1|auroc] [--epochs N] [--seeds 0,1,2] [--amp] [--setting LR,AUGMENTATION]
+    venv/bin/python scripts/timm_finetune.py DATA [--out FILE.json] [--metric top1|auroc] [--epochs N] [--warmup-epochs N] [--seeds 0,1,2] [--amp] [--setting LR,AUGMENTATION]
 
 DATA is a folder with train, val and test, each of class folders, or a MedMNIST `.npz`: the splits that `vpt` takes as they are. Weights,
 sizes and preprocessing are those of `vpt-core/assets/demo`. Everything else is timm's: transforms (RandAugment, random erasing), mixup,
@@ -33,7 +33,7 @@ from timm.scheduler import CosineLRScheduler
 BACKBONE = Path(__file__).resolve().parent.parent / "vpt-core/assets/demo"
 CONFIG = json.loads((BACKBONE / "config.json").read_text())
 SPLITS = ["train", "val", "test"]
-BATCH, WEIGHT_DECAY, WARMUP_EPOCHS, WARMUP_LR, CLIP = 32, 0.05, 3, 1e-6, 1.0
+BATCH, WEIGHT_DECAY, WARMUP_LR, CLIP = 32, 0.05, 1e-6, 1.0
 
 # By the names of timm's flags.
 AUGMENTATIONS = {
@@ -97,7 +97,7 @@ def measure(model, pixels, labels):
     return {"top1": top1, "auroc": float(auroc), "log_loss": loss}
 
 
-def train(splits, pixels, classes, setting, seed, epochs, metric, test, amp):
+def train(splits, pixels, classes, setting, seed, epochs, warmup_epochs, metric, test, amp):
     """One run: the metrics of its best epoch on validation, and, if asked for, of the same weights on test."""
     torch.manual_seed(seed)
     np.random.seed(seed)
@@ -107,7 +107,7 @@ def train(splits, pixels, classes, setting, seed, epochs, metric, test, amp):
     optimizer = create_optimizer_v2(model, opt="adamw", lr=setting["lr"], weight_decay=WEIGHT_DECAY)
     images, labels = splits["train"]
     steps = -(-len(images) // BATCH)
-    schedule = CosineLRScheduler(optimizer, t_initial=(epochs - WARMUP_EPOCHS) * steps, warmup_t=WARMUP_EPOCHS * steps, warmup_lr_init=WARMUP_LR,
+    schedule = CosineLRScheduler(optimizer, t_initial=(epochs - warmup_epochs) * steps, warmup_t=warmup_epochs * steps, warmup_lr_init=WARMUP_LR,
                                  warmup_prefix=True, t_in_epochs=False)
     transform = create_transform(**preprocessing(), is_training=True, scale=augmentation["scale"], hflip=augmentation["hflip"],
                                  auto_augment=augmentation["aa"], color_jitter=0.0, re_prob=augmentation["reprob"], re_mode="pixel")
@@ -156,6 +156,7 @@ def main():
     parser.add_argument("--metric", choices=["top1", "auroc"], default="top1")
     parser.add_argument("--search-epochs", type=int, default=15)
     parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--warmup-epochs", type=int, default=3)
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--setting", help="what an earlier search found, such as 1e-3,light")
     parser.add_argument("--amp", action="store_true", help="bfloat16 in the forward and backward pass, as timm's `--amp --amp-dtype bfloat16`")
@@ -172,13 +173,13 @@ def main():
     document = json.loads(args.out.read_text()) if args.out.exists() else {
         "data": args.data.name, "images": {split: len(splits[split][0]) for split in SPLITS}, "classes": classes, "metric": args.metric,
         "timm": timm.__version__, "torch": torch.__version__, "bfloat16": args.amp, "batch": BATCH, "weight_decay": WEIGHT_DECAY,
-        "warmup_epochs": WARMUP_EPOCHS, "clip_grad": CLIP, "augmentations": AUGMENTATIONS, "search": [], "runs": []}
+        "warmup_epochs": args.warmup_epochs, "clip_grad": CLIP, "augmentations": AUGMENTATIONS, "search": [], "runs": []}
 
     def run(kind, setting, seed, epochs):
         for done in document[kind]:
             if all(done[key] == value for key, value in {**setting, "seed": seed, "epochs": epochs}.items()):
                 return done
-        found = train(splits, pixels, classes, setting, seed, epochs, args.metric, kind == "runs", args.amp)
+        found = train(splits, pixels, classes, setting, seed, epochs, args.warmup_epochs, args.metric, kind == "runs", args.amp)
         document[kind].append(found)
         temporary = args.out.with_suffix(".tmp")
         temporary.write_text(json.dumps(document, indent=1))

@@ -76,6 +76,7 @@ mod tests {
             kind,
             centre: [x, y],
             radius: 0.04,
+            group: 0,
         }
     }
 
