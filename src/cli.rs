@@ -111,6 +111,7 @@ pub enum Command {
     Knn(commands::knn::KnnArgs),
     Features(commands::features::FeaturesArgs),
     Export(commands::export::ExportArgs),
+    Serve(commands::serve::ServeArgs),
     Inspect(commands::inspect::InspectArgs),
     Bench(commands::bench::BenchArgs),
     List(commands::list::ListArgs),

@@ -14,4 +14,5 @@ pub mod list;
 pub mod predict;
 pub mod probe;
 pub mod prune;
+pub mod serve;
 pub mod train;

@@ -5,6 +5,7 @@ use std::fmt;
 use vpt_core::CoreError;
 use vpt_data::DataError;
 use vpt_eval::EvalError;
+use vpt_serve::ServeError;
 use vpt_train::TrainError;
 
 use crate::exit::Exit;
@@ -71,6 +72,7 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| {
         None.or_else(|| cause.downcast_ref::<Failure>().and_then(|e| e.hint.clone()))
             .or_else(|| cause.downcast_ref::<TrainError>().and_then(TrainError::hint))
+            .or_else(|| cause.downcast_ref::<ServeError>().and_then(ServeError::hint))
             .or_else(|| cause.downcast_ref::<EvalError>().and_then(EvalError::hint))
             .or_else(|| cause.downcast_ref::<CoreError>().and_then(CoreError::hint))
             .or_else(|| cause.downcast_ref::<DataError>().and_then(DataError::hint))

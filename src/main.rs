@@ -57,6 +57,7 @@ fn run(cli: &Cli, output: Output) -> Result<Exit> {
         Command::Features(args) => commands::features::run(args, &session),
         Command::Calibrate(args) => commands::calibrate::run(args, &session),
         Command::Export(args) => commands::export::run(args, &session),
+        Command::Serve(args) => commands::serve::run(args, &session),
         Command::Inspect(args) => commands::inspect::run(args, &session),
         Command::Bench(args) => commands::bench::run(args, &session),
         Command::List(args) => commands::list::run(args, &session),

@@ -10,6 +10,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("vpt-hub", &[]),
     ("vpt-core", &["vpt-data", "vpt-hub"]),
     ("vpt-eval", &["vpt-core", "vpt-data", "vpt-hub"]),
+    ("vpt-serve", &["vpt-core", "vpt-data", "vpt-eval"]),
     ("vpt-train", &["vpt-core", "vpt-data", "vpt-eval", "vpt-hub"]),
 ];
 
@@ -36,6 +37,11 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
         "vpt-eval knows predictions, not optimisers or flags",
     ),
     (
+        "vpt-serve",
+        &["clap::", "indicatif::", "burn::optim"],
+        "vpt-serve answers over HTTP, it knows neither flags nor training",
+    ),
+    (
         "vpt-train",
         &["clap::", "indicatif::"],
         "vpt-train reports through its observer, it prints nothing",
@@ -53,11 +59,12 @@ const NAMES_TO_AVOID: &[&str] = &[
 ];
 
 /// The folders that hold this project's sources.
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
     "vpt-data/src",
     "vpt-hub/src",
     "vpt-core/src",
     "vpt-eval/src",
+    "vpt-serve/src",
     "vpt-train/src",
     "src",
 ];

@@ -5,15 +5,14 @@
 //! MODEL is an architecture (random weights); each task has random deep prompts and a head for ten classes. Prints the resident set with the
 //! backbone alone and with all tasks, and images a second of batches of one task and of batches in which every image is of another, in turns.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::time::Instant;
 
 use burn::tensor::{Device, Tensor};
-use vpt_core::task_file::{BackboneInfo, FORMAT, TaskInfo, TrainingInfo};
+use vpt_core::task_file::TaskInfo;
 use vpt_core::{
-    Backbone, Calibration, Classifier, Features, HeadConfig, HostTensor, MethodConfig, PromptConfig,
-    PromptDepth, SharedBackbone, SharedTask, TaskFile, TaskMetadata, init, mixed_features, preset,
+    Backbone, Features, HeadConfig, HostTensor, MethodConfig, PromptConfig, PromptDepth, SharedBackbone,
+    SharedTask, TaskFile, init, mixed_features, preset,
 };
 use vpt_data::TaskKind;
 
@@ -30,20 +29,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     let size = config.img_size;
     let backbone = Backbone::random(config, 0, 0);
     let method = MethodConfig::vpt(PromptConfig::new(PromptDepth::Deep, tokens));
-    let shapes: BTreeMap<String, Vec<usize>> = {
-        let model = Classifier::new(&backbone, &method, CLASSES, size, 0, &device)?;
-        model
-            .tuned_tensors()
-            .into_iter()
-            .map(|(name, tensor)| (name, tensor.shape))
-            .collect()
+    let task = |seed| {
+        let info = TaskInfo {
+            name: format!("task {seed}"),
+            kind: TaskKind::Classification,
+            classes: (0..CLASSES).map(|class| format!("class {class}")).collect(),
+        };
+        let preprocess = backbone.preprocess.clone();
+        TaskFile::random(&backbone, &method, HeadConfig::Linear, info, preprocess, seed)
     };
-    let files: Vec<TaskFile> = (0..tasks as u64)
-        .map(|seed| TaskFile {
-            metadata: metadata(&backbone, &method, seed),
-            tensors: learned(&shapes, seed),
-        })
-        .collect();
+    let files = (0..tasks as u64).map(task).collect::<Result<Vec<_>, _>>()?;
     let file_bytes = files[0].to_bytes(false)?.len();
     let shared = SharedBackbone::new(backbone, &device)?;
     // Both are measured warm: what a forward pass needs for a while is in them.
@@ -57,7 +52,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .map(|file| shared.attach(file))
         .collect::<Result<Vec<_>, _>>()?;
     drop(files);
-    let parts: Vec<(&SharedTask, usize)> = (0..batch).map(|image| (&attached[image % tasks], 1)).collect();
+    let part = |image: usize| (&attached[image % tasks], vec![image]);
+    let parts: Vec<(&SharedTask, Vec<usize>)> = (0..batch).map(part).collect();
     let mut mixed = || {
         mixed_features(&parts, pixels.clone())
             .into_iter()
@@ -86,38 +82,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         many / one
     );
     Ok(())
-}
-
-fn metadata(backbone: &Backbone, method: &MethodConfig, seed: u64) -> TaskMetadata {
-    TaskMetadata {
-        format: FORMAT.to_owned(),
-        vpt_version: env!("CARGO_PKG_VERSION").to_owned(),
-        task: TaskInfo {
-            name: format!("task {seed}"),
-            kind: TaskKind::Classification,
-            classes: (0..CLASSES).map(|class| format!("class {class}")).collect(),
-        },
-        head: HeadConfig::Linear,
-        method: method.clone(),
-        backbone: BackboneInfo::of(backbone),
-        preprocess: backbone.preprocess.clone(),
-        calibration: Calibration::default(),
-        metrics: BTreeMap::new(),
-        training: TrainingInfo {
-            args: serde_json::json!({}),
-            seed,
-            data_fingerprint: String::new(),
-            date: "2026-01-01T00:00:00Z".to_owned(),
-            epoch: 0,
-        },
-    }
-}
-
-fn learned(shapes: &BTreeMap<String, Vec<usize>>, seed: u64) -> BTreeMap<String, HostTensor> {
-    let mut rng = init::rng_of(seed, "learned");
-    let random =
-        |(name, shape): (&String, &Vec<usize>)| (name.clone(), init::normal(shape.clone(), 0.1, &mut rng));
-    shapes.iter().map(random).collect()
 }
 
 /// Waits for the values.

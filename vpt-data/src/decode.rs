@@ -55,6 +55,14 @@ pub fn decode_bytes(name: &str, bytes: &[u8]) -> Result<RgbImage, DataError> {
     })
 }
 
+/// Width and height of an image held in memory, of which only the header is read; `name` is for messages.
+///
+/// # Errors
+/// As [`decode_bytes`], as far as the header tells.
+pub fn image_size(name: &str, bytes: &[u8]) -> Result<[u32; 2], DataError> {
+    header(name, bytes).map(|header| [header.width, header.height])
+}
+
 /// What an image's header says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Header {

@@ -53,7 +53,7 @@ mod task_spec;
 
 pub use augment::{AugmentConfig, ErasingFill};
 pub use dataset::{BadImage, Dataset, Sample};
-pub use decode::{decode, decode_bytes};
+pub use decode::{decode, decode_bytes, image_size};
 pub use dicom::{DicomImage, StoredValues};
 pub use error::DataError;
 pub use formats::Format;

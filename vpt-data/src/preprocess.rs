@@ -1,7 +1,7 @@
 //! From a decoded picture to what a backbone was trained on.
 
 use crate::resize::{Region, resize_window};
-use crate::{DataError, Framing, Interpolation};
+use crate::{DataError, Framing, Interpolation, PixelBox};
 use image::{RgbImage, imageops};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -152,7 +152,7 @@ impl Preprocess {
             return framing.picture(image, self.interpolation, self.mean_colour());
         }
         let [height, width] = self.input_size;
-        let full = self.resized(image);
+        let full = self.resized([image.width(), image.height()]);
         let x = Placement::new(full[0], width as u64);
         let y = Placement::new(full[1], height as u64);
         let window = resize_window(
@@ -172,9 +172,29 @@ impl Preprocess {
         padded
     }
 
+    /// The part of a picture of `original` width and height that [`Preprocess::crop`] shows: left, upper, right and lower edge in
+    /// its pixels, beyond its edges where the input is padded.
+    pub fn shown(&self, original: [u32; 2]) -> [f64; 4] {
+        let [height, width] = self.input_size;
+        if self.crop_mode == CropMode::Letterbox {
+            let framing = Framing::letterbox(original, self.input_size);
+            let input = PixelBox::new(0.0, 0.0, width as f64, height as f64);
+            return input.map_or([0.0; 4], |input| framing.to_original(&input).edges());
+        }
+        let full = self.resized(original);
+        let edges = |axis: usize, input: usize| {
+            let place = Placement::new(full[axis], input as u64);
+            let scale = f64::from(original[axis]) / full[axis] as f64;
+            let first = place.skip as f64 - place.pad as f64;
+            [first * scale, (first + input as f64) * scale]
+        };
+        let [x, y] = [edges(0, width), edges(1, height)];
+        [x[0], y[0], x[1], y[1]]
+    }
+
     /// Width and height of the whole picture after resizing, of which the crop is taken.
-    fn resized(&self, image: &RgbImage) -> [u64; 2] {
-        let (width, height) = (u64::from(image.width().max(1)), u64::from(image.height().max(1)));
+    fn resized(&self, original: [u32; 2]) -> [u64; 2] {
+        let [width, height] = original.map(|edge| u64::from(edge.max(1)));
         let [target_height, target_width] = self
             .input_size
             .map(|edge| ((edge as f64 / self.crop_pct).floor() as u64).max(1));
@@ -271,6 +291,28 @@ impl Placement {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_crop_shows_of_the_picture() {
+        let centre = Preprocess {
+            crop_pct: 0.5,
+            ..Preprocess::imagenet(10, 10)
+        };
+        // 80 x 40 becomes 40 x 20, of which the middle 10 x 10 is seen.
+        assert_eq!(centre.shown([80, 40]), [30.0, 10.0, 50.0, 30.0]);
+        let of = |crop_mode| Preprocess {
+            crop_mode,
+            crop_pct: 1.0,
+            ..centre.clone()
+        };
+        assert_eq!(of(CropMode::Squash).shown([80, 40]), [0.0, 0.0, 80.0, 40.0]);
+        assert_eq!(of(CropMode::Letterbox).shown([80, 40]), [0.0, -16.0, 80.0, 64.0]);
+        let padded = Preprocess {
+            crop_pct: 2.0,
+            ..centre.clone()
+        };
+        assert_eq!(padded.shown([80, 40]), [0.0, -16.0, 80.0, 64.0]);
+    }
 
     #[test]
     fn extreme_shapes_cost_nothing() {

@@ -29,6 +29,7 @@ pub enum PlaceOutput {
 }
 
 /// Reads what a model that finds boxes or masks says.
+#[derive(Debug, Clone)]
 pub struct Finder {
     points: Vec<Point>,
     rules: Suppression,
@@ -66,13 +67,19 @@ impl Finder {
     /// # Panics
     /// For a model that judges whole images, which [`Finder::new`] refuses.
     pub fn output(&self, model: &Classifier, pixels: Tensor<4>, noise: &Noise) -> PlaceOutput {
-        let size = model.image_size();
+        self.output_of(model, model.feature_map(pixels, noise))
+    }
+
+    /// What the head of `model` says of a map of its patches, `[batch, rows, columns, D]`.
+    ///
+    /// # Panics
+    /// For a model that judges whole images, which [`Finder::new`] refuses.
+    #[allow(clippy::unused_self, reason = "only who has a finder may ask")]
+    pub fn output_of(&self, model: &Classifier, map: Tensor<4>) -> PlaceOutput {
         match &model.head {
             Head::Linear(_) => panic!("a head for whole images finds nothing in them"),
-            Head::Detection(head) => PlaceOutput::Objects(head.forward(model.feature_map(pixels, noise))),
-            Head::Segmentation(head) => {
-                PlaceOutput::Masks(head.forward(model.feature_map(pixels, noise), size))
-            }
+            Head::Detection(head) => PlaceOutput::Objects(head.forward(map)),
+            Head::Segmentation(head) => PlaceOutput::Masks(head.forward(map, model.image_size())),
         }
     }
 
@@ -102,7 +109,10 @@ impl Finder {
     }
 
     /// What `output` says of each row of its batch.
-    fn seen(&self, output: PlaceOutput) -> Result<Vec<Seen>, EvalError> {
+    ///
+    /// # Errors
+    /// [`EvalError::Device`] when the device fails.
+    pub fn seen(&self, output: PlaceOutput) -> Result<Vec<Seen>, EvalError> {
         let device = |error: vpt_core::CoreError| EvalError::Device {
             reason: error.to_string(),
         };
@@ -125,8 +135,9 @@ impl Finder {
     }
 }
 
-/// What a model says of one input.
-enum Seen {
+/// What a model says of one input: a picture, or a window on one.
+#[derive(Debug, Clone)]
+pub enum Seen {
     /// Boxes in pixels of the input.
     Objects(Vec<FoundObject>),
     /// Logits of every pixel, `[height, width, classes]`.
@@ -142,7 +153,7 @@ fn together(seen: Vec<Seen>, framings: &[Framing], counts: Vec<usize>) -> Vec<Fo
 }
 
 /// What inputs that show one picture, or windows on it, say of it together.
-fn in_picture(views: Vec<(Seen, &Framing)>) -> FoundIn {
+pub fn in_picture(views: Vec<(Seen, &Framing)>) -> FoundIn {
     let (mut objects, mut windows) = (Vec::new(), Vec::new());
     for (seen, framing) in views {
         match seen {

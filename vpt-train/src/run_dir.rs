@@ -68,7 +68,7 @@ impl RunDir {
     /// Curves over the epochs.
     pub const CURVES: &str = "results.svg";
     /// Task file of the best epoch.
-    pub const BEST: &str = "best.safetensors";
+    pub const BEST: &str = vpt_core::task_file::BEST_FILE;
     /// Task file of the last epoch.
     pub const LAST: &str = "last.safetensors";
     /// What `--resume` continues from.

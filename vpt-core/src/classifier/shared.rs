@@ -123,15 +123,13 @@ impl Classifier {
     }
 }
 
-/// What the heads of several tasks read of one batch: `parts` are the tasks and their numbers of images, in the order of `pixels`
-/// `[images, 3, height, width]`. Everything but the mixing of values in attention is computed for all images together; each
-/// image attends to the prompts of its own task, as it does alone.
+/// What the heads of several tasks read of images `[images, 3, height, width]`: `parts` are the tasks and the images that each
+/// judges, of which some may be judged by several tasks. Everything but the mixing of values in attention is computed for all parts
+/// together, patches once for each image; each image attends to the prompts of its own task, as it does alone.
 ///
 /// # Panics
-/// When the tasks do not [mix](SharedTask::mixes_with), or `parts` are not as many images as there are.
-pub fn mixed_features(parts: &[(&SharedTask, usize)], pixels: Tensor<4>) -> Vec<Features> {
-    let images: usize = parts.iter().map(|(_, images)| images).sum();
-    assert_eq!(images, pixels.dims()[0], "the parts are the batch");
+/// When the tasks do not [mix](SharedTask::mixes_with), or a part names an image that there is not.
+pub fn mixed_features(parts: &[(&SharedTask, Vec<usize>)], pixels: Tensor<4>) -> Vec<Features> {
     let [(first, _), ..] = parts else {
         return Vec::new();
     };
@@ -146,12 +144,19 @@ pub fn mixed_features(parts: &[(&SharedTask, usize)], pixels: Tensor<4>) -> Vec<
     let needed = needed.map_or_else(|| Readout::Mean(vit.patches()), Readout::First);
     let prompted: Vec<PromptedImages> = parts
         .iter()
-        .map(|&(task, images)| PromptedImages {
-            images,
+        .map(|(task, images)| PromptedImages {
+            images: images.len(),
             prompts: task.model.as_keys_and_values().unwrap_or_default(),
         })
         .collect();
+    let images: Vec<usize> = parts.iter().flat_map(|(_, images)| images).copied().collect();
+    let all = pixels.dims()[0];
     let mut tokens = vit.tokens(pixels, Hook::none());
+    if !images.iter().copied().eq(0..all) {
+        let images: Vec<i64> = images.into_iter().map(|image| image as i64).collect();
+        let images = Tensor::from_data(images.as_slice(), &tokens.device());
+        tokens = tokens.select(0, images);
+    }
     for (i, block) in vit.blocks.iter().enumerate() {
         let options = BlockOptions {
             folded: folded(&prompted, block, i),
@@ -161,9 +166,9 @@ pub fn mixed_features(parts: &[(&SharedTask, usize)], pixels: Tensor<4>) -> Vec<
         tokens = block.forward(tokens, options);
     }
     let mut start = 0;
-    let read = |(task, images): &(&SharedTask, usize)| {
-        let own = tokens.clone().slice(s![start..start + images]);
-        start += images;
+    let read = |(task, images): &(&SharedTask, Vec<usize>)| {
+        let own = tokens.clone().slice(s![start..start + images.len()]);
+        start += images.len();
         let model = &task.model;
         match model.head_config().is_dense() {
             true => Features::Map(model.backbone.as_map(own, Hook::none())),

@@ -8,6 +8,7 @@ mod calibration;
 mod merge;
 mod metadata;
 mod prune;
+mod random;
 
 pub use calibration::{Calibration, Decision, argmax, sigmoid};
 pub use metadata::{BackboneInfo, TaskInfo, TaskMetadata, TrainingInfo};
@@ -24,6 +25,9 @@ use crate::{Backbone, Classifier, CoreError, HostTensor};
 
 /// The format that this build writes and reads.
 pub const FORMAT: &str = "vpt-task/1";
+
+/// What a run folder calls the task file of its best epoch.
+pub const BEST_FILE: &str = "best.safetensors";
 
 /// Key of the document in the file's metadata.
 const KEY: &str = "vpt";

@@ -1,10 +1,8 @@
-use std::collections::BTreeMap;
-
-use vpt_data::TaskKind;
+use vpt_data::{Preprocess, TaskKind};
 
 use super::*;
-use crate::task_file::{BackboneInfo, TaskInfo, TrainingInfo};
-use crate::{HeadConfig, HostTensor, MethodConfig, MethodOptions, TaskMetadata, init};
+use crate::task_file::TaskInfo;
+use crate::{HeadConfig, HostTensor, MethodConfig, MethodOptions, init};
 
 const SIZE: [usize; 2] = [32, 48];
 
@@ -25,41 +23,17 @@ fn task(backbone: &Backbone, method: &str, num_tokens: usize, head: HeadConfig, 
         num_tokens,
         ..MethodOptions::default()
     };
+    let info = TaskInfo {
+        name: format!("{method} {seed}"),
+        kind: TaskKind::Classification,
+        classes: (0..4).map(|i| format!("class {i}")).collect(),
+    };
     let method = MethodConfig::parse(method, &options).unwrap();
-    let device = Device::flex();
-    let model = Classifier::with_head(backbone, &method, head, 4, SIZE, seed, &device).unwrap();
-    let mut rng = init::rng_of(seed, "learned");
-    let learned = model.tuned_tensors().into_iter().map(|(name, tensor)| {
-        let values = init::normal(tensor.shape.clone(), 0.5, &mut rng);
-        (name, values)
-    });
-    let mut preprocess = backbone.preprocess.clone();
-    preprocess.input_size = SIZE;
-    TaskFile {
-        metadata: TaskMetadata {
-            format: crate::task_file::FORMAT.to_owned(),
-            vpt_version: "0.1.0".to_owned(),
-            task: TaskInfo {
-                name: format!("{method} {seed}"),
-                kind: TaskKind::Classification,
-                classes: (0..4).map(|i| format!("class {i}")).collect(),
-            },
-            head,
-            method,
-            backbone: BackboneInfo::of(backbone),
-            preprocess,
-            calibration: crate::Calibration::default(),
-            metrics: BTreeMap::new(),
-            training: TrainingInfo {
-                args: serde_json::json!({}),
-                seed,
-                data_fingerprint: "f".repeat(64),
-                date: "2026-01-02T03:04:05Z".into(),
-                epoch: 1,
-            },
-        },
-        tensors: learned.collect(),
-    }
+    let preprocess = Preprocess {
+        input_size: SIZE,
+        ..backbone.preprocess.clone()
+    };
+    TaskFile::random(backbone, &method, head, info, preprocess, seed).unwrap()
 }
 
 fn pixels(images: usize, device: &Device) -> Tensor<4> {
@@ -81,7 +55,9 @@ const BOXES: HeadConfig = HeadConfig::Detection { width: 8 };
 fn mixed(tasks: &[SharedTask], counts: &[usize]) -> (Tensor<4>, Vec<Features>) {
     assert!(tasks.iter().all(SharedTask::mixes));
     let pixels = pixels(counts.iter().sum(), &Device::flex());
-    let parts: Vec<(&SharedTask, usize)> = tasks.iter().zip(counts.iter().copied()).collect();
+    let mut images = 0..pixels.dims()[0];
+    let of_task = |&count: &usize| images.by_ref().take(count).collect();
+    let parts: Vec<(&SharedTask, Vec<usize>)> = tasks.iter().zip(counts.iter().map(of_task)).collect();
     let mixed = mixed_features(&parts, pixels.clone());
     (pixels, mixed)
 }
@@ -138,6 +114,28 @@ fn each_image_of_a_mixed_batch_is_judged_as_if_it_were_alone() {
             assert!(largest < 5e-6, "{}: {largest}", file.metadata.task.name);
         }
         start += images;
+    }
+}
+
+#[test]
+fn an_image_that_several_tasks_judge_is_embedded_once_and_judged_the_same() {
+    let (device, backbone) = (Device::flex(), backbone(1));
+    let shared = SharedBackbone::new(backbone.clone(), &device).unwrap();
+    let task = |method, tokens, seed| {
+        let file = task(&backbone, method, tokens, HEAD, seed);
+        shared.attach(&file).unwrap()
+    };
+    let tasks = [task("vpt-deep", 3, 1), task("linear", 1, 2)];
+    let two = pixels(2, &device);
+    let parts = [(&tasks[0], vec![1, 0]), (&tasks[1], vec![1])];
+    let once = mixed_features(&parts, two.clone());
+    let rows = Tensor::from_data([1, 0, 1], &device);
+    let repeated = mixed_features(
+        &[(&tasks[0], vec![0, 1]), (&tasks[1], vec![2])],
+        two.select(0, rows),
+    );
+    for (once, repeated) in once.iter().zip(&repeated) {
+        assert_eq!(values(once), values(repeated));
     }
 }
 
