@@ -5,8 +5,7 @@ use crate::sandbox::Sandbox;
 #[test]
 fn help_pages() {
     let sandbox = Sandbox::new();
-    let commands =
-        "train eval compare prune calibrate knn predict features export inspect bench list demo completions";
+    let commands = "train eval compare prune calibrate knn predict features export serve inspect bench list demo completions";
     insta::assert_snapshot!("help", sandbox.transcript("--help"));
     for command in commands.split(' ') {
         insta::assert_snapshot!(

@@ -23,6 +23,11 @@ fn outcome(sandbox: &Sandbox, name: &str) -> [Vec<u8>; 3] {
 }
 
 fn start(sandbox: &Sandbox, words: &str) -> Child {
+    started(sandbox, words, Stdio::null())
+}
+
+/// `vpt` with these words in the background, what it prints going to `stdout`.
+pub fn started(sandbox: &Sandbox, words: &str, stdout: Stdio) -> Child {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin("vpt"));
     command
         .args(words.split_whitespace())
@@ -32,14 +37,14 @@ fn start(sandbox: &Sandbox, words: &str) -> Child {
         .env("SOURCE_DATE_EPOCH", "1700000000");
     command
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(stdout)
         .stderr(Stdio::piped())
         .spawn()
         .expect("vpt starts")
 }
 
 /// Sends a signal as a shell would.
-fn signal(child: &Child, name: &str) {
+pub fn signal(child: &Child, name: &str) {
     let status = Command::new("kill")
         .args([&format!("-{name}"), &child.id().to_string()])
         .status();

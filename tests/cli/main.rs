@@ -18,5 +18,6 @@ mod multi_label;
 mod places;
 mod prune;
 mod sandbox;
+mod serving;
 mod suite;
 mod tables;

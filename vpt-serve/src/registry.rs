@@ -8,6 +8,7 @@ use burn::tensor::Device;
 use sha2::{Digest, Sha256};
 use vpt_core::device::SelectedDevice;
 use vpt_core::{Backbone, SharedBackbone, TaskFile};
+use vpt_data::hexadecimal;
 
 use crate::ServeError;
 use crate::task::ServedTask;
@@ -49,10 +50,7 @@ impl Registry {
         check_name(name)?;
         let file = TaskFile::parse(origin, bytes)?;
         let shared = self.backbone.attach(&file)?;
-        let sha256 = Sha256::digest(bytes)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let sha256 = hexadecimal(&Sha256::digest(bytes));
         let task = ServedTask::new(name, file, shared, (bytes.len(), sha256), self.device())?;
         let mut tasks = self.tasks.write().unwrap_or_else(PoisonError::into_inner);
         Ok(tasks.insert(name.to_owned(), Arc::new(task)).is_some())

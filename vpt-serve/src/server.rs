@@ -90,7 +90,8 @@ impl Server {
         let (engine, model) = Engine::start(batching, self.registry.device(), Arc::clone(&metrics))
             .map_err(ServeError::Start)?;
         let app = Arc::new(App::new(self.registry, engine, metrics, self.options));
-        let served = serve(&runtime, self.listener, app, stop);
+        let served = serve(&runtime, self.listener, &app, stop);
+        drop(app);
         // Whoever did not get ready in time is left alone; then the queue has no more senders, and its thread ends.
         runtime.shutdown_timeout(Duration::from_secs(1));
         if served.is_ok() && model.join().is_err() {
@@ -104,13 +105,13 @@ impl Server {
 fn serve(
     runtime: &Runtime,
     listener: TcpListener,
-    app: Arc<App>,
+    app: &Arc<App>,
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<(), ServeError> {
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener).map_err(ServeError::Start)?;
         let connections = Arc::new(Semaphore::new(app.options.max_connections));
-        let router = router(&app);
+        let router = router(app);
         let graceful = GracefulShutdown::new();
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())

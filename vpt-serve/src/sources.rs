@@ -154,9 +154,8 @@ impl Seen {
 impl Change {
     /// Whether it is a file of another kind, which lies in folders for other reasons.
     pub fn is_no_task(&self) -> bool {
-        let error = match self {
-            Self::Refused { error, .. } => error,
-            _ => return false,
+        let Self::Refused { error, .. } = self else {
+            return false;
         };
         matches!(error, ServeError::Core(CoreError::NotTaskFile { .. }))
     }

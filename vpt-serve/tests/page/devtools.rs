@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How long the browser may take for one command, its start included.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A page in a browser of its own, which is killed on drop.
 pub struct Page {
@@ -170,7 +170,7 @@ impl Page {
         match event["method"].as_str().unwrap_or_default() {
             "Runtime.exceptionThrown" => self.console.push(params["exceptionDetails"].to_string()),
             "Runtime.consoleAPICalled" if serious(&params["type"]) => {
-                self.console.push(params["args"].to_string())
+                self.console.push(params["args"].to_string());
             }
             "Log.entryAdded" if serious(&params["entry"]["level"]) => {
                 let text = params["entry"]["text"].as_str().unwrap_or_default();
