@@ -28,6 +28,9 @@ type Failed = Box<dyn Error + Send + Sync>;
 const CLASSES: usize = 10;
 const TOKEN: &str = "secret";
 
+/// How long a bad client rests: without it, all of them are done before two good requests are.
+const ABUSE_EVERY: Duration = Duration::from_millis(20);
+
 /// Logits are compared up to this: products of other numbers of rows are summed in another order.
 const TOLERANCE: f64 = 1e-4;
 
@@ -206,6 +209,7 @@ impl Load {
                         {
                             let kinds = [Abuse::Noise, Abuse::NoImage, Abuse::Oversized, Abuse::CutOff];
                             drop(abused(address, &kinds[left.load(Ordering::SeqCst) % kinds.len()]));
+                            std::thread::sleep(ABUSE_EVERY);
                         }
                     })
                 })

@@ -11,7 +11,7 @@ use burn::tensor::{Device, Tensor};
 use rand_pcg::Pcg64;
 use vpt_core::device::SelectedDevice;
 use vpt_core::{Calibration, Classifier, HostTensor, TaskMetadata};
-use vpt_data::{DataError, Dataset, Preprocess, Split, rng};
+use vpt_data::{DataError, Dataset, Preprocess, Split, TaskKind, rng};
 use vpt_eval::metrics::{Metric, evaluate};
 use vpt_eval::{
     EpochRow, EvalError, FindOptions, Finder, PredictOptions, Predictions, Results, find, predict,
@@ -108,6 +108,9 @@ impl Trainer {
         let probe = self.config.head_init == HeadInit::Probe && self.finder.is_none();
         if probe && !self.progress.head_ready {
             self.probe_head(observer)?;
+        }
+        if self.config.kind() == TaskKind::Segmentation && !self.progress.head_ready {
+            self.prior_head()?;
         }
         let (train, val) = self.sources(observer)?;
         // Both are part of what training costs.
