@@ -11,7 +11,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
 
 use vpt_core::device::DeviceChoice;
-use vpt_core::{Calibration, TaskMetadata};
+use vpt_core::{Calibration, Precision, TaskMetadata};
 use vpt_data::{ColumnNames, TaskKind};
 
 use crate::commands;
@@ -119,6 +119,15 @@ pub enum Command {
     Completions(commands::completions::CompletionsArgs),
     #[command(name = "__probe-device", hide = true)]
     ProbeDevice(commands::probe::ProbeArgs),
+}
+
+/// How a model is kept in memory.
+#[derive(Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "Memory")]
+pub struct MemoryArgs {
+    /// Keep frozen weights in fewer bits, on the CPU: f32, f16 or bf16; sums stay in f32
+    #[arg(long, value_name = "PRECISION", default_value = "f32", value_parser = values::precision)]
+    pub precision: Precision,
 }
 
 /// Decisions other than those of the task file.

@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::Result;
 use clap::ValueEnum;
 use serde::Deserialize;
-use vpt_core::{Backbone, Classifier, SharedBackbone};
+use vpt_core::{Backbone, Classifier, Precision, SharedBackbone};
 use vpt_data::{Dataset, Sample, Split};
 use vpt_eval::{AtPrevalence, Bootstrap, FindOptions, PredictOptions, Predictions, Results, find, predict};
 use vpt_train::TrainConfig;
@@ -32,6 +32,8 @@ pub struct Evaluator {
     pub batch_size: usize,
     /// Share of the last of two classes in the population that predictive values are also wanted for.
     pub prevalence: Option<f64>,
+    /// In how many bits frozen weights are kept.
+    pub precision: Precision,
 }
 
 /// What a task is put onto.
@@ -102,7 +104,10 @@ impl Evaluator {
         let samples = self.split.of(&dataset)?;
         let device = session.device()?;
         let model = match base {
-            Base::Own(backbone) => target.task.apply(backbone, &device.device)?,
+            Base::Own(backbone) => target
+                .task
+                .apply(backbone, &device.device)?
+                .with_precision(self.precision)?,
             Base::Shared(backbone) => backbone.attach(&target.task)?.into_model(),
         };
         let options = PredictOptions {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use vpt_core::device::DeviceChoice;
-use vpt_core::{CoreError, MethodConfig, MethodOptions};
+use vpt_core::{CoreError, MethodConfig, MethodOptions, Precision};
 use vpt_data::TaskKind;
 use vpt_train::search::Protocol;
 
@@ -16,6 +16,11 @@ pub fn count(text: &str) -> Result<usize, String> {
         Ok(0) | Err(_) => Err("expected a whole number of at least 1".to_owned()),
         Ok(value) => Ok(value),
     }
+}
+
+/// In how many bits weights are kept.
+pub fn precision(text: &str) -> Result<Precision, String> {
+    text.parse().map_err(|error: CoreError| error.to_string())
 }
 
 /// A number above 0.

@@ -12,7 +12,7 @@ use vpt_eval::report::EvaluationReport;
 use vpt_eval::{Results, metrics};
 
 use crate::cli::values::{self, Bound};
-use crate::cli::{DataArgs, DecisionArgs};
+use crate::cli::{DataArgs, DecisionArgs, MemoryArgs};
 use crate::evaluation::{Base, Evaluation, Evaluator, Images};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -93,6 +93,9 @@ pub struct EvalArgs {
 
     #[command(flatten)]
     pub decisions: DecisionArgs,
+
+    #[command(flatten)]
+    pub memory: MemoryArgs,
 }
 
 /// Predicts, measures, and holds the metrics against the bounds.
@@ -103,6 +106,7 @@ pub fn run(args: &EvalArgs, session: &Session) -> Result<Exit> {
         level: args.ci,
         batch_size: args.batch_size,
         prevalence: args.prevalence,
+        precision: args.memory.precision,
     };
     match (&args.target, &args.suite) {
         (Some(target), _) => one(target, &evaluator, args, session),

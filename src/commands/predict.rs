@@ -14,7 +14,7 @@ use vpt_data::{DataError, Sample, TaskKind, atomic, decode};
 use vpt_eval::{EvalError, PredictOptions, Predictions, csv, predict};
 
 use self::attention::AttentionMaps;
-use crate::cli::{DecisionArgs, values};
+use crate::cli::{DecisionArgs, MemoryArgs, values};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -82,6 +82,9 @@ pub struct PredictArgs {
 
     #[command(flatten)]
     pub decisions: DecisionArgs,
+
+    #[command(flatten)]
+    pub memory: MemoryArgs,
 }
 
 /// One line of `--json`.
@@ -126,7 +129,10 @@ pub fn run(args: &PredictArgs, session: &Session) -> Result<Exit> {
         _ => None,
     };
     let model = Predictor {
-        model: target.task.apply(backbone, &device.device)?,
+        model: target
+            .task
+            .apply(backbone, &device.device)?
+            .with_precision(args.memory.precision)?,
         device,
         target,
         calibration,

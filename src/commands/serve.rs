@@ -16,7 +16,7 @@ use vpt_core::{Backbone, MethodConfig};
 use vpt_eval::resident_memory_bytes;
 use vpt_serve::{Change, Registry, ServeOptions, Server, Sources};
 
-use crate::cli::values;
+use crate::cli::{MemoryArgs, values};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt;
@@ -98,6 +98,9 @@ pub struct ServeArgs {
     /// Clients that may be connected at once
     #[arg(long, value_name = "N", default_value = "1024", value_parser = values::count, help_heading = "Limits")]
     pub max_connections: usize,
+
+    #[command(flatten)]
+    pub memory: MemoryArgs,
 }
 
 /// What is said when the server is ready.
@@ -127,7 +130,7 @@ pub fn run(args: &ServeArgs, session: &Session) -> Result<Exit> {
     let backbone = backbone(args, &sources)?;
     let device = session.device()?;
     let most_bytes = most_bytes(&backbone, &options);
-    let registry = Arc::new(Registry::new(backbone, &device)?);
+    let registry = Arc::new(Registry::new(backbone, &device, args.memory.precision)?);
     for change in sources.refresh(&registry) {
         match change {
             Change::Refused { path, error } if sources.is_named(&path) => return Err(error.into()),
@@ -236,7 +239,7 @@ fn said(change: &Change, output: Output) {
             output.detail(format!("`{}` is no task file", path.display()));
         }
         Change::Refused { path, error } => {
-            output.warn(format!("`{}` is not served: {error}", path.display()))
+            output.warn(format!("`{}` is not served: {error}", path.display()));
         }
     }
 }

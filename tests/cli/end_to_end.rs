@@ -385,3 +385,24 @@ fn shipped_tasks() {
     );
     assert_eq!(plan["settings"]["eval_metric"], "balanced_accuracy");
 }
+
+#[test]
+fn frozen_weights_may_be_kept_in_fewer_bits() {
+    let sandbox = Sandbox::new();
+    trained(&sandbox, "--num-tokens 2");
+    let logits = |precision: &str| -> Vec<f64> {
+        let words = format!("predict runs/train/pets pets/test/ant/000.png --json --precision {precision}");
+        let line = sandbox.run(&words, 0).json();
+        let logits = line["logits"].as_array().unwrap().iter();
+        logits.map(|logit| logit.as_f64().unwrap()).collect()
+    };
+    let whole = logits("f32");
+    for precision in ["f16", "bf16"] {
+        let apart = whole.iter().zip(logits(precision)).map(|(a, b)| (a - b).abs());
+        let apart = apart.fold(0.0, f64::max);
+        assert!(apart > 0.0 && apart < 0.1, "{precision}: {apart}");
+        sandbox.run(&format!("eval runs/train/pets --precision {precision}"), 0);
+    }
+    let refused = sandbox.run("eval runs/train/pets --precision int4", 2).stderr;
+    assert!(refused.contains("bf16"), "{refused}");
+}

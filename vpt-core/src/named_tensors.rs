@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
-use burn::tensor::{Gradients, Tensor};
+use burn::tensor::{DType, Gradients, Tensor};
 
 use crate::HostTensor;
 use crate::freed_memory::FreedMemory;
@@ -131,6 +131,16 @@ pub fn set_tuned<M: Module>(module: M, tuned: impl Fn(&str) -> bool) -> M {
     module.map(&mut SetTuned {
         path: Path::default(),
         tuned,
+    })
+}
+
+/// Stores the weights of linear layers that `chosen` names as numbers of another kind.
+pub fn cast_linear<M: Module>(module: M, dtype: DType, chosen: impl Fn(&str) -> bool) -> M {
+    module.map(&mut CastLinear {
+        path: Path::default(),
+        dtype,
+        chosen,
+        freed: FreedMemory::default(),
     })
 }
 
@@ -331,6 +341,32 @@ impl ModuleMapper for PutShared<'_> {
             Some(tensor) => param.transform_for_load(tensor.clone(), ParamId::from(name_id(&name))),
             None => param,
         }
+    }
+}
+
+struct CastLinear<F> {
+    path: Path,
+    dtype: DType,
+    chosen: F,
+    freed: FreedMemory,
+}
+
+impl<F: Fn(&str) -> bool> ModuleMapper for CastLinear<F> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const R: usize>(&mut self, param: Param<Tensor<R>>) -> Param<Tensor<R>> {
+        let name = self.path.name();
+        if !is_linear_weight(&name, R) || !(self.chosen)(&name) {
+            return param;
+        }
+        self.freed.add_floats(param.lazy_shape().num_elements());
+        param.map(|weight| weight.cast(self.dtype))
     }
 }
 

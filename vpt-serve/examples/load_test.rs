@@ -18,7 +18,7 @@ use image::{ImageFormat, Rgb, RgbImage};
 use serde_json::Value;
 use vpt_core::device::SelectedDevice;
 use vpt_core::task_file::TaskInfo;
-use vpt_core::{Backbone, HeadConfig, MethodConfig, PromptConfig, PromptDepth, TaskFile, preset};
+use vpt_core::{Backbone, HeadConfig, MethodConfig, Precision, PromptConfig, PromptDepth, TaskFile, preset};
 use vpt_data::TaskKind;
 use vpt_eval::resident_memory_bytes;
 use vpt_serve::{Registry, ServeOptions, Server};
@@ -56,7 +56,7 @@ fn main() -> Result<(), Failed> {
         )
     };
     let files = (0..tasks as u64).map(file).collect::<Result<Vec<_>, _>>()?;
-    let registry = Arc::new(Registry::new(backbone, &SelectedDevice::cpu())?);
+    let registry = Arc::new(Registry::new(backbone, &SelectedDevice::cpu(), Precision::F32)?);
     for (i, bytes) in files.iter().enumerate() {
         registry.put(&format!("task{i}"), Path::new("random"), bytes)?;
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use burn::tensor::Device;
 use sha2::{Digest, Sha256};
 use vpt_core::device::SelectedDevice;
-use vpt_core::{Backbone, SharedBackbone, TaskFile};
+use vpt_core::{Backbone, Precision, SharedBackbone, TaskFile};
 use vpt_data::hexadecimal;
 
 use crate::ServeError;
@@ -27,15 +27,19 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Moves the backbone onto the device.
+    /// Moves the backbone onto the device, where it is kept in that many bits.
     ///
     /// # Errors
-    /// [`ServeError::Core`] for weights that do not fit their configuration.
-    pub fn new(backbone: Backbone, device: &SelectedDevice) -> Result<Self, ServeError> {
+    /// [`ServeError::Core`] for weights that do not fit their configuration, or a precision that the device does not take.
+    pub fn new(
+        backbone: Backbone,
+        device: &SelectedDevice,
+        precision: Precision,
+    ) -> Result<Self, ServeError> {
         Ok(Self {
             architecture: backbone.architecture.clone(),
             parameters: backbone.tensors.values().map(vpt_core::HostTensor::numel).sum(),
-            backbone: SharedBackbone::new(backbone, &device.device)?,
+            backbone: SharedBackbone::with_precision(backbone, &device.device, precision)?,
             device: device.clone(),
             tasks: RwLock::default(),
         })

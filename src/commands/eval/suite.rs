@@ -66,7 +66,8 @@ pub fn run(path: &Path, evaluator: &Evaluator, args: &EvalArgs, session: &Sessio
     let mut measured: BTreeMap<usize, SuiteTask> = BTreeMap::new();
     for places in by_backbone.values() {
         let backbone = targets[places[0]].1.backbone(model)?;
-        let backbone = SharedBackbone::new(backbone, &session.device()?.device)?;
+        let backbone =
+            SharedBackbone::with_precision(backbone, &session.device()?.device, evaluator.precision)?;
         for &place in places {
             let (entry, target) = &targets[place];
             let task = measure(entry, target, &backbone, evaluator, args, session);

@@ -9,7 +9,7 @@ use crate::methods::Tuner;
 use crate::named_tensors::{self, SharedTensors};
 use crate::prompts::Noise;
 use crate::vit::{Block, BlockOptions, FoldedPrompts, Hook, Readout, VisionTransformer, VitConfig};
-use crate::{Backbone, CoreError, TaskFile};
+use crate::{Backbone, CoreError, Precision, TaskFile};
 
 /// A backbone on a device, for tasks that bring no more than what they learned.
 #[derive(Debug)]
@@ -42,12 +42,26 @@ impl SharedBackbone {
     ///
     /// # Errors
     /// [`CoreError::Tensors`] for weights that do not fit their configuration.
-    pub fn new(mut backbone: Backbone, device: &Device) -> Result<Self, CoreError> {
+    pub fn new(backbone: Backbone, device: &Device) -> Result<Self, CoreError> {
+        Self::with_precision(backbone, device, Precision::F32)
+    }
+
+    /// The same, kept in that many bits.
+    ///
+    /// # Errors
+    /// As [`SharedBackbone::new`]; [`CoreError::Setting`] for a precision that the device does not take.
+    pub fn with_precision(
+        mut backbone: Backbone,
+        device: &Device,
+        precision: Precision,
+    ) -> Result<Self, CoreError> {
+        precision.check(device)?;
         let vit = VisionTransformer::new(&backbone.config, backbone.config.img_size, device)?;
         let shapes = named_tensors::describe(&vit, &backbone.config).into_iter();
         let expected = shapes.map(|(name, info)| (name, info.shape)).collect();
         fitting(&expected, &backbone_shapes(&backbone), &backbone.source)?;
         let vit = named_tensors::load(vit, |name| backbone.tensors.remove(name).map(Cow::Owned));
+        let vit = precision.keep(vit, |_| true);
         Ok(Self {
             tensors: SharedTensors::of(&vit),
             config: backbone.config,

@@ -1,5 +1,7 @@
 //! The bridge between Burn's tape and the kernels: one backend extension with its gradients.
 
+use std::borrow::Cow;
+
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
@@ -7,7 +9,8 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{Shape, Tensor, TensorData};
+use burn::tensor::{DType, Shape, Tensor, TensorData};
+use half::{bf16, f16};
 
 use super::{
     RotaryPlace, attention as attention_kernel, gelu as gelu_kernel, layer_norm as layer_norm_kernel,
@@ -91,6 +94,22 @@ fn values(x: &FlexTensor) -> &[f32] {
     x.as_slice().expect("the tensor was made contiguous")
 }
 
+/// The values of a contiguous weight, which may be stored in half as many bits.
+fn widened(weight: &FlexTensor) -> Cow<'_, [f32]> {
+    const CONTIGUOUS: &str = "the tensor was made contiguous";
+    match weight.dtype() {
+        DType::F16 => {
+            let stored: &[f16] = weight.as_slice().expect(CONTIGUOUS);
+            Cow::Owned(linear_kernel::widened(stored))
+        }
+        DType::BF16 => {
+            let stored: &[bf16] = weight.as_slice().expect(CONTIGUOUS);
+            Cow::Owned(linear_kernel::widened(stored))
+        }
+        _ => Cow::Borrowed(values(weight)),
+    }
+}
+
 fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape.into()))
 }
@@ -166,7 +185,7 @@ fn turned(
 fn linear_forward(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor) -> FlexTensor {
     let [_, outputs] = weight.shape().dims();
     let bias = Some(values(bias)).filter(|bias| !bias.is_empty());
-    let y = linear_kernel::forward(values(x), values(weight), bias, outputs);
+    let y = linear_kernel::forward(values(x), &widened(weight), bias, outputs);
     tensor(y, with_last_axis(&x.shape(), outputs))
 }
 
@@ -225,7 +244,7 @@ impl Backward<Flex, 3> for LinearGradient {
             outputs,
         } = ops.state;
         if let (Some(node), Some(weight)) = (x, kept_weight) {
-            let dx = linear_kernel::input_gradient(values(&dy), values(&weight), outputs);
+            let dx = linear_kernel::input_gradient(values(&dy), &widened(&weight), outputs);
             grads.register::<Flex>(node.id, tensor(dx, with_last_axis(&dy.shape(), inputs)));
         }
         if let (Some(node), Some(x)) = (weight, kept) {

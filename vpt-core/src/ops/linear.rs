@@ -9,6 +9,7 @@
 #![allow(unsafe_code)]
 
 use gemm::{Parallelism, gemm};
+use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
 
 use super::vectorised::vectorised;
@@ -18,6 +19,9 @@ const PARALLEL: usize = 128 * 128 * 128;
 
 /// Rows that are filled or summed by one task: fixed, so that sums do not depend on the number of threads.
 const ROWS: usize = 128;
+
+/// Weights that are widened by one task.
+const WIDENED: usize = 1 << 15;
 
 /// `x` [rows, inputs] times `weight` [inputs, outputs] plus `bias` [outputs], if any: [rows, outputs].
 pub fn forward(x: &[f32], weight: &[f32], bias: Option<&[f32]>, outputs: usize) -> Vec<f32> {
@@ -46,6 +50,18 @@ pub fn forward(x: &[f32], weight: &[f32], bias: Option<&[f32]>, outputs: usize) 
         (weight, [outputs, 1]),
     );
     y
+}
+
+/// Weights stored in half as many bits, as the products take them.
+pub fn widened<H: Sync>(weight: &[H]) -> Vec<f32>
+where
+    [H]: HalfFloatSliceExt,
+{
+    let mut wide = vec![0.0; weight.len()];
+    wide.par_chunks_mut(WIDENED)
+        .zip(weight.par_chunks(WIDENED))
+        .for_each(|(wide, weight)| weight.convert_to_f32_slice(wide));
+    wide
 }
 
 /// Gradient of the input, [rows, inputs], from `dy` [rows, outputs].

@@ -12,7 +12,7 @@ use serde_json::Value;
 use vpt_core::device::SelectedDevice;
 use vpt_core::heads::SegmentationDecoder;
 use vpt_core::task_file::TaskInfo;
-use vpt_core::{Backbone, HeadConfig, MethodConfig, MethodOptions, TaskFile, VitConfig};
+use vpt_core::{Backbone, HeadConfig, MethodConfig, MethodOptions, Precision, TaskFile, VitConfig};
 use vpt_data::{CropMode, Preprocess, TaskKind};
 use vpt_serve::{Registry, ServeOptions, Server};
 
@@ -44,7 +44,7 @@ pub struct Answer {
 impl Served {
     /// With these options, on a free port.
     pub fn start(tasks: &[(&str, TaskFile)], options: ServeOptions) -> Self {
-        let registry = Arc::new(Registry::new(backbone(1), &SelectedDevice::cpu()).unwrap());
+        let registry = Arc::new(Registry::new(backbone(1), &SelectedDevice::cpu(), Precision::F32).unwrap());
         for (name, task) in tasks {
             registry
                 .put(name, Path::new(name), &task.to_bytes(false).unwrap())

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde_json::Value;
+use vpt_core::Precision;
 use vpt_core::device::SelectedDevice;
 use vpt_data::TaskKind;
 use vpt_serve::{Registry, ServeError, ServeOptions, Server};
@@ -47,7 +48,7 @@ fn without_the_token_there_is_nothing_to_see() {
 
 #[test]
 fn others_may_only_connect_with_a_token() {
-    let registry = Arc::new(Registry::new(backbone(1), &SelectedDevice::cpu()).unwrap());
+    let registry = Arc::new(Registry::new(backbone(1), &SelectedDevice::cpu(), Precision::F32).unwrap());
     let mut options = ServeOptions {
         address: SocketAddr::from(([0, 0, 0, 0], 0)),
         ..ServeOptions::default()

@@ -1,0 +1,195 @@
+//! [`Precision`]: in how many bits frozen weights are kept.
+
+use std::fmt;
+use std::str::FromStr;
+
+use burn::module::Module;
+use burn::tensor::{DType, Device};
+
+use crate::ops::on_cpu_backend;
+use crate::{Classifier, CoreError, named_tensors};
+
+/// In how many bits the frozen linear layers of the blocks are kept, which are nearly all of a backbone. Everything else, and every
+/// sum, is float32: weights are widened where they are multiplied, so this halves memory, not arithmetic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// As they are.
+    #[default]
+    F32,
+    /// 11 significant bits; values above 65504 become infinite.
+    F16,
+    /// 8 significant bits, and the range of float32.
+    Bf16,
+}
+
+impl Precision {
+    /// All, by name.
+    pub const ALL: [Self; 3] = [Self::F32, Self::F16, Self::Bf16];
+
+    /// As flags call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+        }
+    }
+
+    /// Refuses devices that compute with weights as they are stored.
+    ///
+    /// # Errors
+    /// [`CoreError::Setting`].
+    pub fn check(self, device: &Device) -> Result<(), CoreError> {
+        match self == Self::F32 || on_cpu_backend(device) {
+            true => Ok(()),
+            false => Err(CoreError::setting(
+                "precision",
+                self,
+                "`f32`, but for the CPU (`--device cpu`)",
+            )),
+        }
+    }
+
+    /// `module` with the linear weights of its blocks kept so, those that `frozen` names.
+    pub(crate) fn keep<M: Module>(self, module: M, frozen: impl Fn(&str) -> bool) -> M {
+        let dtype = match self {
+            Self::F32 => return module,
+            Self::F16 => DType::F16,
+            Self::Bf16 => DType::BF16,
+        };
+        named_tensors::cast_linear(module, dtype, |name| {
+            let of_block = name.starts_with("blocks.") || name.starts_with("layers.");
+            of_block && frozen(name)
+        })
+    }
+}
+
+impl Classifier {
+    /// The same model, whose frozen weights are kept in fewer bits. What was learned stays as it is.
+    ///
+    /// # Errors
+    /// [`CoreError::Setting`] for a device other than the CPU.
+    pub fn with_precision(self, precision: Precision) -> Result<Self, CoreError> {
+        for device in self.devices() {
+            precision.check(&device)?;
+        }
+        let method = self.method().clone();
+        let vit = self.config().clone();
+        Ok(precision.keep(self, |name| !method.tunes(name, &vit)))
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Precision {
+    type Err = CoreError;
+
+    fn from_str(text: &str) -> Result<Self, CoreError> {
+        let found = Self::ALL.into_iter().find(|precision| precision.name() == text);
+        found.ok_or_else(|| CoreError::setting("precision", text, "`f32`, `f16` or `bf16`"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Tensor;
+
+    use super::*;
+    use crate::{Backbone, HostTensor, MethodConfig, MethodOptions, SharedBackbone, VitConfig, init};
+
+    fn small() -> VitConfig {
+        VitConfig {
+            img_size: [32, 32],
+            embed_dim: 48,
+            depth: 4,
+            num_heads: 3,
+            ..VitConfig::default()
+        }
+    }
+
+    fn logits(model: &Classifier, pixels: &Tensor<4>) -> Vec<f32> {
+        HostTensor::from_tensor(&model.forward(pixels.clone()))
+            .unwrap()
+            .data
+    }
+
+    #[test]
+    fn fewer_bits_change_logits_by_no_more_than_they_leave_out() {
+        let device = Device::flex();
+        let pixels = init::normal([3, 3, 32, 32], 1.0, &mut init::rng_of(1, "pixels")).to_tensor(&device);
+        for method in ["vpt-deep", "linear", "lora", "full"] {
+            let method = MethodConfig::parse(method, &MethodOptions::default()).unwrap();
+            let backbone = Backbone::random(small(), 0, 1);
+            let model = Classifier::new(backbone, &method, 5, [32, 32], 1, &device).unwrap();
+            let whole = logits(&model, &pixels);
+            let largest = whole
+                .iter()
+                .fold(0.0_f32, |largest, logit| largest.max(logit.abs()));
+            for (precision, bound) in [(Precision::F16, 2e-3), (Precision::Bf16, 2e-2)] {
+                let kept = model.clone().with_precision(precision).unwrap();
+                let changed = logits(&kept, &pixels);
+                let apart = whole
+                    .iter()
+                    .zip(&changed)
+                    .map(|(a, b)| (a - b).abs())
+                    .fold(0.0, f32::max);
+                assert!(
+                    apart <= bound * largest,
+                    "{method} {precision}: {apart} of {largest}"
+                );
+                // What was learned is not touched: nothing is frozen in full fine-tuning.
+                assert_eq!(apart == 0.0, method.to_string() == "full", "{method} {precision}");
+                assert_eq!(kept.tuned_tensors(), model.tuned_tensors());
+            }
+        }
+    }
+
+    #[test]
+    fn a_shared_backbone_gives_what_a_model_of_its_own_does() {
+        let device = Device::flex();
+        let pixels: Tensor<4> =
+            init::normal([2, 3, 32, 32], 1.0, &mut init::rng_of(1, "pixels")).to_tensor(&device);
+        let backbone = Backbone::random(small(), 0, 1);
+        let method = MethodConfig::parse("vpt-deep", &MethodOptions::default()).unwrap();
+        let task = crate::TaskFile::random(
+            &backbone,
+            &method,
+            crate::HeadConfig::Linear,
+            crate::task_file::TaskInfo {
+                name: "task".into(),
+                kind: vpt_data::TaskKind::Classification,
+                classes: vec!["a".into(), "b".into()],
+            },
+            backbone.preprocess.clone(),
+            1,
+        )
+        .unwrap();
+        let own = task
+            .apply(&backbone, &device)
+            .unwrap()
+            .with_precision(Precision::F16)
+            .unwrap();
+        let shared = SharedBackbone::with_precision(backbone, &device, Precision::F16).unwrap();
+        let attached = shared.attach(&task).unwrap();
+        assert!(attached.mixes());
+        assert_eq!(logits(attached.model(), &pixels), logits(&own, &pixels));
+    }
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for precision in Precision::ALL {
+            assert_eq!(precision.name().parse::<Precision>().unwrap(), precision);
+        }
+        assert!(
+            "int4"
+                .parse::<Precision>()
+                .unwrap_err()
+                .to_string()
+                .contains("bf16")
+        );
+    }
+}
