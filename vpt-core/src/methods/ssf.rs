@@ -5,10 +5,11 @@
 //! `blocks.0.ssf_scale_1` (norm1), `blocks.0.attn.ssf_scale_2` (proj), `blocks.0.mlp.ssf_shift_1` (fc1), `ssf_scale_1` (norm).
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
+use burn::nn::Linear;
+use burn::tensor::{Device, Tensor, s};
 
 use super::added::{AddedTensor, Start};
-use crate::vit::{Adapt, Site, VitConfig, placeholder};
+use crate::vit::{Adapt, LayerNorm, Site, VisionTransformer, VitConfig, placeholder};
 
 /// Standard deviation of the initial scales (around 1) and shifts (around 0).
 const STD: f64 = 0.02;
@@ -148,6 +149,92 @@ impl Ssf {
             ssf_shift_1: channels(vit.num_features()),
         }
     }
+}
+
+impl Ssf {
+    /// Works scales and shifts into the layers that they stand behind. The ones behind the final norm are left where the model has
+    /// no such norm: they stand before the pooling then, and behind it a norm that would undo them.
+    pub(crate) fn fold_into(self, vit: &mut VisionTransformer) -> Option<Self> {
+        self.patch_embed.fold_into_patches(vit);
+        if let Some(norm) = &mut vit.norm_pre {
+            self.patch_embed.fold_second_into_norm(norm);
+        }
+        for (of, block) in self.blocks.iter().zip(&mut vit.blocks) {
+            if let (Some(of), Some(downsample)) = (&of.downsample, &mut block.downsample) {
+                fold_into_norm(&mut downsample.norm, &of.ssf_scale_1, &of.ssf_shift_1);
+            }
+            fold_into_norm(&mut block.norm1, &of.ssf_scale_1, &of.ssf_shift_1);
+            of.attn.fold_into_layers(&mut block.attn.qkv, &mut block.attn.proj);
+            fold_into_norm(&mut block.norm2, &of.ssf_scale_2, &of.ssf_shift_2);
+            of.mlp.fold_into_layers(&mut block.mlp.fc1, &mut block.mlp.fc2);
+        }
+        match &mut vit.norm {
+            Some(norm) => {
+                fold_into_norm(norm, &self.ssf_scale_1, &self.ssf_shift_1);
+                None
+            }
+            None => Some(self),
+        }
+    }
+}
+
+impl Ssf2 {
+    /// The first place into the projection of the patches. One that has no bias leaves the shift to the position embeddings.
+    fn fold_into_patches(&self, vit: &mut VisionTransformer) {
+        let own = vit.config().num_embedded_prefix_tokens();
+        let proj = &mut vit.patch_embed.proj;
+        match (&proj.bias, vit.pos_embed.take()) {
+            (None, Some(positions)) => {
+                scale_outputs(proj, &self.ssf_scale_1);
+                let shift = self.ssf_shift_1.val().unsqueeze::<3>();
+                let patches = positions.val().slice(s![.., own..]) + shift;
+                let moved = match own {
+                    0 => patches,
+                    _ => Tensor::cat(vec![positions.val().slice(s![.., ..own]), patches], 1),
+                };
+                vit.pos_embed = Some(Param::from_tensor(moved));
+            }
+            (_, positions) => {
+                fold_into_linear(proj, &self.ssf_scale_1, &self.ssf_shift_1);
+                vit.pos_embed = positions;
+            }
+        }
+    }
+
+    fn fold_second_into_norm(&self, norm: &mut LayerNorm) {
+        if let (Some(scale), Some(shift)) = (&self.ssf_scale_2, &self.ssf_shift_2) {
+            fold_into_norm(norm, scale, shift);
+        }
+    }
+
+    fn fold_into_layers(&self, first: &mut Linear, second: &mut Linear) {
+        fold_into_linear(first, &self.ssf_scale_1, &self.ssf_shift_1);
+        if let (Some(scale), Some(shift)) = (&self.ssf_scale_2, &self.ssf_shift_2) {
+            fold_into_linear(second, scale, shift);
+        }
+    }
+}
+
+type Channels = Param<Tensor<1>>;
+
+fn fold_into_norm(norm: &mut LayerNorm, scale: &Channels, shift: &Channels) {
+    norm.weight = Param::from_tensor(norm.weight.val() * scale.val());
+    norm.bias = Param::from_tensor(norm.bias.val() * scale.val() + shift.val());
+}
+
+/// A layer that has no bias gets one.
+fn fold_into_linear(layer: &mut Linear, scale: &Channels, shift: &Channels) {
+    scale_outputs(layer, scale);
+    let bias = match &layer.bias {
+        Some(bias) => bias.val() * scale.val() + shift.val(),
+        None => shift.val(),
+    };
+    layer.bias = Some(Param::from_tensor(bias));
+}
+
+/// Weights are `[inputs, outputs]`.
+fn scale_outputs(layer: &mut Linear, scale: &Channels) {
+    layer.weight = Param::from_tensor(layer.weight.val() * scale.val().unsqueeze::<2>());
 }
 
 impl Adapt for Ssf {
