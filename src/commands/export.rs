@@ -91,6 +91,10 @@ fn timm(args: &ExportArgs, target: &Target, session: &Session) -> Result<Exit> {
     let merged = target.task.merge(target.backbone(args.model.as_deref())?)?;
     merged.save(&args.output, args.half)?;
     let output = session.output;
+    if !merged.fits_timm() {
+        output
+            .warn("the keys have biases, which timm's class has not: vpt reads these weights, timm does not");
+    }
     output.result(format!("{} in {}", merged.architecture, args.output.display()))?;
     output.info(format!("use it with `--model {}`", shell::quote(&args.output)));
     output.json(&Written {
@@ -110,7 +114,9 @@ fn timm(args: &ExportArgs, target: &Target, session: &Session) -> Result<Exit> {
 fn onnx(args: &ExportArgs, target: &Target, session: &Session) -> Result<Exit> {
     if fs::metadata(&args.output).is_ok_and(|found| found.is_dir()) {
         let said = format!("`{}` is a folder; ONNX is one file", args.output.display());
-        return Err(Failure::new(said).hint("give a file, such as `--output model.onnx`").into());
+        return Err(Failure::new(said)
+            .hint("give a file, such as `--output model.onnx`")
+            .into());
     }
     let task = &target.task;
     let written = OnnxModel::new(task, target.backbone(args.model.as_deref())?, args.half)?;

@@ -29,13 +29,18 @@ const BATCH: usize = 3;
 
 fn main() -> Outcome {
     let mut arguments = std::env::args().skip(1);
-    let out = arguments.next().ok_or("give a folder to write, and folders of golden files")?;
+    let out = arguments
+        .next()
+        .ok_or("give a folder to write, and folders of golden files")?;
     for golden in arguments {
         let mut folders: Vec<_> = fs::read_dir(Path::new(&golden).join("models"))?
             .map(|entry| entry.map(|entry| entry.path()))
             .collect::<Result<_, _>>()?;
         folders.sort();
-        for folder in folders.iter().filter(|folder| folder.join("config.json").is_file()) {
+        for folder in folders
+            .iter()
+            .filter(|folder| folder.join("config.json").is_file())
+        {
             let name = folder.file_name().unwrap_or_default();
             cases(folder, &Path::new(&out).join(name))?;
         }
@@ -66,7 +71,13 @@ fn cases(folder: &Path, out: &Path) -> Outcome {
     let taller = [size[0] + patch[0], size[1]];
     for name in ["linear", "vpt-deep"] {
         let method = MethodConfig::parse(name, &MethodOptions::default())?;
-        write(&backbone, &method, taller, TaskKind::Classification, &out.join(format!("{name}-taller")))?;
+        write(
+            &backbone,
+            &method,
+            taller,
+            TaskKind::Classification,
+            &out.join(format!("{name}-taller")),
+        )?;
     }
     pretrained(folder, &backbone, out)
 }
@@ -92,17 +103,53 @@ fn named(backbone: &Backbone) -> Outcome<Vec<(&'static str, MethodConfig)>> {
         Ok(())
     };
     for name in [
-        "linear", "mlp-3", "full", "partial-1", "bitfit", "norm", "lora", "adapter", "adaptformer", "ssf",
-        "vpt-shallow", "vpt-shallow+bias", "vpt-deep", "vpt-deep+bias",
+        "linear",
+        "mlp-3",
+        "full",
+        "partial-1",
+        "bitfit",
+        "norm",
+        "lora",
+        "adapter",
+        "adaptformer",
+        "ssf",
+        "vpt-shallow",
+        "vpt-shallow+bias",
+        "vpt-deep",
+        "vpt-deep+bias",
     ] {
         add(name, name, &plain)?;
     }
-    add("vpt-shallow-gate", "vpt-shallow", &with(&|options| options.gate = true))?;
-    add("vpt-shallow-project", "vpt-shallow", &with(&|options| options.project_dim = Some(6)))?;
-    add("vpt-deep-project", "vpt-deep", &with(&|options| options.project_dim = Some(6)))?;
-    add("vpt-deep-shared", "vpt-deep", &with(&|options| options.shared = true))?;
-    add("vpt-deep-first", "vpt-deep", &with(&|options| options.deep_layers = half))?;
-    add("vpt-deep-last", "vpt-deep", &with(&|options| (options.deep_layers, options.last) = (half, true)))?;
+    add(
+        "vpt-shallow-gate",
+        "vpt-shallow",
+        &with(&|options| options.gate = true),
+    )?;
+    add(
+        "vpt-shallow-project",
+        "vpt-shallow",
+        &with(&|options| options.project_dim = Some(6)),
+    )?;
+    add(
+        "vpt-deep-project",
+        "vpt-deep",
+        &with(&|options| options.project_dim = Some(6)),
+    )?;
+    add(
+        "vpt-deep-shared",
+        "vpt-deep",
+        &with(&|options| options.shared = true),
+    )?;
+    add(
+        "vpt-deep-first",
+        "vpt-deep",
+        &with(&|options| options.deep_layers = half),
+    )?;
+    add(
+        "vpt-deep-last",
+        "vpt-deep",
+        &with(&|options| (options.deep_layers, options.last) = (half, true)),
+    )?;
     for (name, pool) in [
         ("vpt-deep-pool-image", PromptPool::Image),
         ("vpt-deep-pool-prompt", PromptPool::Prompt),
@@ -120,13 +167,23 @@ fn named(backbone: &Backbone) -> Outcome<Vec<(&'static str, MethodConfig)>> {
 }
 
 /// A task of random values, and what it answers to random pixels.
-fn write(backbone: &Backbone, method: &MethodConfig, size: [usize; 2], kind: TaskKind, out: &Path) -> Outcome {
+fn write(
+    backbone: &Backbone,
+    method: &MethodConfig,
+    size: [usize; 2],
+    kind: TaskKind,
+    out: &Path,
+) -> Outcome {
     let device = Device::flex();
     let fresh = Classifier::new(backbone, method, CLASSES, size, 3, &device)?;
     let mut tensors = fresh.tuned_tensors();
     for (name, tensor) in &mut tensors {
         let noise = init::normal(tensor.shape.clone(), 0.1, &mut init::rng_of(4, name));
-        tensor.data.iter_mut().zip(noise.data).for_each(|(x, noise)| *x += noise);
+        tensor
+            .data
+            .iter_mut()
+            .zip(noise.data)
+            .for_each(|(x, noise)| *x += noise);
     }
     let task = task_file(backbone, method, size, kind, tensors);
     let model = task.apply(backbone, &device)?;
@@ -137,7 +194,11 @@ fn write(backbone: &Backbone, method: &MethodConfig, size: [usize; 2], kind: Tas
 
 /// The weights' own head as a task, and the logits of the library that they come from.
 fn pretrained(folder: &Path, backbone: &Backbone, out: &Path) -> Outcome {
-    let mut io = SafetensorsFile::read(&folder.join("io.safetensors"))?.tensors;
+    let io = folder.join("io.safetensors");
+    if !io.is_file() {
+        return Ok(());
+    }
+    let mut io = SafetensorsFile::read(&io)?.tensors;
     let (Some(pixels), Some(logits)) = (io.remove("pixels"), io.remove("logits")) else {
         return Ok(());
     };
@@ -148,7 +209,13 @@ fn pretrained(folder: &Path, backbone: &Backbone, out: &Path) -> Outcome {
     let tensors = head.map(|name| (name.to_owned(), backbone.tensors[name].clone()));
     let method = MethodConfig::new(MethodKind::Linear);
     let size = backbone.config.img_size;
-    let task = task_file(backbone, &method, size, TaskKind::Classification, BTreeMap::from(tensors));
+    let task = task_file(
+        backbone,
+        &method,
+        size,
+        TaskKind::Classification,
+        BTreeMap::from(tensors),
+    );
     save(&task, pixels, logits, &out.join("pretrained"))
 }
 

@@ -3,9 +3,9 @@
 use burn::tensor::{Device, Tensor, s};
 
 use super::graph::{Graph, Value};
+use crate::CoreError;
 use crate::ops::{self, RotaryLayout};
 use crate::vit::{Attention, AttentionPool, Rotary, Windows};
-use crate::CoreError;
 
 /// What takes part in a block's attention.
 pub(super) struct Attended<'a> {
@@ -224,7 +224,12 @@ impl Graph {
     }
 
     /// Pooling by attention, `[batch, n, D] → [batch, D]`.
-    pub fn attention_pool(&mut self, name: &str, x: &Value, pool: &AttentionPool) -> Result<Value, CoreError> {
+    pub fn attention_pool(
+        &mut self,
+        name: &str,
+        x: &Value,
+        pool: &AttentionPool,
+    ) -> Result<Value, CoreError> {
         let (heads, dim) = (pool.num_heads(), pool.latent.dims()[2]);
         let head_dim = dim / heads;
         // The query is the same for every image.

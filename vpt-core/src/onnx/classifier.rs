@@ -27,7 +27,11 @@ impl Graph {
     pub fn classifier(&mut self, pixels: &Value, model: &Classifier) -> Result<Value, CoreError> {
         let Head::Linear(head) = &model.head else {
             let expected = "a head that reads what is pooled, that of a task of whole images";
-            return Err(CoreError::setting("head", format!("{:?}", model.head_config()), expected));
+            return Err(CoreError::setting(
+                "head",
+                format!("{:?}", model.head_config()),
+                expected,
+            ));
         };
         let (vit, readout) = (&model.backbone, model.readout());
         let mut tokens = self.embed(pixels, vit)?;
@@ -112,7 +116,11 @@ impl Graph {
         prompts: &Prompts,
     ) -> Result<Tokens, CoreError> {
         let (vit, readout) = (&model.backbone, model.readout());
-        let (block, own, name) = (&vit.blocks[i], vit.num_tokens_at(i), format!("blocks.{i}.prompts"));
+        let (block, own, name) = (
+            &vit.blocks[i],
+            vit.num_tokens_at(i),
+            format!("blocks.{i}.prompts"),
+        );
         let mut tokens = self.enter(i, tokens, vit)?;
         let mut folded = None;
         match prompts.at_block(vit, i) {
@@ -253,12 +261,7 @@ impl Graph {
     }
 
     /// What a half of a block adds, with its adapter: `h + up(gelu(down(h)))`.
-    fn adapted(
-        &mut self,
-        name: &str,
-        added: Value,
-        adapter: &Bottleneck,
-    ) -> Result<Value, CoreError> {
+    fn adapted(&mut self, name: &str, added: Value, adapter: &Bottleneck) -> Result<Value, CoreError> {
         let gelu = |graph: &mut Self, x: &Value| graph.activation(name, x, Activation::Gelu);
         let beside = self.bottleneck(name, &added, adapter, gelu)?;
         Ok(self.add(name, &added, &beside))

@@ -23,7 +23,9 @@ pub(super) fn move_out(model: &mut ModelProto, path: &Path) -> Result<u64, CoreE
     let mut place = 0_u64;
     let written = vpt_data::atomic::write(&data_path, |file| {
         for tensor in &mut model.graph.initializer {
-            let Values::Raw(bytes) = &tensor.values else { continue };
+            let Values::Raw(bytes) = &tensor.values else {
+                continue;
+            };
             if bytes.len() < LEAST {
                 continue;
             }

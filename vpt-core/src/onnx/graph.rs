@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use burn::tensor::Tensor;
 use half::f16;
 
-use super::proto::{
-    AttributeProto, DataType, GraphProto, NodeProto, TensorProto, ValueInfoProto, Values,
-};
+use super::proto::{AttributeProto, DataType, GraphProto, NodeProto, TensorProto, ValueInfoProto, Values};
 use crate::init::name_id;
 use crate::{CoreError, HostTensor};
 
@@ -54,7 +52,13 @@ impl Graph {
     }
 
     /// A node with one output, called `layer` and the name of its operation.
-    pub fn node(&mut self, layer: &str, op: &str, inputs: &[&Value], attributes: Vec<AttributeProto>) -> Value {
+    pub fn node(
+        &mut self,
+        layer: &str,
+        op: &str,
+        inputs: &[&Value],
+        attributes: Vec<AttributeProto>,
+    ) -> Value {
         let name = self.unused(format!("{layer}/{op}"));
         self.push(&name, op, inputs, vec![name.clone()], attributes);
         Value(name)
@@ -85,7 +89,11 @@ impl Graph {
             return self.floats(name, &tensor);
         }
         let finite = tensor.data.iter().all(|&x| f16::from_f32(x).is_finite());
-        check_finite(finite, name, "values that float16 can hold; export without `--half`")?;
+        check_finite(
+            finite,
+            name,
+            "values that float16 can hold; export without `--half`",
+        )?;
         let stored = self.unused(format!("{name}.float16"));
         self.initialize(&stored, &tensor.shape, DataType::Float16, tensor.f16_bytes());
         let to = AttributeProto::int("to", DataType::Float as i64);

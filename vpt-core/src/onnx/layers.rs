@@ -43,7 +43,12 @@ impl Graph {
     }
 
     /// LayerScale where there is one.
-    pub fn maybe_scale(&mut self, name: &str, x: Value, scale: Option<&LayerScale>) -> Result<Value, CoreError> {
+    pub fn maybe_scale(
+        &mut self,
+        name: &str,
+        x: Value,
+        scale: Option<&LayerScale>,
+    ) -> Result<Value, CoreError> {
         let Some(scale) = scale else { return Ok(x) };
         let gamma = self.weight(&format!("{name}.gamma"), &scale.gamma.val())?;
         Ok(self.mul(name, &x, &gamma))
@@ -130,8 +135,13 @@ impl Graph {
         let kernel = kernel.reshape([dim, config.in_chans, height, width]);
         let kernel = self.weight(&format!("{name}.weight"), &kernel)?;
         let bias = embed.proj.bias.as_ref().map(Param::val);
-        let bias = bias.map(|bias| self.weight(&format!("{name}.bias"), &bias)).transpose()?;
-        let inputs: Vec<_> = [Some(pixels), Some(&kernel), bias.as_ref()].into_iter().flatten().collect();
+        let bias = bias
+            .map(|bias| self.weight(&format!("{name}.bias"), &bias))
+            .transpose()?;
+        let inputs: Vec<_> = [Some(pixels), Some(&kernel), bias.as_ref()]
+            .into_iter()
+            .flatten()
+            .collect();
         let sizes = [height, width];
         let attributes = ["kernel_shape", "strides"].map(|name| AttributeProto::ints(name, &sizes));
         let map = self.node(name, "Conv", &inputs, attributes.to_vec());

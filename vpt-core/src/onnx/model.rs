@@ -58,7 +58,8 @@ impl OnnxModel {
     ) -> Result<Self, CoreError> {
         let metadata = &task.metadata;
         if metadata.head.is_dense() {
-            let expected = "a task of whole images; boxes and masks need steps behind the graph, use `vpt predict`";
+            let expected =
+                "a task of whole images; boxes and masks need steps behind the graph, use `vpt predict`";
             return Err(CoreError::setting("task.kind", metadata.task.kind, expected));
         }
         let model = task.apply(backbone, &Device::flex())?.folded();
@@ -69,7 +70,10 @@ impl OnnxModel {
         graph.output("logits", &logits);
         let probs = graph.probabilities(&logits, metadata.calibration.temperature, metadata.task.kind);
         graph.output("probs", &probs);
-        let input = vec![ValueInfoProto::batched("pixels", &[model.config().in_chans, height, width])];
+        let input = vec![ValueInfoProto::batched(
+            "pixels",
+            &[model.config().in_chans, height, width],
+        )];
         let output = ["logits", "probs"].map(|name| ValueInfoProto::batched(name, &[classes]));
         let model = ModelProto {
             ir_version: IR_VERSION,
@@ -115,3 +119,5 @@ impl OnnxModel {
     }
 }
 
+#[cfg(test)]
+mod tests;

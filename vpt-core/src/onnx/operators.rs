@@ -56,12 +56,20 @@ impl Graph {
     /// The entries `index` of an axis.
     pub fn gather(&mut self, layer: &str, x: &Value, index: &[i64], axis: i64) -> Value {
         let index = self.ints(index);
-        self.node(layer, "Gather", &[x, &index], vec![AttributeProto::int("axis", axis)])
+        self.node(
+            layer,
+            "Gather",
+            &[x, &index],
+            vec![AttributeProto::int("axis", axis)],
+        )
     }
 
     /// The mean over an axis, which is gone then.
     pub fn mean(&mut self, layer: &str, x: &Value, axis: usize) -> Value {
-        let attributes = vec![AttributeProto::ints("axes", &[axis]), AttributeProto::int("keepdims", 0)];
+        let attributes = vec![
+            AttributeProto::ints("axes", &[axis]),
+            AttributeProto::int("keepdims", 0),
+        ];
         self.node(layer, "ReduceMean", &[x], attributes)
     }
 
@@ -88,7 +96,11 @@ impl Graph {
 
     /// `x` with `after` zeros behind each axis.
     pub fn pad(&mut self, layer: &str, x: &Value, after: &[usize]) -> Value {
-        let pads: Vec<i64> = after.iter().map(|_| 0).chain(after.iter().map(|&n| n as i64)).collect();
+        let pads: Vec<i64> = after
+            .iter()
+            .map(|_| 0)
+            .chain(after.iter().map(|&n| n as i64))
+            .collect();
         let pads = self.ints(&pads);
         self.node(layer, "Pad", &[x, &pads], Vec::new())
     }

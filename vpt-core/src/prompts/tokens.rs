@@ -190,7 +190,9 @@ impl Prompts {
                     prompts = vit.normalise_input(prompts, hook);
                 }
                 match form {
-                    PromptForm::KeyValue if !self.outputs_read(vit, readout, i) => options.prompts = Some(prompts),
+                    PromptForm::KeyValue if !self.outputs_read(vit, readout, i) => {
+                        options.prompts = Some(prompts)
+                    }
                     _ => tokens = with_prompts(tokens.slice(s![.., ..num_tokens]), prompts),
                 }
             }

@@ -143,9 +143,23 @@ mod tests {
             ..preset("beitv2_base_patch16_224").unwrap()
         };
         let beit = Backbone::random(config, 0, 1);
-        let methods = ["full", "linear", "bitfit", "norm", "partial-1"];
+        let distilled = VitConfig {
+            distilled: true,
+            ..plain.config.clone()
+        };
+        let distilled = Backbone::random(distilled, 0, 1);
+        let methods = ["full", "linear", "bitfit", "norm", "partial-1", "lora", "ssf"];
         let of = |backbone| methods.map(|name| (name, backbone));
-        for (name, backbone) in of(&plain).into_iter().chain(of(&beit)) {
+        let cases = [&plain, &beit, &distilled].map(of);
+        for (name, backbone) in cases.into_iter().flatten() {
+            if name == "ssf" && !backbone.config.final_norm {
+                let refused = task(name, backbone).merge(backbone).unwrap_err();
+                assert!(
+                    refused.to_string().contains("norm before its pooling"),
+                    "{refused}"
+                );
+                continue;
+            }
             let task = task(name, backbone);
             let merged = task.merge(backbone).unwrap();
             assert_eq!((merged.num_classes, merged.config.img_size), (4, [48, 48]));

@@ -11,13 +11,13 @@ use vpt_data::{CropMode, Interpolation, Preprocess};
 use super::config_json::{ModelConfig, Shapes};
 use super::description::Description;
 use super::layout::{Init, layout, shapes};
-use super::naming::{Renamed, timm_swin_name, to_timm};
+use super::naming::{Renamed, fits_timm, timm_eva_tensors, timm_swin_name, to_timm};
 use super::safetensors_file::{SafetensorsFile, StoredFloat, encode};
 use super::weight_file::WeightFile;
 use super::weight_files::WeightFiles;
 use super::{TensorMismatch, canonical_sha256};
 use crate::hub::HubModel;
-use crate::presets::{PRESETS, Published, TimmArgs, closest_preset};
+use crate::presets::{PRESETS, Published, TimmArgs, TimmClass, closest_preset};
 use crate::{CoreError, HostTensor, VitConfig, init};
 
 /// Name of the weights that are part of this crate.
@@ -149,7 +149,8 @@ impl Backbone {
     }
 
     /// Writes `model.safetensors` (float16 if `half`) and `config.json` in timm's form into the folder `dir`,
-    /// which is made if it does not exist. Each file appears whole or not at all.
+    /// which is made if it does not exist. Each file appears whole or not at all. Where the weights do not [fit
+    /// timm](Backbone::fits_timm) they keep the names that they have here.
     ///
     /// # Errors
     /// [`CoreError::Io`]; [`CoreError::Setting`] for values that are not finite in the stored type.
@@ -157,13 +158,19 @@ impl Backbone {
         let stored = if half { StoredFloat::F16 } else { StoredFloat::F32 };
         // `format` is what timm and transformers look for.
         let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
-        // timm's Swin counts blocks stage by stage.
-        let of_timm = self.config.swin.as_ref().map(|swin| {
-            let tensors = self.tensors.iter();
-            tensors
-                .map(|(name, tensor)| (timm_swin_name(&self.config, swin, name), tensor.clone()))
-                .collect()
-        });
+        let of_timm = match TimmArgs::of(&self.config).map(|args| args.class) {
+            // timm's Swin counts blocks stage by stage.
+            Some(TimmClass::Swin) => self.config.swin.as_ref().map(|swin| {
+                let tensors = self.tensors.iter();
+                tensors
+                    .map(|(name, tensor)| (timm_swin_name(&self.config, swin, name), tensor.clone()))
+                    .collect()
+            }),
+            Some(TimmClass::Eva | TimmClass::Beit) if self.fits_timm() => {
+                Some(timm_eva_tensors(&self.config, &self.tensors))
+            }
+            _ => None,
+        };
         let bytes = encode(of_timm.as_ref().unwrap_or(&self.tensors), &metadata, stored)
             .map_err(|reason| CoreError::setting("weights", reason, "finite values"))?;
         let config = self.model_config().to_json()?;
@@ -177,6 +184,12 @@ impl Backbone {
                 .map_err(|error| CoreError::io("write", &path, error))?;
         }
         Ok(())
+    }
+
+    /// Whether the class of timm that builds such a model has a place for every tensor. It has none for a bias of the keys beside
+    /// rotary embeddings (EVA-02, DINOv3), which is there where biases were learned.
+    pub fn fits_timm(&self) -> bool {
+        fits_timm(&self.config, &self.tensors)
     }
 
     /// Number of parameters without the head.

@@ -10,7 +10,7 @@ use vpt_data::{CropMode, Interpolation, Preprocess};
 use super::infer::{infer_architecture, infer_gated_mlp, infer_img_size};
 use super::json_object::{Object, key_error};
 use super::transformers_config;
-use crate::presets::{Preset, TimmArgs, closest_preset, pair, pool_name};
+use crate::presets::{Preset, TimmArgs, TimmClass, closest_preset, pair, pool_name};
 use crate::{Activation, CoreError, VitConfig};
 
 /// Architecture, preprocessing and number of classes of some weights.
@@ -123,13 +123,21 @@ impl ModelConfig {
             Ok(preset) if preset.timm_args().is_same_class(&args) => preset,
             _ => closest_preset(&args),
         };
+        let mut model_args = preset.timm_args().model_args_of(&args);
+        if args.class == TimmClass::Eva {
+            // Whatever the architecture has: the layers that the tensors beside this file are of.
+            model_args.insert("qkv_fused".to_owned(), json!(true));
+            if args.gated_mlp && !args.mlp_norm {
+                model_args.insert("swiglu_align_to".to_owned(), json!(0));
+            }
+        }
         let pre = &self.preprocess;
         let document = json!({
             "architecture": preset.name,
             "num_classes": self.num_classes,
             "num_features": self.config.num_features(),
             "global_pool": pool_name(self.config.global_pool),
-            "model_args": preset.timm_args().model_args_of(&args),
+            "model_args": model_args,
             "pretrained_cfg": {
                 "input_size": [self.config.in_chans, pre.input_size[0], pre.input_size[1]],
                 "fixed_input_size": true,
