@@ -34,7 +34,7 @@ pub struct ExportArgs {
     #[arg(value_name = "TASKFILE|RUN")]
     pub target: PathBuf,
 
-    /// What to write
+    /// What to write: weights and config.json in timm's form, or an ONNX graph
     #[arg(long, value_enum, default_value = "timm")]
     pub format: ExportFormat,
 
@@ -55,9 +55,8 @@ pub struct ExportArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum ExportFormat {
-    /// Weights and config.json in timm's form
+    // No descriptions: they would make the whole help page a long one.
     Timm,
-    /// An ONNX graph
     Onnx,
 }
 
@@ -91,9 +90,8 @@ fn timm(args: &ExportArgs, target: &Target, session: &Session) -> Result<Exit> {
     let merged = target.task.merge(target.backbone(args.model.as_deref())?)?;
     merged.save(&args.output, args.half)?;
     let output = session.output;
-    if !merged.fits_timm() {
-        output
-            .warn("the keys have biases, which timm's class has not: vpt reads these weights, timm does not");
+    if let Some(why) = merged.unfit_for_timm() {
+        output.warn(format!("timm will not load it, vpt does: {why}"));
     }
     output.result(format!("{} in {}", merged.architecture, args.output.display()))?;
     output.info(format!("use it with `--model {}`", shell::quote(&args.output)));

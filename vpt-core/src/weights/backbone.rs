@@ -149,8 +149,8 @@ impl Backbone {
     }
 
     /// Writes `model.safetensors` (float16 if `half`) and `config.json` in timm's form into the folder `dir`,
-    /// which is made if it does not exist. Each file appears whole or not at all. Where the weights do not [fit
-    /// timm](Backbone::fits_timm) they keep the names that they have here.
+    /// which is made if it does not exist. Each file appears whole or not at all. Keys whose biases [timm has no place
+    /// for](Backbone::unfit_for_timm) keep the names that the weights have here.
     ///
     /// # Errors
     /// [`CoreError::Io`]; [`CoreError::Setting`] for values that are not finite in the stored type.
@@ -166,7 +166,7 @@ impl Backbone {
                     .map(|(name, tensor)| (timm_swin_name(&self.config, swin, name), tensor.clone()))
                     .collect()
             }),
-            Some(TimmClass::Eva | TimmClass::Beit) if self.fits_timm() => {
+            Some(TimmClass::Eva | TimmClass::Beit) if fits_timm(&self.config, &self.tensors) => {
                 Some(timm_eva_tensors(&self.config, &self.tensors))
             }
             _ => None,
@@ -186,10 +186,14 @@ impl Backbone {
         Ok(())
     }
 
-    /// Whether the class of timm that builds such a model has a place for every tensor. It has none for a bias of the keys beside
-    /// rotary embeddings (EVA-02, DINOv3), which is there where biases were learned.
-    pub fn fits_timm(&self) -> bool {
-        fits_timm(&self.config, &self.tensors)
+    /// Why timm cannot load what [`Backbone::save`] writes, where it cannot: its classes have no bias of keys that rotary embeddings
+    /// turn (EVA-02, DINOv3), which is there where biases were learned, and take no epsilon of the norms.
+    pub fn unfit_for_timm(&self) -> Option<&'static str> {
+        if !fits_timm(&self.config, &self.tensors) {
+            return Some("its keys have biases, which timm's class has not");
+        }
+        let fits = self.model_config().norms_fit_timm();
+        (!fits).then_some("its norms have another epsilon than timm's architecture")
     }
 
     /// Number of parameters without the head.

@@ -105,6 +105,23 @@ impl ModelConfig {
         })
     }
 
+    /// The architecture of timm that is closest, and the arguments with which it is this model; None for a combination of norms
+    /// that timm's class cannot make.
+    fn timm_preset(&self) -> Option<(&'static Preset, TimmArgs)> {
+        let args = TimmArgs::of(&self.config)?;
+        let preset = match Preset::find(&self.architecture) {
+            Ok(preset) if preset.timm_args().is_same_class(&args) => preset,
+            _ => closest_preset(&args),
+        };
+        Some((preset, args))
+    }
+
+    /// Whether timm can be told all that its [`to_json`](ModelConfig::to_json) says: it takes no epsilon of the norms.
+    pub(super) fn norms_fit_timm(&self) -> bool {
+        let fits = |(preset, args): (&Preset, TimmArgs)| preset.timm_args().norm_eps == args.norm_eps;
+        self.timm_preset().is_some_and(fits)
+    }
+
     /// The text of a config.json from which both timm and [`ModelConfig::parse`] build this model.
     ///
     /// # Errors
@@ -118,11 +135,7 @@ impl ModelConfig {
                 "a combination of norms that timm's `VisionTransformer` has",
             )
         };
-        let args = TimmArgs::of(&self.config).ok_or_else(impossible)?;
-        let preset = match Preset::find(&self.architecture) {
-            Ok(preset) if preset.timm_args().is_same_class(&args) => preset,
-            _ => closest_preset(&args),
-        };
+        let (preset, args) = self.timm_preset().ok_or_else(impossible)?;
         let mut model_args = preset.timm_args().model_args_of(&args);
         if args.class == TimmClass::Eva {
             // Whatever the architecture has: the layers that the tensors beside this file are of.
