@@ -195,7 +195,7 @@ impl Graph {
         let mut attended = self.maybe_scale(&at("ls1"), attended, block.ls1.as_ref())?;
         if let Some(Tuner::Adapter(adapters)) = tuner {
             let adapter = &adapters.blocks[i].adapter_attn;
-            attended = self.adapted(&at("adapter_attn"), attended, adapter)?;
+            attended = self.adapted(&at("adapter_attn"), &attended, adapter)?;
         }
         let x = self.add(&name, &x, &attended);
         let normed = self.layer_norm(&at("norm2"), &x, &block.norm2)?;
@@ -203,7 +203,7 @@ impl Graph {
         let mut fed = self.maybe_scale(&at("ls2"), fed, block.ls2.as_ref())?;
         match tuner {
             Some(Tuner::Adapter(adapters)) => {
-                fed = self.adapted(&at("adapter_mlp"), fed, &adapters.blocks[i].adapter_mlp)?;
+                fed = self.adapted(&at("adapter_mlp"), &fed, &adapters.blocks[i].adapter_mlp)?;
             }
             Some(Tuner::Adaptformer(adaptformer)) => {
                 let (name, layers) = (at("adaptmlp"), &adaptformer.blocks[i].adaptmlp);
@@ -212,7 +212,8 @@ impl Graph {
                 let beside = self.scale(&name, &beside, ADAPTFORMER_SCALE);
                 fed = self.add(&name, &fed, &beside);
             }
-            _ => {}
+            // They act elsewhere; updates of low rank are part of the weights.
+            Some(Tuner::Prompts(_) | Tuner::Lora(_) | Tuner::Ssf(_) | Tuner::Mlp(_)) | None => {}
         }
         Ok(Tokens {
             value: self.add(&name, &x, &fed),
@@ -261,9 +262,9 @@ impl Graph {
     }
 
     /// What a half of a block adds, with its adapter: `h + up(gelu(down(h)))`.
-    fn adapted(&mut self, name: &str, added: Value, adapter: &Bottleneck) -> Result<Value, CoreError> {
+    fn adapted(&mut self, name: &str, added: &Value, adapter: &Bottleneck) -> Result<Value, CoreError> {
         let gelu = |graph: &mut Self, x: &Value| graph.activation(name, x, Activation::Gelu);
-        let beside = self.bottleneck(name, &added, adapter, gelu)?;
-        Ok(self.add(name, &added, &beside))
+        let beside = self.bottleneck(name, added, adapter, gelu)?;
+        Ok(self.add(name, added, &beside))
     }
 }

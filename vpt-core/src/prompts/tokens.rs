@@ -191,7 +191,7 @@ impl Prompts {
                 }
                 match form {
                     PromptForm::KeyValue if !self.outputs_read(vit, readout, i) => {
-                        options.prompts = Some(prompts)
+                        options.prompts = Some(prompts);
                     }
                     _ => tokens = with_prompts(tokens.slice(s![.., ..num_tokens]), prompts),
                 }
