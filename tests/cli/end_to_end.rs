@@ -360,6 +360,17 @@ fn a_fine_tuned_backbone_is_a_backbone() {
     let refused = sandbox.run("export runs/train/prompts --output nowhere", 1);
     assert!(refused.stderr.contains("vpt-deep"), "{}", refused.stderr);
     assert!(!sandbox.path("nowhere").exists());
+    let onnx = "export runs/train/prompts --format onnx --output";
+    let written = sandbox.run(&format!("{onnx} prompts.onnx --json"), 0).json();
+    assert_eq!(written["format"], "onnx");
+    assert_eq!(written["bytes"], sandbox.read("prompts.onnx").len());
+    let half = sandbox.run(&format!("{onnx} half.onnx --half --json"), 0).json();
+    assert!(
+        half["bytes"].as_u64().unwrap() * 3 < written["bytes"].as_u64().unwrap() * 2,
+        "{half}"
+    );
+    let refused = sandbox.run(&format!("{onnx} weights"), 1);
+    assert!(refused.stderr.contains("hint: give a file"), "{}", refused.stderr);
 }
 
 /// Every task of this repository reads, and the one whose images are here opens.

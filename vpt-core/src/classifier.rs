@@ -1,5 +1,6 @@
 //! [`Classifier`]: a backbone with a tuning method and a head.
 
+mod fold;
 mod parameters;
 mod shared;
 
@@ -354,6 +355,11 @@ impl Classifier {
                 false => self.backbone.sample_drop_path(batch, rng),
             },
         }
+    }
+
+    /// What the head reads.
+    pub(crate) fn readout(&self) -> &Readout {
+        &self.readout
     }
 
     /// The method.

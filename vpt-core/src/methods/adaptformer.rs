@@ -12,7 +12,7 @@ use super::bottleneck::{AdapterConfig, Bottleneck};
 use crate::vit::{Adapt, Site, VitConfig};
 
 /// Factor of the bottleneck's output.
-const SCALE: f64 = 0.1;
+pub(crate) const SCALE: f64 = 0.1;
 
 /// Whether the parameter is learned beside the head: the bottlenecks.
 pub(super) fn tunes(name: &str) -> bool {

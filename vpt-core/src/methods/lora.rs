@@ -5,13 +5,13 @@
 
 #![allow(non_snake_case, reason = "parameter names follow from field names")]
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::added::{AddedTensor, Start};
-use crate::vit::{Adapt, Site, VitConfig, linear};
+use crate::vit::{Adapt, Site, VisionTransformer, VitConfig, linear};
 use crate::{CoreError, ops};
 
 /// A linear layer of a block that LoRA can update, by timm's name.
@@ -207,6 +207,26 @@ impl Lora {
         Self {
             blocks: (0..vit.depth).map(block).collect(),
             scale: config.alpha / config.rank as f64,
+        }
+    }
+}
+
+impl Lora {
+    /// Adds the updates to the weights of the layers that they stand beside.
+    pub(crate) fn fold_into(self, vit: &mut VisionTransformer) {
+        for (of, block) in self.blocks.into_iter().zip(&mut vit.blocks) {
+            let layers = [
+                (of.attn.qkv, &mut block.attn.qkv),
+                (of.attn.proj, &mut block.attn.proj),
+                (of.mlp.fc1, &mut block.mlp.fc1),
+                (of.mlp.fc2, &mut block.mlp.fc2),
+            ];
+            for (update, layer) in layers {
+                if let Some(LoraLayer { lora_A, lora_B }) = update {
+                    let update = lora_A.weight.val().matmul(lora_B.weight.val()) * self.scale;
+                    layer.weight = Param::from_tensor(layer.weight.val() + update);
+                }
+            }
         }
     }
 }

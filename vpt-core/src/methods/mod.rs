@@ -24,6 +24,7 @@ mod tuner;
 mod vpt;
 
 pub use adapter::{AdapterBlock, Adapters};
+pub(crate) use adaptformer::SCALE as ADAPTFORMER_SCALE;
 pub use adaptformer::{AdaptFormer, AdaptFormerBlock};
 pub(crate) use added::{AddedTensor, Start};
 pub use bottleneck::{AdapterConfig, Bottleneck};

@@ -5,10 +5,11 @@
 //! `blocks.0.ssf_scale_1` (norm1), `blocks.0.attn.ssf_scale_2` (proj), `blocks.0.mlp.ssf_shift_1` (fc1), `ssf_scale_1` (norm).
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
+use burn::nn::Linear;
+use burn::tensor::{Device, Tensor, s};
 
 use super::added::{AddedTensor, Start};
-use crate::vit::{Adapt, Site, VitConfig, placeholder};
+use crate::vit::{Adapt, LayerNorm, Site, VisionTransformer, VitConfig, placeholder};
 
 /// Standard deviation of the initial scales (around 1) and shifts (around 0).
 const STD: f64 = 0.02;
@@ -148,6 +149,100 @@ impl Ssf {
             ssf_shift_1: channels(vit.num_features()),
         }
     }
+}
+
+impl Ssf {
+    /// Works scales and shifts into the layers that they stand behind. The ones behind the final norm are left where the model has
+    /// no such norm: they stand before the pooling then, and behind it a norm that would undo them.
+    pub(crate) fn fold_into(mut self, vit: &mut VisionTransformer) -> Option<Self> {
+        self.patch_embed.fold_into_patches(vit);
+        if let Some(norm) = &mut vit.norm_pre {
+            self.patch_embed.fold_second_into_norm(norm);
+        }
+        for (of, block) in self.blocks.iter_mut().zip(&mut vit.blocks) {
+            if let (Some(of), Some(downsample)) = (&mut of.downsample, &mut block.downsample) {
+                fold_into_norm(&mut downsample.norm, &mut of.ssf_scale_1, &mut of.ssf_shift_1);
+            }
+            fold_into_norm(&mut block.norm1, &mut of.ssf_scale_1, &mut of.ssf_shift_1);
+            of.attn
+                .fold_into_layers(&mut block.attn.qkv, &mut block.attn.proj);
+            fold_into_norm(&mut block.norm2, &mut of.ssf_scale_2, &mut of.ssf_shift_2);
+            of.mlp.fold_into_layers(&mut block.mlp.fc1, &mut block.mlp.fc2);
+        }
+        match &mut vit.norm {
+            Some(norm) => {
+                fold_into_norm(norm, &mut self.ssf_scale_1, &mut self.ssf_shift_1);
+                None
+            }
+            None => Some(self),
+        }
+    }
+}
+
+impl Ssf2 {
+    /// The first place into the projection of the patches. One that has no bias leaves the shift to the position embeddings.
+    fn fold_into_patches(&mut self, vit: &mut VisionTransformer) {
+        let own = vit.config().num_embedded_prefix_tokens();
+        let proj = &mut vit.patch_embed.proj;
+        let (scale, shift) = (&mut self.ssf_scale_1, &mut self.ssf_shift_1);
+        if let (None, Some(positions)) = (&proj.bias, &mut vit.pos_embed) {
+            let whole = positions.val();
+            let patches = whole.clone().slice(s![.., own..]) + shift.val().unsqueeze::<3>();
+            let moved = match own {
+                0 => patches,
+                _ => Tensor::cat(vec![whole.slice(s![.., ..own]), patches], 1),
+            };
+            *positions = Param::from_tensor(moved);
+            scale_outputs(proj, scale);
+            rest(scale, shift);
+        } else {
+            fold_into_linear(proj, scale, shift);
+        }
+    }
+
+    fn fold_second_into_norm(&mut self, norm: &mut LayerNorm) {
+        if let (Some(scale), Some(shift)) = (&mut self.ssf_scale_2, &mut self.ssf_shift_2) {
+            fold_into_norm(norm, scale, shift);
+        }
+    }
+
+    fn fold_into_layers(&mut self, first: &mut Linear, second: &mut Linear) {
+        fold_into_linear(first, &mut self.ssf_scale_1, &mut self.ssf_shift_1);
+        if let (Some(scale), Some(shift)) = (&mut self.ssf_scale_2, &mut self.ssf_shift_2) {
+            fold_into_linear(second, scale, shift);
+        }
+    }
+}
+
+type Channels = Param<Tensor<1>>;
+
+/// Scale and shift become part of the norm, and do nothing any more.
+fn fold_into_norm(norm: &mut LayerNorm, scale: &mut Channels, shift: &mut Channels) {
+    norm.weight = Param::from_tensor(norm.weight.val() * scale.val());
+    norm.bias = Param::from_tensor(norm.bias.val() * scale.val() + shift.val());
+    rest(scale, shift);
+}
+
+/// Scale and shift become part of the layer, and do nothing any more. A layer that has no bias gets one.
+fn fold_into_linear(layer: &mut Linear, scale: &mut Channels, shift: &mut Channels) {
+    scale_outputs(layer, scale);
+    let bias = match &layer.bias {
+        Some(bias) => bias.val() * scale.val() + shift.val(),
+        None => shift.val(),
+    };
+    layer.bias = Some(Param::from_tensor(bias));
+    rest(scale, shift);
+}
+
+/// Weights are `[inputs, outputs]`.
+fn scale_outputs(layer: &mut Linear, scale: &Channels) {
+    layer.weight = Param::from_tensor(layer.weight.val() * scale.val().unsqueeze::<2>());
+}
+
+/// A scale and a shift that change nothing.
+fn rest(scale: &mut Channels, shift: &mut Channels) {
+    *scale = Param::from_tensor(scale.val().ones_like());
+    *shift = Param::from_tensor(shift.val().zeros_like());
 }
 
 impl Adapt for Ssf {

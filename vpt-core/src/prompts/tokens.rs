@@ -189,11 +189,10 @@ impl Prompts {
                 if i == 0 && self.config.before_norm_pre {
                     prompts = vit.normalise_input(prompts, hook);
                 }
-                let last_set = i + 1 == prompted.end;
-                let at_end = i + 1 == vit.blocks.len();
-                let outputs_read = last_set && (!at_end || readout.reads_from(num_tokens));
                 match form {
-                    PromptForm::KeyValue if !outputs_read => options.prompts = Some(prompts),
+                    PromptForm::KeyValue if !self.outputs_read(vit, readout, i) => {
+                        options.prompts = Some(prompts);
+                    }
                     _ => tokens = with_prompts(tokens.slice(s![.., ..num_tokens]), prompts),
                 }
             }
@@ -217,29 +216,35 @@ impl Prompts {
         if outputs_read || self.gate.is_some() {
             return None;
         }
-        let sets = self.project();
-        let of_block = |i: usize| {
-            prompted.contains(&i).then(|| match self.entering(vit, &sets, i) {
-                prompts if i == 0 && self.config.before_norm_pre => {
-                    vit.normalise_input(prompts, Hook::none())
-                }
-                prompts => prompts,
-            })
-        };
-        Some((0..depth).map(of_block).collect())
+        Some((0..depth).map(|i| self.at_block(vit, i)).collect())
+    }
+
+    /// The prompts that block `i` gets, `[1, P, D]`, none where it gets none.
+    pub(crate) fn at_block(&self, vit: &VisionTransformer, i: usize) -> Option<Tensor<3>> {
+        let prompted = self.config.prompted_blocks(vit.blocks.len());
+        prompted.contains(&i).then(|| {
+            let prompts = self.entering(vit, &self.project(), i);
+            match i == 0 && self.config.before_norm_pre {
+                true => vit.normalise_input(prompts, Hook::none()),
+                false => prompts,
+            }
+        })
+    }
+
+    /// Whether anyone reads what block `i`, which gets prompts, makes of them.
+    pub(crate) fn outputs_read(&self, vit: &VisionTransformer, readout: &Readout, i: usize) -> bool {
+        let (depth, next) = (vit.blocks.len(), i + 1);
+        let last_set = next == self.config.prompted_blocks(depth).end;
+        last_set && (next < depth || readout.reads_from(vit.num_tokens_at(i)))
     }
 
     /// The tokens that block `i` sees in the plain form, with fresh prompts where the block gets them, without dropout.
     pub(crate) fn enter(&self, vit: &VisionTransformer, i: usize, tokens: Tensor<3>) -> Tensor<3> {
         let tokens = vit.blocks[i].enter(tokens, Hook::none());
-        if !self.config.prompted_blocks(vit.blocks.len()).contains(&i) {
-            return tokens;
+        match self.at_block(vit, i) {
+            Some(prompts) => with_prompts(tokens.slice(s![.., ..vit.num_tokens_at(i)]), prompts),
+            None => tokens,
         }
-        let mut prompts = self.entering(vit, &self.project(), i);
-        if i == 0 && self.config.before_norm_pre {
-            prompts = vit.normalise_input(prompts, Hook::none());
-        }
-        with_prompts(tokens.slice(s![.., ..vit.num_tokens_at(i)]), prompts)
     }
 
     /// What leaves block `i`, its prompts mixed with those that entered it where there is a gate.

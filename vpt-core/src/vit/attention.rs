@@ -189,8 +189,28 @@ impl Attention {
         softmax(ops::biased(scores, self.bias()), 3)
     }
 
+    /// Attention heads.
+    pub(crate) fn num_heads(&self) -> usize {
+        self.num_heads
+    }
+
+    /// Width `D` of a token.
+    pub(crate) fn dim(&self) -> usize {
+        self.qkv.weight.lazy_shape()[0]
+    }
+
+    /// What turns queries and keys.
+    pub(crate) fn rope(&self) -> Option<&Rotary> {
+        self.positions.rope.as_ref()
+    }
+
+    /// The windows within which tokens attend.
+    pub(crate) fn windows(&self) -> Option<&Windows> {
+        self.positions.windows.as_ref()
+    }
+
     /// What is added to the scores of the image's tokens, `[1 or windows, heads, tokens, tokens]`.
-    fn bias(&self) -> Option<Tensor<4>> {
+    pub(crate) fn bias(&self) -> Option<Tensor<4>> {
         let relative = self.positions.relative.as_ref()?;
         let bias = relative
             .bias(self.relative_position_bias_table.as_ref()?.val())

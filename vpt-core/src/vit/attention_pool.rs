@@ -46,6 +46,11 @@ impl AttentionPool {
         }
     }
 
+    /// Attention heads.
+    pub(crate) fn num_heads(&self) -> usize {
+        self.num_heads
+    }
+
     /// `[batch, tokens, D] → [batch, D]`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<2> {
         let [batch, _, dim] = x.dims();

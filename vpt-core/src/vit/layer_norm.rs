@@ -26,6 +26,11 @@ impl LayerNorm {
         }
     }
 
+    /// What is added to the variance.
+    pub(crate) fn eps(&self) -> f64 {
+        self.eps
+    }
+
     /// `[..., D] → [..., D]`.
     pub fn forward<const R: usize>(&self, x: Tensor<R>) -> Tensor<R> {
         layer_norm(x, self.weight.val(), self.bias.val(), self.eps)

@@ -38,6 +38,16 @@ impl Mlp {
         }
     }
 
+    /// The activation.
+    pub(crate) fn act(&self) -> Activation {
+        self.act
+    }
+
+    /// Whether the first layer makes gates and values side by side.
+    pub(crate) fn is_gated(&self) -> bool {
+        self.gated
+    }
+
     /// `[batch, tokens, D] → [batch, tokens, D]`.
     pub fn forward(&self, x: Tensor<3>, hook: Hook<'_>) -> Tensor<3> {
         let hidden = hook.around(Site::Fc1, x, |x| ops::linear(x, &self.fc1));

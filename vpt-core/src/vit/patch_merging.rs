@@ -27,6 +27,11 @@ impl PatchMerging {
         }
     }
 
+    /// Patches `[rows, columns]` before the merging.
+    pub(crate) fn grid(&self) -> [usize; 2] {
+        self.grid
+    }
+
     /// `[batch, patches + others, D] → [batch, patches / 4 + others, 2 D]`. Tokens behind the patches, which have no
     /// neighbours, are taken four times (the prompted Swin of Jia et al. 2022).
     pub fn forward(&self, tokens: Tensor<3>, hook: Hook<'_>) -> Tensor<3> {

@@ -39,6 +39,21 @@ impl Rotary {
         }
     }
 
+    /// Cosines and sines of the patches' turns, `[patches, head_dim / 2]`.
+    pub(crate) fn tables(&self) -> [Tensor<2>; 2] {
+        [self.cos.clone(), self.sin.clone()]
+    }
+
+    /// Which channels of a head are turned together.
+    pub(crate) fn layout(&self) -> RotaryLayout {
+        self.layout
+    }
+
+    /// Tokens before the patches.
+    pub(crate) fn prefix(&self) -> usize {
+        self.prefix
+    }
+
     /// Turns queries and keys of the patches. The tokens are `[prefix, patches, others]`.
     ///
     /// # Shapes

@@ -312,8 +312,14 @@ impl VisionTransformer {
         DropPathFactors(self.blocks.iter().map(|block| draw(block, rng)).collect())
     }
 
+    /// Sets what the configuration says about biases to what the layers have.
+    pub(crate) fn note_biases(&mut self) {
+        self.config.patch_bias = self.patch_embed.proj.bias.is_some();
+        self.config.qkv_bias = self.blocks.iter().any(|block| block.attn.qkv.bias.is_some());
+    }
+
     /// Class token, distillation token and registers, `[1, prefix, D]`.
-    fn prefix(&self) -> Option<Tensor<3>> {
+    pub(crate) fn prefix(&self) -> Option<Tensor<3>> {
         let tokens: Vec<_> = [&self.cls_token, &self.dist_token, &self.reg_token]
             .into_iter()
             .flatten()
@@ -323,7 +329,7 @@ impl VisionTransformer {
     }
 
     /// Position embeddings of the prefix and of the patches at this image size, where they have any.
-    fn positions(&self) -> (Option<Tensor<3>>, Option<Tensor<3>>) {
+    pub(crate) fn positions(&self) -> (Option<Tensor<3>>, Option<Tensor<3>>) {
         let embedded = self.config.num_embedded_prefix_tokens();
         let Some(positions) = self.pos_embed.as_ref().map(Param::val) else {
             return (None, None);

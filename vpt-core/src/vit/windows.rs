@@ -53,6 +53,26 @@ impl Windows {
         self.patches
     }
 
+    /// Windows of an image.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Places of a window.
+    pub(crate) fn places(&self) -> usize {
+        self.partition.dims()[0] / self.count
+    }
+
+    /// For each place of each window its patch; one behind the last patch where there is none.
+    pub(crate) fn patch_of_place(&self) -> Vec<i64> {
+        self.partition.to_data().iter::<i64>().collect()
+    }
+
+    /// For each patch its place among those of all windows.
+    pub(crate) fn place_of_patch(&self) -> Vec<i64> {
+        self.reverse.to_data().iter::<i64>().collect()
+    }
+
     /// Whether windows have places without a patch.
     pub fn are_padded(&self) -> bool {
         self.partition.dims()[0] > self.patches
@@ -79,7 +99,7 @@ impl Windows {
         if let Some(padding) = padding {
             patches = Tensor::cat(vec![patches, padding.expand([batch, 1, dim])], 1);
         }
-        let places = self.partition.dims()[0] / self.count;
+        let places = self.places();
         let placed = patches
             .select(1, self.partition.clone())
             .reshape([batch * self.count, places, dim]);
@@ -108,7 +128,7 @@ impl Windows {
     pub fn reverse(&self, windows: Tensor<3>) -> Tensor<3> {
         let [all, count, dim] = windows.dims();
         let batch = all / self.count;
-        let places = self.partition.dims()[0] / self.count;
+        let places = self.places();
         let patches = windows
             .clone()
             .slice(s![.., ..places])

@@ -11,13 +11,13 @@ use vpt_data::{CropMode, Interpolation, Preprocess};
 use super::config_json::{ModelConfig, Shapes};
 use super::description::Description;
 use super::layout::{Init, layout, shapes};
-use super::naming::{Renamed, timm_swin_name, to_timm};
+use super::naming::{Renamed, fits_timm, timm_eva_tensors, timm_swin_name, to_timm};
 use super::safetensors_file::{SafetensorsFile, StoredFloat, encode};
 use super::weight_file::WeightFile;
 use super::weight_files::WeightFiles;
 use super::{TensorMismatch, canonical_sha256};
 use crate::hub::HubModel;
-use crate::presets::{PRESETS, Published, TimmArgs, closest_preset};
+use crate::presets::{PRESETS, Published, TimmArgs, TimmClass, closest_preset};
 use crate::{CoreError, HostTensor, VitConfig, init};
 
 /// Name of the weights that are part of this crate.
@@ -149,7 +149,8 @@ impl Backbone {
     }
 
     /// Writes `model.safetensors` (float16 if `half`) and `config.json` in timm's form into the folder `dir`,
-    /// which is made if it does not exist. Each file appears whole or not at all.
+    /// which is made if it does not exist. Each file appears whole or not at all. Keys whose biases [timm has no place
+    /// for](Backbone::unfit_for_timm) keep the names that the weights have here.
     ///
     /// # Errors
     /// [`CoreError::Io`]; [`CoreError::Setting`] for values that are not finite in the stored type.
@@ -157,13 +158,19 @@ impl Backbone {
         let stored = if half { StoredFloat::F16 } else { StoredFloat::F32 };
         // `format` is what timm and transformers look for.
         let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
-        // timm's Swin counts blocks stage by stage.
-        let of_timm = self.config.swin.as_ref().map(|swin| {
-            let tensors = self.tensors.iter();
-            tensors
-                .map(|(name, tensor)| (timm_swin_name(&self.config, swin, name), tensor.clone()))
-                .collect()
-        });
+        let of_timm = match TimmArgs::of(&self.config).map(|args| args.class) {
+            // timm's Swin counts blocks stage by stage.
+            Some(TimmClass::Swin) => self.config.swin.as_ref().map(|swin| {
+                let tensors = self.tensors.iter();
+                tensors
+                    .map(|(name, tensor)| (timm_swin_name(&self.config, swin, name), tensor.clone()))
+                    .collect()
+            }),
+            Some(TimmClass::Eva | TimmClass::Beit) if fits_timm(&self.config, &self.tensors) => {
+                Some(timm_eva_tensors(&self.config, &self.tensors))
+            }
+            _ => None,
+        };
         let bytes = encode(of_timm.as_ref().unwrap_or(&self.tensors), &metadata, stored)
             .map_err(|reason| CoreError::setting("weights", reason, "finite values"))?;
         let config = self.model_config().to_json()?;
@@ -177,6 +184,16 @@ impl Backbone {
                 .map_err(|error| CoreError::io("write", &path, error))?;
         }
         Ok(())
+    }
+
+    /// Why timm cannot load what [`Backbone::save`] writes, where it cannot: its classes have no bias of keys that rotary embeddings
+    /// turn (EVA-02, DINOv3), which is there where biases were learned, and take no epsilon of the norms.
+    pub fn unfit_for_timm(&self) -> Option<&'static str> {
+        if !fits_timm(&self.config, &self.tensors) {
+            return Some("its keys have biases, which timm's class has not");
+        }
+        let fits = self.model_config().norms_fit_timm();
+        (!fits).then_some("its norms have another epsilon than timm's architecture")
     }
 
     /// Number of parameters without the head.

@@ -10,7 +10,7 @@ use vpt_data::{CropMode, Interpolation, Preprocess};
 use super::infer::{infer_architecture, infer_gated_mlp, infer_img_size};
 use super::json_object::{Object, key_error};
 use super::transformers_config;
-use crate::presets::{Preset, TimmArgs, closest_preset, pair, pool_name};
+use crate::presets::{Preset, TimmArgs, TimmClass, closest_preset, pair, pool_name};
 use crate::{Activation, CoreError, VitConfig};
 
 /// Architecture, preprocessing and number of classes of some weights.
@@ -105,6 +105,23 @@ impl ModelConfig {
         })
     }
 
+    /// The architecture of timm that is closest, and the arguments with which it is this model; None for a combination of norms
+    /// that timm's class cannot make.
+    fn timm_preset(&self) -> Option<(&'static Preset, TimmArgs)> {
+        let args = TimmArgs::of(&self.config)?;
+        let preset = match Preset::find(&self.architecture) {
+            Ok(preset) if preset.timm_args().is_same_class(&args) => preset,
+            _ => closest_preset(&args),
+        };
+        Some((preset, args))
+    }
+
+    /// Whether timm can be told all that its [`to_json`](ModelConfig::to_json) says: it takes no epsilon of the norms.
+    pub(super) fn norms_fit_timm(&self) -> bool {
+        let fits = |(preset, args): (&Preset, TimmArgs)| preset.timm_args().norm_eps == args.norm_eps;
+        self.timm_preset().is_some_and(fits)
+    }
+
     /// The text of a config.json from which both timm and [`ModelConfig::parse`] build this model.
     ///
     /// # Errors
@@ -118,18 +135,22 @@ impl ModelConfig {
                 "a combination of norms that timm's `VisionTransformer` has",
             )
         };
-        let args = TimmArgs::of(&self.config).ok_or_else(impossible)?;
-        let preset = match Preset::find(&self.architecture) {
-            Ok(preset) if preset.timm_args().is_same_class(&args) => preset,
-            _ => closest_preset(&args),
-        };
+        let (preset, args) = self.timm_preset().ok_or_else(impossible)?;
+        let mut model_args = preset.timm_args().model_args_of(&args);
+        if args.class == TimmClass::Eva {
+            // Whatever the architecture has: the layers that the tensors beside this file are of.
+            model_args.insert("qkv_fused".to_owned(), json!(true));
+            if args.gated_mlp && !args.mlp_norm {
+                model_args.insert("swiglu_align_to".to_owned(), json!(0));
+            }
+        }
         let pre = &self.preprocess;
         let document = json!({
             "architecture": preset.name,
             "num_classes": self.num_classes,
             "num_features": self.config.num_features(),
             "global_pool": pool_name(self.config.global_pool),
-            "model_args": preset.timm_args().model_args_of(&args),
+            "model_args": model_args,
             "pretrained_cfg": {
                 "input_size": [self.config.in_chans, pre.input_size[0], pre.input_size[1]],
                 "fixed_input_size": true,

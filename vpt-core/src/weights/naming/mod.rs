@@ -3,6 +3,7 @@
 //! To read the weights of another library, add a file with its [`Convention`] and an entry in [`CONVENTIONS`].
 
 mod convention;
+mod eva;
 mod google;
 mod open_clip;
 mod swin;
@@ -19,6 +20,7 @@ use crate::HostTensor;
 use crate::freed_memory::FreedMemory;
 
 pub(super) use convention::Origin;
+pub(super) use eva::{fits_timm, timm_eva_tensors};
 pub(super) use swin::timm_swin_name;
 
 /// Every known convention. The anchor of an earlier one may be part of a name of a later one, never the reverse.
