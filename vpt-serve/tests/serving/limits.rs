@@ -120,7 +120,7 @@ fn base64_of(bytes: &[u8]) -> String {
 #[test]
 fn slow_clients_are_let_go_and_hold_up_nobody() {
     let served = served(ServeOptions {
-        timeout: Duration::from_millis(600),
+        timeout: Duration::from_secs(3),
         ..ServeOptions::default()
     });
     let head = format!("POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n");
@@ -136,10 +136,7 @@ fn slow_clients_are_let_go_and_hold_up_nobody() {
     for seed in 0..5 {
         assert_eq!(served.post(PATH, "image/png", &picture(seed)).status, 200);
     }
-    assert!(
-        start.elapsed() < Duration::from_millis(600),
-        "nobody waited for the slow"
-    );
+    assert!(start.elapsed() < Duration::from_secs(3), "nobody waited for the slow");
     for mut stream in slow {
         let mut answer = [0; 12];
         stream.read_exact(&mut answer).unwrap();
@@ -197,7 +194,7 @@ fn malformed_requests_among_good_ones_change_nothing() {
 #[test]
 fn what_was_accepted_is_answered_before_the_end() {
     let served = served(ServeOptions {
-        max_wait: Duration::from_millis(500),
+        max_wait: Duration::from_secs(2),
         ..ServeOptions::default()
     });
     let image = picture(1);
@@ -206,7 +203,9 @@ fn what_was_accepted_is_answered_before_the_end() {
         let asked: Vec<_> = (0..4)
             .map(|_| scope.spawn(|| post(&url, PATH, "image/png", &image)))
             .collect();
-        std::thread::sleep(Duration::from_millis(200));
+        while !served.get("/metrics").text.contains("vpt_queue_inputs 4") {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         served.ask_to_stop();
         for answer in asked {
             let answer = answer.join().unwrap();
