@@ -136,7 +136,10 @@ fn slow_clients_are_let_go_and_hold_up_nobody() {
     for seed in 0..5 {
         assert_eq!(served.post(PATH, "image/png", &picture(seed)).status, 200);
     }
-    assert!(start.elapsed() < Duration::from_secs(3), "nobody waited for the slow");
+    assert!(
+        start.elapsed() < Duration::from_secs(3),
+        "nobody waited for the slow"
+    );
     for mut stream in slow {
         let mut answer = [0; 12];
         stream.read_exact(&mut answer).unwrap();
