@@ -57,10 +57,7 @@ impl Precision {
             Self::F16 => DType::F16,
             Self::Bf16 => DType::BF16,
         };
-        named_tensors::cast_linear(module, dtype, |name| {
-            let of_block = name.starts_with("blocks.") || name.starts_with("layers.");
-            of_block && frozen(name)
-        })
+        named_tensors::cast_linear(module, dtype, |name| name.starts_with("blocks.") && frozen(name))
     }
 }
 

@@ -216,14 +216,20 @@ impl Prompts {
         if outputs_read || self.gate.is_some() {
             return None;
         }
-        Some((0..depth).map(|i| self.at_block(vit, i)).collect())
+        let sets = self.project();
+        Some((0..depth).map(|i| self.of_block(vit, &sets, i)).collect())
     }
 
     /// The prompts that block `i` gets, `[1, P, D]`, none where it gets none.
     pub(crate) fn at_block(&self, vit: &VisionTransformer, i: usize) -> Option<Tensor<3>> {
+        self.of_block(vit, &self.project(), i)
+    }
+
+    /// [`Prompts::at_block`] from all sets, projected already.
+    fn of_block(&self, vit: &VisionTransformer, sets: &[Tensor<3>], i: usize) -> Option<Tensor<3>> {
         let prompted = self.config.prompted_blocks(vit.blocks.len());
         prompted.contains(&i).then(|| {
-            let prompts = self.entering(vit, &self.project(), i);
+            let prompts = self.entering(vit, sets, i);
             match i == 0 && self.config.before_norm_pre {
                 true => vit.normalise_input(prompts, Hook::none()),
                 false => prompts,
