@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use toml::Value;
+use vpt_core::Precision;
 use vpt_eval::{AbstainRule, CalibrationPlan, ThresholdRule};
 
 use super::layer::Layer;
-use super::values;
+use super::values::{self, BatchSize};
+use crate::failure::Failure;
 
 /// How the training images are chosen.
 #[derive(Args, Clone, Debug, Default)]
@@ -142,9 +144,9 @@ pub struct OptimArgs {
     #[arg(long, value_name = "N", value_parser = values::count)]
     pub epochs: Option<usize>,
 
-    /// Images in a batch
-    #[arg(short, long, visible_alias = "batch", value_name = "N", value_parser = values::count)]
-    pub batch_size: Option<usize>,
+    /// Images in a batch; `auto` for the usual number, or as large a part of it as memory has room for
+    #[arg(short, long, visible_alias = "batch", value_name = "N", value_parser = values::batch_size)]
+    pub batch_size: Option<BatchSize>,
 
     /// Optimiser; `lbfgs` solves a linear probe exactly, with the `--weight-decay` that is given or one of `--epochs` that validation chooses
     #[arg(long, value_name = "OPT", value_parser = ["adamw", "sgd", "lbfgs"])]
@@ -181,6 +183,14 @@ pub struct OptimArgs {
     /// Batches whose gradients make one step
     #[arg(long, value_name = "N", value_parser = values::count)]
     pub grad_accum_steps: Option<usize>,
+
+    /// Compute blocks again for their gradients instead of keeping what they need: less memory, more time
+    #[arg(long)]
+    pub grad_checkpointing: bool,
+
+    /// Keep frozen weights in fewer bits, on the CPU: f32, f16, bf16 or int8 [default: f32]
+    #[arg(long, value_name = "PRECISION", value_parser = values::precision)]
+    pub precision: Option<Precision>,
 
     /// Limit of the gradient's norm
     #[arg(long, value_name = "NORM", value_parser = values::positive)]
@@ -362,6 +372,18 @@ pub struct TrainingArgs {
 }
 
 impl TrainingArgs {
+    /// Refuses `--batch-size auto` where several runs must have the same.
+    ///
+    /// # Errors
+    /// A usage error.
+    pub fn refuse_auto_batch(&self) -> Result<(), Failure> {
+        match self.optim.batch_size {
+            Some(BatchSize::Auto) => Err(Failure::usage("`--batch-size auto` is for a single `vpt train`")
+                .hint("give `--batch-size` as a number, so that all runs have the same")),
+            _ => Ok(()),
+        }
+    }
+
     /// What was given, as a layer of settings.
     pub fn layer(&self) -> Layer {
         let mut layer = Layer::default();
@@ -444,7 +466,7 @@ impl MethodArgs {
 impl OptimArgs {
     fn add_to(&self, layer: &mut Layer) {
         layer.count("epochs", self.epochs);
-        layer.count("batch_size", self.batch_size);
+        layer.count("batch_size", self.batch_size.and_then(BatchSize::number));
         layer.set("opt", self.opt.clone());
         layer.set("lr", self.lr);
         layer.set("head_lr", self.head_lr);
@@ -454,6 +476,8 @@ impl OptimArgs {
         layer.set("warmup_epochs", self.warmup_epochs);
         layer.set("sched", self.sched.clone());
         layer.count("grad_accum_steps", self.grad_accum_steps);
+        layer.switch("grad_checkpointing", self.grad_checkpointing);
+        layer.set("precision", self.precision.map(|precision| precision.name()));
         layer.set("clip_grad", self.clip_grad);
         layer.set("loss", self.loss.clone());
         layer.set("focal_gamma", self.focal_gamma);

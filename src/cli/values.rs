@@ -18,6 +18,35 @@ pub fn count(text: &str) -> Result<usize, String> {
     }
 }
 
+/// How many images a batch has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchSize {
+    /// So many.
+    Fixed(usize),
+    /// As many as memory has room for.
+    Auto,
+}
+
+impl BatchSize {
+    /// The number that was given.
+    pub fn number(self) -> Option<usize> {
+        match self {
+            Self::Fixed(number) => Some(number),
+            Self::Auto => None,
+        }
+    }
+}
+
+/// A whole number of at least 1, or `auto`.
+pub fn batch_size(text: &str) -> Result<BatchSize, String> {
+    match text {
+        "auto" => Ok(BatchSize::Auto),
+        _ => count(text)
+            .map(BatchSize::Fixed)
+            .map_err(|_| "expected a whole number of at least 1, or `auto`".to_owned()),
+    }
+}
+
 /// In how many bits weights are kept.
 pub fn precision(text: &str) -> Result<Precision, String> {
     text.parse().map_err(|error: CoreError| error.to_string())

@@ -3,11 +3,11 @@
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use vpt_core::{Backbone, MethodConfig, MethodOptions, preset};
+use vpt_core::{Backbone, MethodConfig, MethodOptions, Precision, preset};
 use vpt_eval::report::format;
 use vpt_train::bench::{Bench, Speed, matmul_peak};
 
-use crate::cli::values;
+use crate::cli::{MemoryArgs, values};
 use crate::exit::Exit;
 use crate::session::Session;
 use crate::tables;
@@ -48,6 +48,13 @@ pub struct BenchArgs {
     #[arg(long, value_name = "MODE")]
     pub mode: Option<Mode>,
 
+    /// Compute blocks again for their gradients instead of keeping what they need: less memory, more time
+    #[arg(long)]
+    pub grad_checkpointing: bool,
+
+    #[command(flatten)]
+    pub memory: MemoryArgs,
+
     /// Timed steps
     #[arg(long, value_name = "N", default_value = "10", value_parser = values::count)]
     pub steps: usize,
@@ -79,6 +86,8 @@ struct Report {
     image_size: [usize; 2],
     batch_size: usize,
     steps: usize,
+    grad_checkpointing: bool,
+    precision: Precision,
     tuned_params: usize,
     total_params: usize,
     matmul_gflop_per_second: f64,
@@ -104,7 +113,9 @@ pub fn run(args: &BenchArgs, session: &Session) -> Result<Exit> {
         args.batch_size,
         args.steps,
         &device.device,
-    )?;
+    )?
+    .with_grad_checkpointing(args.grad_checkpointing)
+    .with_precision(args.memory.precision)?;
     output.info(format!("measuring {} on {}", args.model, device.name));
     let peak = matmul_peak(
         &device.device,
@@ -125,6 +136,8 @@ pub fn run(args: &BenchArgs, session: &Session) -> Result<Exit> {
         image_size,
         batch_size: args.batch_size,
         steps: args.steps,
+        grad_checkpointing: args.grad_checkpointing,
+        precision: args.memory.precision,
         tuned_params,
         total_params,
         matmul_gflop_per_second: peak,

@@ -138,6 +138,7 @@ pub fn run(args: &CompareArgs, session: &Session) -> Result<Exit> {
     if !args.runs.is_empty() {
         return finished::run(args, session);
     }
+    args.training.refuse_auto_batch()?;
     let output = session.output;
     let baseline = args.baseline()?;
     let planner = Planner::new(args)?;

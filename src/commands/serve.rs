@@ -11,8 +11,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 use serde::Serialize;
-use vpt_core::memory::MemoryEstimate;
-use vpt_core::{Backbone, MethodConfig};
+use vpt_core::memory::{MemoryEstimate, Workload};
+use vpt_core::{Backbone, MethodConfig, Precision};
 use vpt_eval::resident_memory_bytes;
 use vpt_serve::{Change, Registry, ServeOptions, Server, Sources};
 
@@ -129,7 +129,7 @@ pub fn run(args: &ServeArgs, session: &Session) -> Result<Exit> {
     let options = args.options(session)?;
     let backbone = backbone(args, &sources)?;
     let device = session.device()?;
-    let most_bytes = most_bytes(&backbone, &options);
+    let most_bytes = most_bytes(&backbone, args.memory.precision, &options);
     let registry = Arc::new(Registry::new(backbone, &device, args.memory.precision)?);
     for change in sources.refresh(&registry) {
         match change {
@@ -245,13 +245,17 @@ fn said(change: &Change, output: Output) {
 }
 
 /// What the limits allow: weights, a full batch, a full queue, and requests that are read and decoded.
-fn most_bytes(backbone: &Backbone, options: &ServeOptions) -> u128 {
+fn most_bytes(backbone: &Backbone, precision: Precision, options: &ServeOptions) -> u128 {
     const FLOAT: usize = 4;
     // A picture in colours, and what its decoder holds beside it.
     const BYTES_PER_PIXEL: u64 = 6;
     let size = backbone.preprocess.input_size;
     let method = MethodConfig::linear();
-    let computing = MemoryEstimate::of(&backbone.config, &method, size, options.max_batch, 1).infer;
+    let workload = Workload {
+        precision,
+        ..Workload::new(size, options.max_batch, 1)
+    };
+    let computing = MemoryEstimate::of(&backbone.config, &method, workload).infer;
     let waiting = options.queue * 3 * size[0] * size[1] * FLOAT;
     let decoding = options.decoders as u64 * options.max_pixels * BYTES_PER_PIXEL;
     computing + (waiting + options.max_bodies_bytes) as u128 + u128::from(decoding)

@@ -7,16 +7,16 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
-use vpt_core::memory::MemoryEstimate;
 use vpt_core::{Backbone, Classifier};
 use vpt_data::{Dataset, Split};
-use vpt_eval::Results;
 use vpt_eval::report::format;
+use vpt_eval::{Results, available_memory_bytes};
 use vpt_train::{Existing, Outcome, RunDir, TrainConfig, Trainer};
 
 use crate::banner::Banner;
 use crate::cli::layer::Layer;
 use crate::cli::training::{ShotsArgs, TrainingArgs};
+use crate::cli::values::BatchSize;
 use crate::cli::{DataArgs, values};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -124,9 +124,14 @@ pub fn run(args: &TrainArgs, session: &Session) -> Result<Exit> {
     let dataset = config.open_dataset()?;
     let config = config.for_data(&dataset)?;
     if let (Some(folds), None, false) = (config.folds, config.fold, args.run.dry_run) {
+        args.training.refuse_auto_batch()?;
         return folds::run(&config, folds, &dataset, &args.run, session);
     }
     let backbone = config.load_backbone()?;
+    let config = match args.training.optim.batch_size {
+        Some(BatchSize::Auto) => fitting(config, &dataset, &backbone, session)?,
+        _ => config,
+    };
     if args.run.dry_run {
         return dry_run(config, &dataset, backbone, session);
     }
@@ -135,6 +140,33 @@ pub fn run(args: &TrainArgs, session: &Session) -> Result<Exit> {
     let run = args.run.folder(&dataset.name)?;
     let trainer = Trainer::new(config.clone(), dataset, backbone, device, run)?;
     fit(trainer, &config, banner, args, session)
+}
+
+/// `--batch-size auto`.
+fn fitting(
+    config: TrainConfig,
+    dataset: &Dataset,
+    backbone: &Backbone,
+    session: &Session,
+) -> Result<TrainConfig> {
+    let usual = config.batch_size;
+    let free = available_memory_bytes().filter(|_| session.device().is_ok_and(|device| device.is_cpu));
+    let Some(free) = free else {
+        return Err(
+            Failure::usage("how much memory is free is only known for the CPU, on Linux")
+                .hint("give `--batch-size` as a number")
+                .into(),
+        );
+    };
+    let config = config.with_batch_that_fits(dataset, backbone, free)?;
+    session.output.info(match config.batch_size {
+        batch if batch == usual => format!("batches of {batch} images, as usual, fit into memory"),
+        batch => format!(
+            "batches of {batch} images fit into memory, {} of them make a step, as one of {usual} would",
+            config.grad_accum_steps
+        ),
+    });
+    Ok(config)
 }
 
 /// Goes on with a run, from its own settings.
@@ -226,7 +258,7 @@ struct DryRun<'a> {
     backbone_sha256: &'a str,
     tuned_params: usize,
     total_params: usize,
-    /// What training will need, without the images that `--cache-mb` keeps.
+    /// What training will need at its peak.
     #[serde(skip_serializing_if = "Option::is_none")]
     memory_bytes: Option<u64>,
     classes: &'a [String],
@@ -251,9 +283,10 @@ fn dry_run(config: TrainConfig, dataset: &Dataset, backbone: Backbone, session: 
     let banner = Banner::new(&config, dataset, &backbone, &device);
     let backbone_sha256 = backbone.sha256.clone();
     // What GPUs need, and what heads for boxes and masks keep, is not estimated.
-    let memory = (device.is_cpu && !head.is_dense())
-        .then(|| MemoryEstimate::of(&backbone.config, &config.method, size, config.batch_size, classes))
-        .and_then(|estimate| u64::try_from(estimate.train).ok());
+    let memory = device
+        .is_cpu
+        .then(|| config.memory_plan(dataset, &backbone))
+        .flatten();
     let (method, seed) = (&config.method, config.seed);
     let model = Classifier::with_head(backbone, method, head, classes, size, seed, &device.device)?;
     let count = |split| dataset.split(split).len();
@@ -262,7 +295,7 @@ fn dry_run(config: TrainConfig, dataset: &Dataset, backbone: Backbone, session: 
         backbone_sha256: &backbone_sha256,
         tuned_params: model.num_tuned(),
         total_params: model.num_total(),
-        memory_bytes: memory,
+        memory_bytes: memory.map(|plan| plan.total()),
         classes: &dataset.classes,
         images: Images {
             train: count(Split::Train),
@@ -275,10 +308,11 @@ fn dry_run(config: TrainConfig, dataset: &Dataset, backbone: Backbone, session: 
     session
         .output
         .result(banner.text(plan.tuned_params, plan.total_params))?;
-    if let Some(bytes) = memory {
+    if let Some(plan) = memory {
         let about = format!(
-            "about {}, and the images that --cache-mb keeps",
-            format::bytes(bytes)
+            "about {}, of which {} for images that are kept decoded (`--cache-mb`)",
+            format::bytes(plan.total()),
+            format::bytes(plan.images)
         );
         session.output.result(tables::pairs(&[("memory", about)]))?;
     }

@@ -2,8 +2,10 @@
 
 mod fold;
 mod parameters;
+mod recompute;
 mod shared;
 
+pub use recompute::Entering;
 pub use shared::{Features, SharedBackbone, SharedTask, mixed_features};
 
 use std::borrow::Cow;
@@ -17,7 +19,7 @@ use crate::heads::{Head, HeadConfig};
 use crate::methods::{AddedTensor, MethodConfig, MethodKind, Tuner};
 use crate::named_tensors;
 use crate::pretrained_head::pretrained_head;
-use crate::prompts::{Noise, PromptForm};
+use crate::prompts::{Noise, Pass, PromptForm};
 use crate::vit::{BlockOptions, DropPathFactors, Hook, Readout, TokensAt, VisionTransformer, VitConfig};
 use crate::weights::{Backbone, TensorMismatch, is_classifier};
 use crate::{CoreError, HostTensor};
@@ -192,13 +194,13 @@ impl Classifier {
 
     /// [`Classifier::forward`] of tokens that have passed [`Classifier::constant_blocks`] or fewer.
     pub fn forward_from(&self, tokens: TokensAt) -> Tensor<2> {
-        self.head_forward(self.observed_from(tokens, &Noise::none(), PromptForm::KeyValue, &mut |_, _| {}))
+        self.head_forward(self.pooled_from(tokens, &Noise::none()))
     }
 
     /// [`Classifier::forward_train`] of tokens that have passed [`Classifier::constant_blocks`] or fewer.
     pub fn forward_train_from(&self, tokens: TokensAt, rng: &mut Pcg64) -> Tensor<2> {
         let noise = self.sample_noise(tokens.tokens.dims()[0], rng);
-        self.head_forward(self.observed_from(tokens, &noise, PromptForm::KeyValue, &mut |_, _| {}))
+        self.head_forward(self.pooled_from(tokens, &noise))
     }
 
     /// How many of the first blocks make the same of an image in every step: nothing that is learned lies in them or before
@@ -233,6 +235,11 @@ impl Classifier {
         self.pooled_with(pixels, &Noise::none(), PromptForm::KeyValue)
     }
 
+    /// [`Classifier::pooled`] of tokens in front of a block, with given random factors.
+    pub fn pooled_from(&self, tokens: TokensAt, noise: &Noise) -> Tensor<2> {
+        self.observed_from(tokens, noise, PromptForm::KeyValue, &mut |_, _| {})
+    }
+
     /// [`Classifier::pooled`] with given random factors, in a given form.
     pub fn pooled_with(&self, pixels: Tensor<4>, noise: &Noise, form: PromptForm) -> Tensor<2> {
         self.observed(pixels, noise, form, &mut |_, _| {})
@@ -258,10 +265,15 @@ impl Classifier {
         self.feature_map_from(tokens.into(), noise)
     }
 
-    /// [`Classifier::feature_map`] from tokens that have passed [`Classifier::constant_blocks`] or fewer.
+    /// [`Classifier::feature_map`] of tokens in front of a block.
     pub fn feature_map_from(&self, tokens: TokensAt, noise: &Noise) -> Tensor<4> {
-        let all = Readout::Mean(self.backbone.patches());
-        let tokens = self.blocks_from(tokens, &all, noise, PromptForm::KeyValue, &mut |_, _| {});
+        let pass = Pass {
+            readout: &Readout::Mean(self.backbone.patches()),
+            noise,
+            form: PromptForm::KeyValue,
+            end: None,
+        };
+        let tokens = self.blocks_from(tokens, pass, &mut |_, _| {});
         self.backbone.as_map(tokens, self.hook())
     }
 
@@ -278,7 +290,7 @@ impl Classifier {
         self.observed_from(tokens.into(), noise, form, observe)
     }
 
-    /// [`Classifier::observed`] from tokens in front of a block on, which nothing before it that the method learns has touched.
+    /// [`Classifier::observed`] of tokens in front of a block.
     fn observed_from(
         &self,
         tokens: TokensAt,
@@ -286,28 +298,33 @@ impl Classifier {
         form: PromptForm,
         observe: &mut dyn FnMut(usize, &Tensor<3>),
     ) -> Tensor<2> {
-        let tokens = self.blocks_from(tokens, &self.readout, noise, form, observe);
+        let pass = Pass {
+            readout: &self.readout,
+            noise,
+            form,
+            end: None,
+        };
+        let tokens = self.blocks_from(tokens, pass, observe);
         self.backbone.pool(tokens, &self.readout, self.hook())
     }
 
-    /// Tokens behind the last block, those that `readout` needs.
+    /// Tokens behind the blocks, of the last those that the readout needs.
     fn blocks_from(
         &self,
         tokens: TokensAt,
-        readout: &Readout,
-        noise: &Noise,
-        form: PromptForm,
+        pass: Pass<'_>,
         observe: &mut dyn FnMut(usize, &Tensor<3>),
     ) -> Tensor<3> {
         let vit = &self.backbone;
         if let Some(Tuner::Prompts(prompts)) = &self.tuner {
-            return prompts.forward_blocks(vit, tokens, readout, noise, form, observe);
+            return prompts.forward_blocks(vit, tokens, pass, observe);
         }
-        let needed = match form {
-            PromptForm::KeyValue => readout.clone(),
+        let needed = match pass.form {
+            PromptForm::KeyValue => pass.readout.clone(),
             PromptForm::Plain => Readout::Mean(0..vit.num_tokens()),
         };
-        vit.forward_blocks(tokens, &needed, &noise.drop_path, self.hook(), observe)
+        let end = pass.end.unwrap_or(vit.blocks.len());
+        vit.forward_blocks(tokens, end, &needed, &pass.noise.drop_path, self.hook(), observe)
     }
 
     /// Shows `observe` how much each token attends to each in every block, `[batch, heads, tokens, tokens]`: the image's tokens

@@ -24,7 +24,7 @@ pub mod task_file;
 pub mod vit;
 pub mod weights;
 
-pub use classifier::{Classifier, Features, SharedBackbone, SharedTask, mixed_features};
+pub use classifier::{Classifier, Entering, Features, SharedBackbone, SharedTask, mixed_features};
 pub use device::{DeviceChoice, SelectedDevice};
 pub use error::CoreError;
 pub use heads::{Head, HeadConfig};

@@ -1,6 +1,7 @@
 //! [`MemoryEstimate`]: what training and inference will need, before anything is loaded.
 
 use crate::methods::{MethodConfig, MethodKind};
+use crate::precision::Precision;
 use crate::prompts::PromptDepth;
 use crate::vit::VitConfig;
 use crate::weights::layout_shapes;
@@ -26,32 +27,66 @@ pub struct MemoryEstimate {
     pub infer: u128,
 }
 
+/// What is computed, as far as memory depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Workload {
+    /// Height and width of an image in pixels.
+    pub image_size: [usize; 2],
+    /// Images in a batch.
+    pub batch_size: usize,
+    /// Outputs of the head.
+    pub classes: usize,
+    /// In how many bits frozen weights are kept.
+    pub precision: Precision,
+    /// Whether blocks are computed again for their gradients.
+    pub grad_checkpointing: bool,
+}
+
+impl Workload {
+    /// In float32, keeping what gradients need.
+    pub fn new(image_size: [usize; 2], batch_size: usize, classes: usize) -> Self {
+        Self {
+            image_size,
+            batch_size,
+            classes,
+            precision: Precision::F32,
+            grad_checkpointing: false,
+        }
+    }
+}
+
 impl MemoryEstimate {
-    /// Estimates for images of `[height, width]` pixels in batches of `batch`, and a head of `classes`.
-    pub fn of(
-        vit: &VitConfig,
-        method: &MethodConfig,
-        image_size: [usize; 2],
-        batch: usize,
-        classes: usize,
-    ) -> Self {
+    /// Estimates for `method` on a backbone.
+    pub fn of(vit: &VitConfig, method: &MethodConfig, workload: Workload) -> Self {
+        let Workload {
+            image_size,
+            batch_size,
+            classes,
+            precision,
+            grad_checkpointing,
+        } = workload;
         let pixels = (vit.in_chans * image_size[0] * image_size[1]) as u128 * FLOAT;
         // Shallow prompts go through every block like other tokens, deep ones only as keys and values.
         let extra = match &method.prompts {
             Some(prompts) if prompts.depth == PromptDepth::Shallow => prompts.num_tokens,
             _ => 0,
         };
-        let batch = batch as u128;
+        let batch = batch_size as u128;
         let sizes = Parameters::of(vit, method, classes);
-        let held = PROGRAM + FLOAT * sizes.all;
+        let held = PROGRAM + FLOAT * sizes.all - sizes.saved_by(precision);
         let first = vit.depth - tracked_blocks(vit, method);
-        let (mut passing, mut kept) = (0, 0);
+        let (mut passing, mut kept, mut most_kept, mut inputs) = (0, 0, 0, 0);
         for i in 0..vit.depth {
             let block = BlockMemory::of(vit, method, i, image_size, extra);
             passing = passing.max(block.passing);
             if i >= first {
                 kept += block.kept;
+                most_kept = block.kept.max(most_kept);
             }
+            inputs += block.input;
+        }
+        if grad_checkpointing {
+            kept = kept.min(inputs + most_kept);
         }
         let infer = held + batch * (2 * pixels + passing);
         let train = held + 3 * FLOAT * sizes.tuned + batch * (pixels + kept);
@@ -68,6 +103,8 @@ struct BlockMemory {
     passing: u128,
     /// Kept from the forward to the backward pass.
     kept: u128,
+    /// Of that, the tokens that enter.
+    input: u128,
 }
 
 impl BlockMemory {
@@ -99,6 +136,7 @@ impl BlockMemory {
         let tuner = kept_by_tuner(method, &at);
         Self {
             passing: FLOAT * tokens * (dim + (4 * dim + moved + 2 * scores).max(fc1 + hidden)),
+            input: FLOAT * tokens * dim,
             kept: FLOAT * tokens * (6 * dim + moved + 3 * scores + fc1 + gate + inputs + tuner),
         }
     }
@@ -108,22 +146,44 @@ impl BlockMemory {
 struct Parameters {
     all: u128,
     tuned: u128,
+    /// Those of the blocks' linear layers that are frozen.
+    frozen_linear: u128,
+    /// Those of the largest such layer.
+    largest: u128,
 }
 
 impl Parameters {
     fn of(vit: &VitConfig, method: &MethodConfig, classes: usize) -> Self {
-        let mut counts = Self { all: 0, tuned: 0 };
+        let mut counts = Self {
+            all: 0,
+            tuned: 0,
+            frozen_linear: 0,
+            largest: 0,
+        };
         for (name, shape) in layout_shapes(vit, classes) {
             let count: u128 = shape.iter().map(|&axis| axis as u128).product();
             counts.all += count;
             if method.tunes(&name, vit) {
                 counts.tuned += count;
+            } else if name.starts_with("blocks.") && shape.len() == 2 {
+                counts.frozen_linear += count;
+                counts.largest = count.max(counts.largest);
             }
         }
         let added = method.num_added(vit) as u128;
         counts.all += added;
         counts.tuned += added;
         counts
+    }
+
+    /// Bytes that frozen weights do not take in `precision`, less the layer that is widened while it is multiplied.
+    fn saved_by(&self, precision: Precision) -> u128 {
+        let bytes = |weights: u128, each: f64| (weights as f64 * each) as u128;
+        let saved = bytes(self.frozen_linear, FLOAT as f64 - precision.bytes());
+        match precision {
+            Precision::F32 => 0,
+            _ => saved.saturating_sub(FLOAT * self.largest),
+        }
     }
 }
 
@@ -163,7 +223,7 @@ mod tests {
     fn estimate(method: &str, batch: usize) -> MemoryEstimate {
         let vit = preset("vit_tiny_patch16_224").unwrap();
         let method = MethodConfig::parse(method, &MethodOptions::default()).unwrap();
-        MemoryEstimate::of(&vit, &method, [224, 224], batch, 2)
+        MemoryEstimate::of(&vit, &method, Workload::new([224, 224], batch, 2))
     }
 
     /// A ViT-Ti/16 at 224 pixels has 197 tokens of width 192: a block keeps ten times that for an image, sixteen times
@@ -184,6 +244,27 @@ mod tests {
         assert_eq!(per_image("partial-2"), pixels + 2 * 16 * row);
         assert_eq!(per_image("vpt-shallow"), pixels + 12 * 10 * 4 * 207 * 192);
         assert_eq!(per_image("linear"), 2 * pixels + 9 * row);
+    }
+
+    /// Of the twelve blocks of a ViT-Ti/16 everything but one input is computed again; of its weights 12 · 12 · 192² are linear layers.
+    #[test]
+    fn less_is_kept_where_blocks_are_computed_again_and_weights_have_fewer_bits() {
+        let vit = preset("vit_tiny_patch16_224").unwrap();
+        let method = MethodConfig::parse("vpt-deep", &MethodOptions::default()).unwrap();
+        let of = |workload| MemoryEstimate::of(&vit, &method, workload).train;
+        let plain = |batch| Workload::new([224, 224], batch, 2);
+        let again = |batch| Workload {
+            grad_checkpointing: true,
+            ..plain(batch)
+        };
+        let (row, pixels) = (4 * 197 * 192, 4 * 3 * 224 * 224);
+        assert_eq!(of(again(9)) - of(again(8)), pixels + (12 + 10) * row);
+        let half = Workload {
+            precision: Precision::F16,
+            ..plain(8)
+        };
+        let weights = 12 * 192 * 192;
+        assert_eq!(of(plain(8)) - of(half), 12 * weights * 2 - 4 * 4 * 192 * 192);
     }
 
     #[test]

@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
-use burn::tensor::{DType, Gradients, Tensor};
+use burn::tensor::{Gradients, Tensor};
 
-use crate::HostTensor;
 use crate::freed_memory::FreedMemory;
 use crate::init::name_id;
 use crate::vit::VitConfig;
+use crate::{HostTensor, Precision};
 
 /// The patch projection, the one 4-dimensional tensor.
 const PATCH_PROJECTION: &str = "patch_embed.proj.weight";
@@ -134,11 +134,11 @@ pub fn set_tuned<M: Module>(module: M, tuned: impl Fn(&str) -> bool) -> M {
     })
 }
 
-/// Stores the weights of linear layers that `chosen` names as numbers of another kind.
-pub fn cast_linear<M: Module>(module: M, dtype: DType, chosen: impl Fn(&str) -> bool) -> M {
-    module.map(&mut CastLinear {
+/// Stores the weights of linear layers that `chosen` names in another precision.
+pub fn store_linear<M: Module>(module: M, precision: Precision, chosen: impl Fn(&str) -> bool) -> M {
+    module.map(&mut StoreLinear {
         path: Path::default(),
-        dtype,
+        precision,
         chosen,
         freed: FreedMemory::default(),
     })
@@ -344,14 +344,14 @@ impl ModuleMapper for PutShared<'_> {
     }
 }
 
-struct CastLinear<F> {
+struct StoreLinear<F> {
     path: Path,
-    dtype: DType,
+    precision: Precision,
     chosen: F,
     freed: FreedMemory,
 }
 
-impl<F: Fn(&str) -> bool> ModuleMapper for CastLinear<F> {
+impl<F: Fn(&str) -> bool> ModuleMapper for StoreLinear<F> {
     fn enter_module(&mut self, name: &str, _container: &str) {
         self.path.enter(name);
     }
@@ -366,7 +366,7 @@ impl<F: Fn(&str) -> bool> ModuleMapper for CastLinear<F> {
             return param;
         }
         self.freed.add_floats(param.lazy_shape().num_elements());
-        param.map(|weight| weight.cast(self.dtype))
+        param.map(|weight| self.precision.store(weight))
     }
 }
 

@@ -4,14 +4,17 @@ use std::fmt;
 use std::str::FromStr;
 
 use burn::module::Module;
-use burn::tensor::{DType, Device};
+use burn::tensor::quantization::{QuantScheme, QuantStore, QuantValue, ScaleDtype};
+use burn::tensor::{DType, Device, Tensor};
+use serde::{Deserialize, Serialize};
 
 use crate::ops::on_cpu_backend;
 use crate::{Classifier, CoreError, named_tensors};
 
 /// In how many bits the frozen linear layers of the blocks are kept, which are nearly all of a backbone. Everything else, and every
-/// sum, is float32: weights are widened where they are multiplied, so this halves memory, not arithmetic.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// sum, is float32: weights are widened where they are multiplied, so this saves memory, not arithmetic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// As they are.
     #[default]
@@ -20,11 +23,19 @@ pub enum Precision {
     F16,
     /// 8 significant bits, and the range of float32.
     Bf16,
+    /// Whole numbers from −127 to 127 times a scale in float32, the largest value of up to 32 neighbours in a row over 127.
+    Int8,
 }
+
+/// The most weights that share a scale, a number that widths of Vision Transformers are multiples of.
+const LARGEST_BLOCK: usize = 32;
+
+/// With fewer weights to a scale, the scales would take more than is saved.
+const SMALLEST_BLOCK: usize = 4;
 
 impl Precision {
     /// All, by name.
-    pub const ALL: [Self; 3] = [Self::F32, Self::F16, Self::Bf16];
+    pub const ALL: [Self; 4] = [Self::F32, Self::F16, Self::Bf16, Self::Int8];
 
     /// As flags call it.
     pub fn name(self) -> &'static str {
@@ -32,6 +43,16 @@ impl Precision {
             Self::F32 => "f32",
             Self::F16 => "f16",
             Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
+        }
+    }
+
+    /// Bytes of a weight that is kept so.
+    pub fn bytes(self) -> f64 {
+        match self {
+            Self::F32 => 4.0,
+            Self::F16 | Self::Bf16 => 2.0,
+            Self::Int8 => 1.0 + 4.0 / LARGEST_BLOCK as f64,
         }
     }
 
@@ -52,12 +73,31 @@ impl Precision {
 
     /// `module` with the linear weights of its blocks kept so, those that `frozen` names.
     pub(crate) fn keep<M: Module>(self, module: M, frozen: impl Fn(&str) -> bool) -> M {
-        let dtype = match self {
-            Self::F32 => return module,
-            Self::F16 => DType::F16,
-            Self::Bf16 => DType::BF16,
-        };
-        named_tensors::cast_linear(module, dtype, |name| name.starts_with("blocks.") && frozen(name))
+        if self == Self::F32 {
+            return module;
+        }
+        named_tensors::store_linear(module, self, |name| name.starts_with("blocks.") && frozen(name))
+    }
+
+    /// A weight `[inputs, outputs]` kept so. Where too few outputs could share a scale, int8 leaves it as it is.
+    pub(crate) fn store<const R: usize>(self, weight: Tensor<R>) -> Tensor<R> {
+        match self {
+            Self::F32 => weight,
+            Self::F16 => weight.cast(DType::F16),
+            Self::Bf16 => weight.cast(DType::BF16),
+            Self::Int8 => {
+                let outputs = weight.dims()[R - 1];
+                let block = LARGEST_BLOCK.min(1 << outputs.trailing_zeros());
+                if block < SMALLEST_BLOCK {
+                    return weight;
+                }
+                let scheme = QuantScheme::default()
+                    .with_value(QuantValue::Q8S)
+                    .with_store(QuantStore::Native)
+                    .per_block([block as u8], ScaleDtype::F32);
+                weight.quantize_dynamic(&scheme)
+            }
+        }
     }
 }
 
@@ -87,7 +127,7 @@ impl FromStr for Precision {
 
     fn from_str(text: &str) -> Result<Self, CoreError> {
         let found = Self::ALL.into_iter().find(|precision| precision.name() == text);
-        found.ok_or_else(|| CoreError::setting("precision", text, "`f32`, `f16` or `bf16`"))
+        found.ok_or_else(|| CoreError::setting("precision", text, "`f32`, `f16`, `bf16` or `int8`"))
     }
 }
 
@@ -126,7 +166,11 @@ mod tests {
             let largest = whole
                 .iter()
                 .fold(0.0_f32, |largest, logit| largest.max(logit.abs()));
-            for (precision, bound) in [(Precision::F16, 2e-3), (Precision::Bf16, 2e-2)] {
+            for (precision, bound) in [
+                (Precision::F16, 2e-3),
+                (Precision::Bf16, 2e-2),
+                (Precision::Int8, 2e-2),
+            ] {
                 let kept = model.clone().with_precision(precision).unwrap();
                 let changed = logits(&kept, &pixels);
                 let apart = whole

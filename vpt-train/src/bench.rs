@@ -4,18 +4,18 @@ use std::borrow::Cow;
 use std::time::Instant;
 
 use burn::module::Module;
-use burn::optim::GradientsParams;
+use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
-use rand_pcg::Pcg64;
 use serde::Serialize;
 use vpt_core::device::reserved_bytes;
 use vpt_core::flops::ForwardMacs;
 use vpt_core::heads::{Head, Suppression};
 use vpt_core::prompts::Noise;
+use vpt_core::vit::TokensAt;
 use vpt_core::{
-    Backbone, Classifier, CoreError, GlobalPool, HeadConfig, HostTensor, MethodConfig, MethodKind,
-    PromptDepth,
+    Backbone, Classifier, CoreError, Entering, GlobalPool, HeadConfig, HostTensor, MethodConfig, MethodKind,
+    Precision, PromptDepth,
 };
 use vpt_data::{Framed, FramedObject, Framing, Places, rng};
 use vpt_eval::{Finder, PlaceOutput, peak_memory_bytes};
@@ -40,6 +40,7 @@ pub struct Bench {
     device: Device,
     batch_size: usize,
     steps: usize,
+    grad_checkpointing: bool,
     pixels: TensorData,
 }
 
@@ -105,7 +106,28 @@ impl Bench {
             device: device.clone(),
             batch_size,
             steps,
+            grad_checkpointing: false,
             pixels: TensorData::new::<f32, _>(pixels, [batch_size, 3, height, width]),
+        })
+    }
+
+    /// The same, whose blocks are computed again for their gradients if that is `on`.
+    #[must_use]
+    pub fn with_grad_checkpointing(self, on: bool) -> Self {
+        Self {
+            grad_checkpointing: on,
+            ..self
+        }
+    }
+
+    /// The same, whose frozen weights are kept in that many bits.
+    ///
+    /// # Errors
+    /// [`TrainError::Core`] for a device other than the CPU.
+    pub fn with_precision(self, precision: Precision) -> Result<Self, TrainError> {
+        Ok(Self {
+            model: self.model.with_precision(precision)?,
+            ..self
         })
     }
 
@@ -164,9 +186,8 @@ impl Bench {
         }
     }
 
-    /// The loss of a batch of made-up labels: classes in turn, or, of places, one object or class all over.
-    fn loss(&self, model: &Classifier, noise: &mut Pcg64) -> Tensor<1> {
-        let pixels = Tensor::from_data(self.pixels.clone(), &self.device.clone().autodiff());
+    /// The loss of tokens in front of a block and made-up labels: classes in turn, or, of places, one object or class all over.
+    fn loss(&self, model: &Classifier, tokens: TokensAt, noise: &Noise) -> Tensor<1> {
         let classes = model.num_classes();
         if let Some(finder) = &self.finder {
             let [height, width] = model.image_size();
@@ -179,8 +200,8 @@ impl Bench {
                 }]),
             };
             let framed = vec![Framed { framing, places }; self.batch_size];
-            let noise = model.sample_noise(self.batch_size, noise);
-            return place_loss(finder.output(model, pixels, &noise), finder.points(), &framed);
+            let output = finder.output_of(model, model.feature_map_from(tokens, noise));
+            return place_loss(output, finder.points(), &framed);
         }
         let rows = Targets {
             smoothing: 0.0,
@@ -190,7 +211,7 @@ impl Bench {
         let labels: Vec<usize> = (0..self.batch_size).map(|image| image % classes).collect();
         let targets = TensorData::new(rows.rows(&labels, None), [self.batch_size, classes]);
         let targets = Tensor::from_data(targets, &self.device.clone().autodiff());
-        cross_entropy(model.forward_train(pixels, noise), targets)
+        cross_entropy(model.head_forward(model.pooled_from(tokens, noise)), targets)
     }
 
     /// Times forward, backward and the optimiser's step.
@@ -207,14 +228,21 @@ impl Bench {
             head: model.no_decay_group(),
             head_lr_scale: 1.0,
         });
-        let mut noise = rng::rng(0, &[PIXELS]);
+        let mut rng = rng::rng(0, &[PIXELS]);
         let seconds = self.time(|| {
-            let loss = self.loss(&model, &mut noise);
-            let grads = loss.clone().div_scalar(self.batch_size as f32).backward();
-            let grads = GradientsParams::from_grads(grads, &model);
-            model = optimizer.step(1e-4, model.clone(), grads);
-            wait_for(&loss.inner())?;
-            // The update itself may still be on its way.
+            let pixels = Tensor::from_data(self.pixels.clone(), &self.device.clone().autodiff());
+            let noise = model.sample_noise(self.batch_size, &mut rng);
+            let loss = |tokens| {
+                self.loss(&model, tokens, &noise)
+                    .div_scalar(self.batch_size as f32)
+            };
+            let entering = Entering::Pixels(pixels);
+            let mut accumulator = GradientsAccumulator::new();
+            for grads in model.backward(entering, &noise, self.grad_checkpointing, loss) {
+                accumulator.accumulate(&model, GradientsParams::from_grads(grads, &model));
+            }
+            model = optimizer.step(1e-4, model.clone(), accumulator.grads());
+            // The update may still be on its way.
             wait_for(&model.valid().head.last().weight.val())
         })?;
         Ok(self.speed(seconds, self.train_flop()))

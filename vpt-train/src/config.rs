@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use vpt_core::methods::MethodConfig;
-use vpt_core::{Backbone, HeadConfig, VitConfig};
+use vpt_core::{Backbone, HeadConfig, Precision, VitConfig};
 use vpt_data::{AugmentConfig, ColumnNames, CropMode, OpenOptions, Preprocess, TaskKind};
 use vpt_eval::{AbstainRule, CalibrationPlan, ThresholdRule};
 
@@ -51,6 +51,12 @@ pub struct TrainConfig {
     pub batch_size: usize,
     /// Batches per optimiser step; their gradients are averaged over their images.
     pub grad_accum_steps: usize,
+    /// Whether blocks are computed again for their gradients instead of keeping what they need: less memory, more time.
+    #[serde(default)]
+    pub grad_checkpointing: bool,
+    /// In how many bits frozen weights are kept, on the CPU.
+    #[serde(default)]
+    pub precision: Precision,
     /// Update rule.
     pub opt: Opt,
     /// Peak learning rate.
@@ -176,6 +182,8 @@ impl TrainConfig {
             epochs: recipe.epochs,
             batch_size: recipe.batch_size,
             grad_accum_steps: 1,
+            grad_checkpointing: false,
+            precision: Precision::F32,
             opt: Opt::AdamW,
             lr: recipe.lr,
             head_lr: recipe.head_lr,

@@ -185,7 +185,8 @@ impl Trainer {
         let notes = [backbone.notes.as_slice(), &dataset.notes].concat();
         let on = device.device.clone().autodiff();
         let (method, size, seed) = (&config.method, preprocess.input_size, config.seed);
-        let model = Classifier::with_head(backbone, method, head, classes, size, seed, &on)?;
+        let model = Classifier::with_head(backbone, method, head, classes, size, seed, &on)?
+            .with_precision(config.precision)?;
         Ok(Self {
             finder: Finder::new(&model, Suppression::default()),
             optimizer: GroupOptimizer::new(optimizer_config(&config, &model)),

@@ -2,9 +2,8 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::{Array2, ArrayView2};
-use rand_pcg::Pcg64;
 use vpt_core::vit::TokensAt;
-use vpt_core::{Classifier, HostTensor};
+use vpt_core::{Classifier, Entering, HostTensor};
 use vpt_data::{Batch, DataError, Framed, Label, Loader, LoaderConfig};
 
 use crate::TrainError;
@@ -23,6 +22,12 @@ pub enum Source {
 pub struct TrainBatch {
     /// What goes into the model.
     pub input: Input,
+    /// What should come out.
+    pub truth: Truth,
+}
+
+/// What is known of the images of a batch.
+pub struct Truth {
     /// Class, or classes, of each image.
     pub labels: Vec<Label>,
     /// How much each image counts, `[batch]`.
@@ -65,6 +70,13 @@ impl Source {
 impl TrainBatch {
     /// Number of images.
     pub fn len(&self) -> usize {
+        self.truth.len()
+    }
+}
+
+impl Truth {
+    /// Number of images.
+    pub fn len(&self) -> usize {
         self.labels.len()
     }
 }
@@ -75,39 +87,41 @@ impl From<Batch> for TrainBatch {
         let shape = [batch.labels.len(), 3, height, width];
         Self {
             input: Input::Pixels(batch.pixels, shape),
-            labels: batch.labels,
-            weights: batch.weights,
-            soft_targets: batch.soft_targets,
-            framed: batch.framed,
+            truth: Truth {
+                labels: batch.labels,
+                weights: batch.weights,
+                soft_targets: batch.soft_targets,
+                framed: batch.framed,
+            },
         }
     }
 }
 
 impl Input {
-    /// Pixels `[batch, 3, height, width]`; what was computed of them before is none, and comes as an empty batch.
-    pub fn pixels(self, device: &Device) -> Tensor<4> {
-        match self {
-            Self::Pixels(pixels, shape) => Tensor::from_data(TensorData::new(pixels, shape), device),
-            Self::Features(..) | Self::Tokens(..) => Tensor::zeros([0, 3, 0, 0], device),
-        }
-    }
-
-    /// Logits `[batch, classes]` of a training step, with the dropout and stochastic depth that `rng` draws. `device` is
-    /// the model's.
-    pub fn forward(self, model: &Classifier, device: &Device, rng: &mut Pcg64) -> Tensor<2> {
+    /// On the device, which is the model's.
+    pub fn on(self, device: &Device) -> DeviceInput {
         match self {
             Self::Pixels(pixels, shape) => {
-                model.forward_train(Tensor::from_data(TensorData::new(pixels, shape), device), rng)
+                let pixels = Tensor::from_data(TensorData::new(pixels, shape), device);
+                DeviceInput::Entering(Entering::Pixels(pixels))
             }
             Self::Features(features, shape) => {
-                model.head_forward(Tensor::from_data(TensorData::new(features, shape), device))
+                DeviceInput::Features(Tensor::from_data(TensorData::new(features, shape), device))
             }
             Self::Tokens(tokens, shape, block) => {
                 let tokens = Tensor::from_data(TensorData::new(tokens, shape), device);
-                model.forward_train_from(TokensAt { block, tokens }, rng)
+                DeviceInput::Entering(Entering::Tokens(TokensAt { block, tokens }))
             }
         }
     }
+}
+
+/// [`Input`] on the device.
+pub enum DeviceInput {
+    /// What has blocks before it.
+    Entering(Entering),
+    /// What the head reads, `[batch, dim]`.
+    Features(Tensor<2>),
 }
 
 /// What is kept of an image, because it never changes.
@@ -240,10 +254,12 @@ impl FeatureTable {
     fn batch(&self, rows: &[usize]) -> TrainBatch {
         TrainBatch {
             input: self.input(rows),
-            labels: rows.iter().map(|&row| self.labels[row].clone()).collect(),
-            weights: rows.iter().map(|&row| self.weights[row]).collect(),
-            soft_targets: None,
-            framed: Vec::new(),
+            truth: Truth {
+                labels: rows.iter().map(|&row| self.labels[row].clone()).collect(),
+                weights: rows.iter().map(|&row| self.weights[row]).collect(),
+                soft_targets: None,
+                framed: Vec::new(),
+            },
         }
     }
 

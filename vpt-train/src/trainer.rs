@@ -7,9 +7,11 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Gradients, Tensor};
 use rand_pcg::Pcg64;
 use vpt_core::device::SelectedDevice;
+use vpt_core::prompts::Noise;
+use vpt_core::vit::TokensAt;
 use vpt_core::{Calibration, Classifier, HostTensor, TaskMetadata};
 use vpt_data::{DataError, Dataset, Preprocess, Split, TaskKind, rng};
 use vpt_eval::metrics::{Metric, evaluate};
@@ -23,7 +25,7 @@ use crate::dense::place_loss;
 use crate::journal::Journal;
 use crate::meter::LossMeter;
 use crate::observer::StepInfo;
-use crate::source::{FeatureTable, Source, TrainBatch};
+use crate::source::{DeviceInput, FeatureTable, Source, TrainBatch, Truth};
 use crate::state::{Best, EndReason, Progress};
 use crate::tensorboard::EventFile;
 use crate::{
@@ -188,10 +190,11 @@ impl Trainer {
         let mut losses = Vec::with_capacity(batches.len());
         for (part, batch) in batches.into_iter().enumerate() {
             let mut noise = rng::rng(self.config.seed, &[NOISE, self.progress.step as u64, part as u64]);
-            let loss = self.loss(batch, &device, &mut noise);
-            losses.push(loss.clone().inner());
-            let grads = loss.div_scalar(images as f32).backward();
-            accumulator.accumulate(&self.model, GradientsParams::from_grads(grads, &self.model));
+            let (loss, grads) = self.backward(batch, images, &device, &mut noise);
+            losses.push(loss);
+            for grads in grads {
+                accumulator.accumulate(&self.model, GradientsParams::from_grads(grads, &self.model));
+            }
         }
         let grads = match self.config.clip_grad {
             Some(limit) => clip_global_norm(&self.model, accumulator.grads(), limit),
@@ -200,17 +203,50 @@ impl Trainer {
         (Tensor::cat(losses, 0).sum(), grads)
     }
 
-    /// The loss of one batch, summed over its images, with the dropout and stochastic depth that `noise` draws.
-    fn loss(&self, batch: TrainBatch, device: &Device, noise: &mut Pcg64) -> Tensor<1> {
-        let TrainBatch { input, framed, .. } = batch;
+    /// The loss of one batch, summed over its images, with the dropout and stochastic depth that `rng` draws, and the gradients of
+    /// what it adds to the mean over `images`.
+    fn backward(
+        &self,
+        batch: TrainBatch,
+        images: usize,
+        device: &Device,
+        rng: &mut Pcg64,
+    ) -> (Tensor<1>, Vec<Gradients>) {
+        let TrainBatch { input, truth } = batch;
+        let noise = self.model.sample_noise(truth.len(), rng);
+        let mut summed = Tensor::zeros([1], &device.clone().without_autodiff());
+        let mut share = |loss: Tensor<1>| {
+            summed = loss.clone().inner();
+            loss.div_scalar(images as f32)
+        };
+        let gradients = match input.on(device) {
+            DeviceInput::Features(features) => {
+                let loss = self.class_loss(self.model.head_forward(features), &truth);
+                vec![share(loss).backward()]
+            }
+            DeviceInput::Entering(entering) => {
+                let recompute = self.config.grad_checkpointing;
+                let loss = |tokens| share(self.loss(tokens, &truth, &noise));
+                self.model.backward(entering, &noise, recompute, loss)
+            }
+        };
+        (summed, gradients)
+    }
+
+    /// The loss of tokens in front of a block, summed over their images.
+    fn loss(&self, tokens: TokensAt, truth: &Truth, noise: &Noise) -> Tensor<1> {
         if let Some(finder) = &self.finder {
-            let noise = self.model.sample_noise(framed.len(), noise);
-            let output = finder.output(&self.model, input.pixels(device), &noise);
-            return place_loss(output, finder.points(), &framed);
+            let output = finder.output_of(&self.model, self.model.feature_map_from(tokens, noise));
+            return place_loss(output, finder.points(), &truth.framed);
         }
-        let logits = input.forward(&self.model, device, noise);
-        let soft = batch.soft_targets.as_deref();
-        self.objective.loss(logits, &batch.labels, soft, &batch.weights)
+        let logits = self.model.head_forward(self.model.pooled_from(tokens, noise));
+        self.class_loss(logits, truth)
+    }
+
+    /// The loss of logits `[batch, classes]`, summed over the images.
+    fn class_loss(&self, logits: Tensor<2>, truth: &Truth) -> Tensor<1> {
+        let soft = truth.soft_targets.as_deref();
+        self.objective.loss(logits, &truth.labels, soft, &truth.weights)
     }
 
     /// About the step that was just counted.

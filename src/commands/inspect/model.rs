@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 use vpt_core::flops::ForwardMacs;
-use vpt_core::memory::MemoryEstimate;
+use vpt_core::memory::{MemoryEstimate, Workload};
 use vpt_core::presets::Preset;
 use vpt_core::weights::num_params;
 use vpt_core::{Backbone, MethodConfig, MethodOptions, VitConfig};
@@ -197,7 +197,11 @@ fn memory(report: &Report, args: &ModelArgs) -> Result<Vec<MemoryRow>> {
         rows.extend(args.batch_sizes.iter().map(|&batch_size| MemoryRow {
             method: name.to_owned(),
             batch_size,
-            bytes: MemoryEstimate::of(&report.config, &method, report.image_size, batch_size, classes),
+            bytes: MemoryEstimate::of(
+                &report.config,
+                &method,
+                Workload::new(report.image_size, batch_size, classes),
+            ),
         }));
     }
     Ok(rows)

@@ -6,8 +6,8 @@ use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::flex::FlexTensor;
-use burn::backend::tensor::FloatTensor;
+use burn::backend::flex::{FlexQTensor, FlexTensor};
+use burn::backend::tensor::{FloatTensor, QuantizedTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{DType, Shape, Tensor, TensorData};
 use half::{bf16, f16};
@@ -23,6 +23,11 @@ pub(super) trait FusedOps: Backend {
     fn fused_linear(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+    fn fused_quantized_linear(
+        x: FloatTensor<Self>,
+        weight: QuantizedTensor<Self>,
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
     fn fused_layer_norm(
@@ -48,8 +53,12 @@ pub(super) trait FusedOps: Backend {
 
 /// `weight` is `[inputs, outputs]`, as Burn keeps it.
 pub(super) fn linear<const R: usize>(x: Tensor<R>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<R> {
-    let bias = bias.unwrap_or_else(|| Tensor::empty([0], &weight.device()));
-    let y = Dispatch::fused_linear(x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
+    let bias = bias.unwrap_or_else(|| Tensor::empty([0], &x.device()));
+    let linear = match weight.dtype() {
+        DType::QFloat(_) => Dispatch::fused_quantized_linear,
+        _ => Dispatch::fused_linear,
+    };
+    let y = linear(x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
     Tensor::from_dispatch(y)
 }
 
@@ -94,19 +103,47 @@ fn values(x: &FlexTensor) -> &[f32] {
     x.as_slice().expect("the tensor was made contiguous")
 }
 
-/// The values of a contiguous weight, which may be stored in half as many bits.
-fn widened(weight: &FlexTensor) -> Cow<'_, [f32]> {
-    const CONTIGUOUS: &str = "the tensor was made contiguous";
-    match weight.dtype() {
-        DType::F16 => {
-            let stored: &[f16] = weight.as_slice().expect(CONTIGUOUS);
-            Cow::Owned(linear_kernel::widened(stored))
+/// The contiguous weight of a linear layer, as it is stored.
+#[derive(Clone, Debug)]
+enum StoredWeight {
+    /// In float32, or in half as many bits.
+    Float(FlexTensor),
+    /// As whole numbers of 8 bits, with a scale for each block of neighbours.
+    Int8(FlexQTensor),
+}
+
+impl StoredWeight {
+    /// `[inputs, outputs]`.
+    fn dims(&self) -> [usize; 2] {
+        match self {
+            Self::Float(weight) => weight.shape().dims(),
+            Self::Int8(weight) => weight.shape().dims(),
         }
-        DType::BF16 => {
-            let stored: &[bf16] = weight.as_slice().expect(CONTIGUOUS);
-            Cow::Owned(linear_kernel::widened(stored))
+    }
+
+    /// The values that the products take.
+    fn values(&self) -> Cow<'_, [f32]> {
+        const CONTIGUOUS: &str = "the tensor was made contiguous";
+        match self {
+            Self::Float(weight) => match weight.dtype() {
+                DType::F16 => {
+                    let stored: &[f16] = weight.as_slice().expect(CONTIGUOUS);
+                    Cow::Owned(linear_kernel::widened(stored))
+                }
+                DType::BF16 => {
+                    let stored: &[bf16] = weight.as_slice().expect(CONTIGUOUS);
+                    Cow::Owned(linear_kernel::widened(stored))
+                }
+                _ => Cow::Borrowed(values(weight)),
+            },
+            Self::Int8(weight) => {
+                let stored: &[i8] = weight
+                    .tensor()
+                    .as_slice()
+                    .expect("weights are quantised as they lie");
+                Cow::Owned(linear_kernel::scaled(stored, weight.scales()))
+            }
         }
-        _ => Cow::Borrowed(values(weight)),
     }
 }
 
@@ -135,7 +172,13 @@ fn attention_shape(
 
 impl FusedOps for Flex {
     fn fused_linear(x: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
-        linear_forward(&x.to_contiguous(), &weight.to_contiguous(), &bias.to_contiguous())
+        let weight = StoredWeight::Float(weight.to_contiguous());
+        linear_forward(&x.to_contiguous(), &weight, &bias.to_contiguous())
+    }
+
+    fn fused_quantized_linear(x: FlexTensor, weight: FlexQTensor, bias: FlexTensor) -> FlexTensor {
+        let weight = StoredWeight::Int8(weight);
+        linear_forward(&x.to_contiguous(), &weight, &bias.to_contiguous())
     }
 
     fn fused_layer_norm(x: FlexTensor, gamma: FlexTensor, beta: FlexTensor, eps: f64) -> FlexTensor {
@@ -182,10 +225,10 @@ fn turned(
     tensor(result, qkv.shape())
 }
 
-fn linear_forward(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor) -> FlexTensor {
-    let [_, outputs] = weight.shape().dims();
+fn linear_forward(x: &FlexTensor, weight: &StoredWeight, bias: &FlexTensor) -> FlexTensor {
+    let [_, outputs] = weight.dims();
     let bias = Some(values(bias)).filter(|bias| !bias.is_empty());
-    let y = linear_kernel::forward(values(x), &widened(weight), bias, outputs);
+    let y = linear_kernel::forward(values(x), &weight.values(), bias, outputs);
     tensor(y, with_last_axis(&x.shape(), outputs))
 }
 
@@ -226,7 +269,7 @@ struct LinearGradient;
 #[derive(Clone, Debug)]
 struct LinearState {
     x: Option<FlexTensor>,
-    weight: Option<FlexTensor>,
+    weight: Option<StoredWeight>,
     inputs: usize,
     outputs: usize,
 }
@@ -244,7 +287,7 @@ impl Backward<Flex, 3> for LinearGradient {
             outputs,
         } = ops.state;
         if let (Some(node), Some(weight)) = (x, kept_weight) {
-            let dx = linear_kernel::input_gradient(values(&dy), &widened(&weight), outputs);
+            let dx = linear_kernel::input_gradient(values(&dy), &weight.values(), outputs);
             grads.register::<Flex>(node.id, tensor(dx, with_last_axis(&dy.shape(), inputs)));
         }
         if let (Some(node), Some(x)) = (weight, kept) {
@@ -256,6 +299,27 @@ impl Backward<Flex, 3> for LinearGradient {
                 node.id,
                 tensor(linear_kernel::bias_gradient(values(&dy), outputs), [outputs]),
             );
+        }
+    }
+}
+
+#[derive(Debug)]
+struct QuantizedLinearGradient;
+
+impl Backward<Flex, 2> for QuantizedLinearGradient {
+    type State = StoredWeight;
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [x, bias] = ops.parents;
+        let dy = grads.consume::<Flex>(&ops.node).to_contiguous();
+        let [inputs, outputs] = ops.state.dims();
+        if let Some(node) = x {
+            let dx = linear_kernel::input_gradient(values(&dy), &ops.state.values(), outputs);
+            grads.register::<Flex>(node.id, tensor(dx, with_last_axis(&dy.shape(), inputs)));
+        }
+        if let Some(node) = bias {
+            let dbias = linear_kernel::bias_gradient(values(&dy), outputs);
+            grads.register::<Flex>(node.id, tensor(dbias, [outputs]));
         }
     }
 }
@@ -385,11 +449,12 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
     ) -> FloatTensor<Self> {
         let nodes = [x.node(), weight.node(), bias.node()];
         let (keeps_weight, keeps_input) = (x.is_tracked(), weight.is_tracked());
-        let (x, weight) = (x.primitive().to_contiguous(), weight.primitive().to_contiguous());
+        let x = x.primitive().to_contiguous();
+        let weight = StoredWeight::Float(weight.primitive().to_contiguous());
         let y = linear_forward(&x, &weight, &bias.primitive().to_contiguous());
         match LinearGradient.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
-                let [inputs, outputs] = weight.shape().dims();
+                let [inputs, outputs] = weight.dims();
                 let state = LinearState {
                     x: keeps_input.then_some(x),
                     weight: keeps_weight.then_some(weight),
@@ -398,6 +463,25 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
                 };
                 prep.finish(state, y)
             }
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn fused_quantized_linear(
+        x: FloatTensor<Self>,
+        weight: FlexQTensor,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), bias.node()];
+        let weight = StoredWeight::Int8(weight);
+        let (input, bias) = (x.primitive().to_contiguous(), bias.primitive().to_contiguous());
+        let y = linear_forward(&input, &weight, &bias);
+        match QuantizedLinearGradient
+            .prepare::<C>(nodes)
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => prep.finish(weight, y),
             OpsKind::UnTracked(prep) => prep.finish(y),
         }
     }

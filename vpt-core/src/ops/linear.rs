@@ -64,6 +64,31 @@ where
     wide
 }
 
+/// Weights stored as whole numbers, as the products take them: the values share `scales`, in blocks of equal length.
+pub fn scaled(weight: &[i8], scales: &[f32]) -> Vec<f32> {
+    let block = weight.len() / scales.len();
+    let blocks = WIDENED.div_ceil(block);
+    let mut wide = vec![0.0; weight.len()];
+    wide.par_chunks_mut(blocks * block)
+        .zip(weight.par_chunks(blocks * block))
+        .zip(scales.par_chunks(blocks))
+        .for_each(|((wide, weight), scales)| scale_blocks(wide, weight, scales));
+    wide
+}
+
+vectorised! {
+    /// Each block of `weight` times its scale.
+    fn scale_blocks(wide: &mut [f32], weight: &[i8], scales: &[f32]) {
+        let block = weight.len() / scales.len();
+        let blocks = wide.chunks_exact_mut(block).zip(weight.chunks_exact(block));
+        for ((wide, weight), &scale) in blocks.zip(scales) {
+            for (wide, &weight) in wide.iter_mut().zip(weight) {
+                *wide = scale * f32::from(weight);
+            }
+        }
+    }
+}
+
 /// Gradient of the input, [rows, inputs], from `dy` [rows, outputs].
 pub fn input_gradient(dy: &[f32], weight: &[f32], outputs: usize) -> Vec<f32> {
     let inputs = weight.len() / outputs;

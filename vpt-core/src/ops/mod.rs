@@ -34,7 +34,7 @@ pub fn on_cpu_backend(device: &Device) -> bool {
     device.clone().inner() == Device::flex()
 }
 
-/// A linear layer, whose weight may be stored in half as many bits as `x`; products are sums of the numbers of `x`.
+/// A linear layer, whose weight may be stored in fewer bits than `x`; products are sums of the numbers of `x`.
 ///
 /// # Shapes
 /// - `x`: `[..., inputs]`
@@ -43,7 +43,7 @@ pub fn linear<const R: usize>(x: Tensor<R>, layer: &Linear) -> Tensor<R> {
     if is_fused(&x) {
         fused::linear(x, layer.weight.val(), layer.bias.as_ref().map(Param::val))
     } else {
-        let weight = layer.weight.val().cast(x.dtype());
+        let weight = layer.weight.val().dequantize().cast(x.dtype());
         burn::tensor::module::linear(x, weight, layer.bias.as_ref().map(Param::val))
     }
 }

@@ -1,8 +1,9 @@
 //! The fused kernels against Burn's own operations, values and gradients.
 
-use burn::tensor::{Device, Distribution, Tensor, Tolerance};
+use burn::tensor::{DType, Device, Distribution, Tensor, Tolerance};
 
 use super::{RotaryLayout, RotaryPlace, composed, fused};
+use crate::Precision;
 
 fn device() -> Device {
     Device::flex().autodiff()
@@ -53,6 +54,33 @@ fn linear_equals_burns() {
             [random([2, rows, inputs]), random([1, inputs, outputs])],
             |[x, w]| fused::linear(x.clone(), matrix(w), None),
             |[x, w]| burns(x, w),
+        );
+    }
+}
+
+#[test]
+fn weights_in_fewer_bits_are_multiplied_as_what_they_stand_for() {
+    for (inputs, outputs) in [(3, 4), (48, 144), (65, 1312)] {
+        let weight = random([inputs, outputs]).inner();
+        let vector = |x: &Tensor<3>| x.clone().reshape([outputs]);
+        for precision in Precision::ALL {
+            let stored = precision.store(weight.clone());
+            let wide = stored.clone().dequantize().cast(DType::F32);
+            let wide = Tensor::from_inner(wide).unsqueeze::<3>();
+            let stored = Tensor::from_inner(stored);
+            compare(
+                [random([2, 9, inputs]), random([1, 1, outputs])],
+                |[x, b]| fused::linear(x.clone(), stored.clone(), Some(vector(b))),
+                |[x, b]| x.clone().matmul(wide.clone()) + b.clone(),
+            );
+        }
+        // A value is off by no more than half a step, of which there are 127 to the largest of its block.
+        let largest = weight.clone().abs().max().into_scalar::<f32>();
+        let rounded = Precision::Int8.store(weight.clone()).dequantize();
+        let apart = (rounded - weight).abs().max().into_scalar::<f32>();
+        assert!(
+            apart > 0.0 && apart <= 0.51 * largest / 127.0,
+            "{apart} of {largest}"
         );
     }
 }

@@ -6,4 +6,4 @@ mod tokens;
 
 pub use config::{PromptConfig, PromptDepth, PromptInit, PromptPool, PromptSets};
 pub use from_patches::PatchSampler;
-pub use tokens::{Noise, PromptForm, Prompts};
+pub use tokens::{Noise, Pass, PromptForm, Prompts};

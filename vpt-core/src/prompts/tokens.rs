@@ -57,10 +57,31 @@ pub struct Noise {
     pub drop_path: DropPathFactors,
 }
 
+/// How tokens pass the blocks.
+#[derive(Debug, Clone, Copy)]
+pub struct Pass<'a> {
+    /// What is read of them behind the last block.
+    pub readout: &'a Readout,
+    /// What a training step draws at random.
+    pub noise: &'a Noise,
+    /// How prompts are computed.
+    pub form: PromptForm,
+    /// The block in front of which they stop; none to pass them all.
+    pub end: Option<usize>,
+}
+
 impl Noise {
     /// No randomness, as in evaluation.
     pub fn none() -> Self {
         Self::default()
+    }
+
+    /// The same below the tape.
+    pub fn inner(self) -> Self {
+        Self {
+            prompts: self.prompts.into_iter().map(Tensor::inner).collect(),
+            drop_path: self.drop_path.inner(),
+        }
     }
 }
 
@@ -150,26 +171,32 @@ impl Prompts {
         self.config.readout(vit.readout(), prefix, vit.num_tokens())
     }
 
-    /// Through all blocks that `tokens` have not passed; the first prompted one must be among them.
+    /// Through the blocks that `tokens` have not passed. Where prompts flow on from block to block, those of the blocks before
+    /// are among the tokens.
     ///
     /// # Shapes
     /// - tokens: `[batch, T, D]`, after `norm_pre`
-    /// - output: `[batch, rows, D]`: the rows that `readout` needs, or `T`, or `T + P` when prompts
+    /// - output: `[batch, rows, D]`: the rows that the readout needs, or `T`, or `T + P` when prompts
     ///   flow out of the last block
     pub fn forward_blocks(
         &self,
         vit: &VisionTransformer,
         tokens: TokensAt,
-        readout: &Readout,
-        noise: &Noise,
-        form: PromptForm,
+        pass: Pass<'_>,
         observe: &mut dyn FnMut(usize, &Tensor<3>),
     ) -> Tensor<3> {
+        let Pass {
+            readout,
+            noise,
+            form,
+            end,
+        } = pass;
+        let end = end.unwrap_or(vit.blocks.len());
         let prompted = self.config.prompted_blocks(vit.blocks.len());
         let sets = self.project();
         let hook = Hook::none();
         let TokensAt { block, mut tokens } = tokens;
-        for (i, block) in vit.blocks.iter().enumerate().skip(block) {
+        for (i, block) in vit.blocks.iter().enumerate().take(end).skip(block) {
             let num_tokens = vit.num_tokens_at(i);
             tokens = block.enter(tokens, hook);
             let mut options = BlockOptions {

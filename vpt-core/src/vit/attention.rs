@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::activation::softmax;
-use burn::tensor::{Device, Tensor, s};
+use burn::tensor::{DType, Device, Tensor, s};
 
 use super::{Hook, LayerNorm, RelativePosition, Rotary, Site, VitConfig, Windows, linear, placeholder};
 use crate::ops;
@@ -221,9 +221,12 @@ impl Attention {
         })
     }
 
-    /// Keys and values of prompts, `[sets, P, D]`, normalised, to `[sets, P, 3 D]` with zeros in place of the queries, which nobody
-    /// asks for.
+    /// Keys and values of prompts, `[sets, P, D]`, normalised, to `[sets, P, 3 D]`. In place of the queries, which nobody asks for,
+    /// are zeros, but where the weight would have to be unpacked to be parted.
     pub(super) fn keys_and_values(&self, prompts: Tensor<3>) -> Tensor<3> {
+        if matches!(self.qkv.weight.val().dtype(), DType::QFloat(_)) {
+            return ops::linear(prompts, &self.qkv);
+        }
         let dim = prompts.dims()[2];
         let wanted = Linear {
             weight: Param::from_tensor(self.qkv.weight.val().slice(s![.., dim..])),

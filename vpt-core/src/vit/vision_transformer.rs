@@ -184,18 +184,19 @@ impl VisionTransformer {
         TokensAt { block, tokens }
     }
 
-    /// Runs the blocks that `tokens` have not passed, `[batch, tokens, D] → [batch, rows, D]`; the last computes only the
-    /// rows that `readout` needs. `observe` sees the output of each block.
+    /// Runs the blocks before block `end` that `tokens` have not passed, `[batch, tokens, D] → [batch, rows, D]`; the last of all
+    /// computes only the rows that `readout` needs. `observe` sees the output of each block.
     pub fn forward_blocks(
         &self,
         tokens: impl Into<TokensAt>,
+        end: usize,
         readout: &Readout,
         drop_path: &DropPathFactors,
         hook: Hook<'_>,
         observe: &mut dyn FnMut(usize, &Tensor<3>),
     ) -> Tensor<3> {
         let TokensAt { block, mut tokens } = tokens.into();
-        for (i, block) in self.blocks.iter().enumerate().skip(block) {
+        for (i, block) in self.blocks.iter().enumerate().take(end).skip(block) {
             let options = BlockOptions {
                 rows: self.rows_after(i, readout),
                 drop_path: drop_path.of(i),
@@ -223,6 +224,7 @@ impl VisionTransformer {
         let all = Readout::Mean(0..self.num_tokens());
         let tokens = self.forward_blocks(
             self.tokens(pixels, Hook::none()),
+            self.blocks.len(),
             &all,
             &DropPathFactors::none(),
             Hook::none(),
@@ -357,6 +359,12 @@ impl DropPathFactors {
     /// No branch is dropped.
     pub fn none() -> Self {
         Self::default()
+    }
+
+    /// The same below the tape.
+    pub fn inner(self) -> Self {
+        let inner = |branches: [Option<Tensor<3>>; 2]| branches.map(|factors| factors.map(Tensor::inner));
+        Self(self.0.into_iter().map(inner).collect())
     }
 
     /// The factors of block `i`.

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Prompt options, all combinations that make sense on a class-token and on an average-pooling model.
-fn prompt_variants() -> Vec<PromptConfig> {
+pub fn prompt_variants() -> Vec<PromptConfig> {
     let mut variants = Vec::new();
     for pool in [
         PromptPool::Original,

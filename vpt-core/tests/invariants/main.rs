@@ -16,6 +16,7 @@ use vpt_core::{
 mod forms;
 mod group;
 mod randomness;
+mod recomputation;
 
 const CLASSES: usize = 3;
 const BATCH: usize = 4;

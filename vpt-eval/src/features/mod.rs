@@ -221,7 +221,14 @@ impl FeatureExtractor {
         let vit = &self.model.backbone;
         let all = Readout::Mean(0..vit.num_tokens());
         let (noise, hook) = (DropPathFactors::none(), Hook::none());
-        let tokens = vit.forward_blocks(vit.tokens(pixels, hook), &all, &noise, hook, &mut |_, _| {});
+        let tokens = vit.forward_blocks(
+            vit.tokens(pixels, hook),
+            vit.blocks.len(),
+            &all,
+            &noise,
+            hook,
+            &mut |_, _| {},
+        );
         let normed = vit.normalise_output(tokens.clone(), hook);
         let [batch, count, dim] = normed.dims();
         let features = match kind {

@@ -1,0 +1,117 @@
+//! [`MemoryPlan`]: what a run will need in main memory, and the batch that fits.
+
+use std::fs;
+
+use vpt_core::Backbone;
+use vpt_core::memory::{MemoryEstimate, Workload};
+use vpt_data::{Dataset, Sample, Split, image_size};
+
+use crate::{TrainConfig, TrainError};
+
+/// Images whose headers are read; what all need is that of these, in proportion.
+const LOOKED_AT: usize = 256;
+
+/// Batches of pixels beside the one that is computed with: two that wait and one in the making.
+const BATCHES_AHEAD: u64 = 3;
+
+/// How much of the memory that is free a run may plan to take.
+const SHARE: f64 = 0.8;
+
+/// Main memory in bytes that a run on the CPU will need at its peak, estimated before it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryPlan {
+    /// Parameters, a training step, and the batches that wait for it.
+    pub model: u64,
+    /// Decoded images that are kept between epochs.
+    pub images: u64,
+}
+
+impl MemoryPlan {
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        self.model + self.images
+    }
+}
+
+impl TrainConfig {
+    /// What a run of these settings ([`TrainConfig::for_data`]) will need on the CPU; `None` for boxes and masks, whose heads are
+    /// not estimated.
+    pub fn memory_plan(&self, dataset: &Dataset, backbone: &Backbone) -> Option<MemoryPlan> {
+        if self.kind().is_dense() {
+            return None;
+        }
+        let [height, width] = self.preprocess(backbone).input_size;
+        let workload = Workload {
+            precision: self.precision,
+            grad_checkpointing: self.grad_checkpointing,
+            ..Workload::new([height, width], self.batch_size, dataset.classes.len())
+        };
+        let estimate = MemoryEstimate::of(&backbone.config, &self.method, workload);
+        let ahead = BATCHES_AHEAD * (self.batch_size * backbone.config.in_chans * height * width * 4) as u64;
+        let limit = (self.cache_mb << 20) as u64;
+        Some(MemoryPlan {
+            model: u64::try_from(estimate.train).unwrap_or(u64::MAX) + ahead,
+            images: self.image_bytes(dataset, [height, width]).min(limit),
+        })
+    }
+
+    /// These settings with the largest batch that fits into `free` bytes of memory: that of these settings, or a half of it, a quarter …
+    /// Steps see as many images as before, for gradients are accumulated over the more batches.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`] where not even one image fits, or memory is not estimated.
+    pub fn with_batch_that_fits(
+        mut self,
+        dataset: &Dataset,
+        backbone: &Backbone,
+        free: u64,
+    ) -> Result<Self, TrainError> {
+        let error = |allowed: String| TrainError::Setting {
+            flag: "--batch-size",
+            value: "auto".into(),
+            allowed,
+        };
+        let budget = (free as f64 * SHARE) as u64;
+        loop {
+            let Some(plan) = self.memory_plan(dataset, backbone) else {
+                return Err(error(
+                    "a number for boxes and masks, whose memory is not estimated".into(),
+                ));
+            };
+            if plan.total() <= budget {
+                return Ok(self);
+            }
+            if self.batch_size == 1 {
+                let megabytes = |bytes: u64| bytes / 1_000_000;
+                return Err(error(format!(
+                    "possible with {} MB of free memory, of which there are {}: try `--grad-checkpointing`, `--precision bf16`, \
+                     a smaller `--img-size` or a smaller `--cache-mb`",
+                    megabytes((plan.total() as f64 / SHARE) as u64),
+                    megabytes(free)
+                )));
+            }
+            let halves = self.batch_size.div_ceil(2);
+            self.grad_accum_steps *= self.batch_size.div_ceil(halves);
+            self.batch_size = halves;
+        }
+    }
+
+    /// Bytes of all decoded training images as they are kept: whole where they are augmented, else as the model sees them.
+    fn image_bytes(&self, dataset: &Dataset, [height, width]: [usize; 2]) -> u64 {
+        let samples = dataset.split(Split::Train);
+        if self.augment.is_none() {
+            return (samples.len() * 3 * height * width) as u64;
+        }
+        let every = samples.len().div_ceil(LOOKED_AT).max(1);
+        let sizes: Vec<u64> = samples.iter().step_by(every).filter_map(decoded_bytes).collect();
+        let mean = sizes.iter().sum::<u64>() as f64 / sizes.len().max(1) as f64;
+        (mean * samples.len() as f64) as u64
+    }
+}
+
+/// Bytes of an image in memory; none for one that cannot be read, of which others tell.
+fn decoded_bytes(sample: &Sample) -> Option<u64> {
+    let bytes = fs::read(&sample.path).ok()?;
+    let [width, height] = image_size(&sample.path.to_string_lossy(), &bytes).ok()?;
+    Some(3 * u64::from(width) * u64::from(height))
+}
