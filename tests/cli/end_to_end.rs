@@ -208,6 +208,32 @@ fn settings_come_in_layers() {
 }
 
 #[test]
+fn a_batch_of_auto_becomes_a_number() {
+    let sandbox = Sandbox::new();
+    sandbox.draw("pets", &CLASSES, [2, 1, 1]);
+    let model = sandbox.model();
+    let train =
+        format!("train --data-dir pets --model {model} -b auto --grad-checkpointing --precision bf16");
+    let plan = sandbox.run(&format!("{train} --dry-run --json"), 0).json();
+    assert_eq!(plan["settings"]["batch_size"], 32, "the usual, for there is room");
+    assert_eq!(plan["settings"]["grad_accum_steps"], 1);
+    let run = sandbox.run(&format!("{train} --epochs 1 --name auto"), 0);
+    assert!(run.stderr.contains("batches of 32 images"), "{}", run.stderr);
+    let args = sandbox.read("runs/train/auto/args.toml");
+    let args = String::from_utf8_lossy(&args);
+    for line in [
+        "batch_size = 32",
+        "grad_checkpointing = true",
+        "precision = \"bf16\"",
+    ] {
+        assert!(args.contains(line), "{line} in {args}");
+    }
+    let compare = format!("compare --data-dir pets --model {model} -b auto");
+    let refused = sandbox.run(&compare, 2);
+    assert!(refused.stderr.contains("as a number"), "{}", refused.stderr);
+}
+
+#[test]
 fn one_seed_gives_one_result() {
     let sandbox = Sandbox::new();
     trained(&sandbox, "--experiment a --seed 7");

@@ -313,13 +313,15 @@ impl Bench {
         let attention = gflop(self.macs().attention);
         // What is learnt beside the backbone has gradients of its weights too.
         let tuner = gflop(self.macs().tuner + self.head_macs());
-        match self.method().kind {
-            MethodKind::Linear if self.finder.is_none() => forward,
-            MethodKind::Linear | MethodKind::Mlp => forward + 2.0 * tuner,
-            MethodKind::Full | MethodKind::Scratch => 3.0 * forward,
-            MethodKind::Partial => forward * (1.0 + 2.0 * self.method().partial_blocks as f64 / blocks),
-            _ => 2.0 * forward + attention + tuner,
-        }
+        let again = if self.grad_checkpointing { forward } else { 0.0 };
+        again
+            + match self.method().kind {
+                MethodKind::Linear if self.finder.is_none() => forward,
+                MethodKind::Linear | MethodKind::Mlp => forward + 2.0 * tuner,
+                MethodKind::Full | MethodKind::Scratch => 3.0 * forward,
+                MethodKind::Partial => forward * (1.0 + 2.0 * self.method().partial_blocks as f64 / blocks),
+                _ => 2.0 * forward + attention + tuner,
+            }
     }
 
     fn macs(&self) -> ForwardMacs {

@@ -3,6 +3,7 @@
 mod bench;
 mod imbalance;
 mod learning;
+mod memory;
 mod resuming;
 mod run_folder;
 mod solving;
