@@ -51,7 +51,7 @@ pub struct CalibrateArgs {
     pub calibration: CalibrationArgs,
 
     /// Images in a batch
-    #[arg(short, long, visible_alias = "batch", value_name = "N", default_value = "64", value_parser = values::count)]
+    #[arg(short, long, visible_alias = "batch", value_name = "N", default_value = "32", value_parser = values::count)]
     pub batch_size: usize,
 
     /// Task file to write [default: the one that was read]

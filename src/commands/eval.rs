@@ -76,7 +76,7 @@ pub struct EvalArgs {
     pub prevalence: Option<f64>,
 
     /// Images in a batch
-    #[arg(short, long, visible_alias = "batch", value_name = "N", default_value = "64", value_parser = values::count)]
+    #[arg(short, long, visible_alias = "batch", value_name = "N", default_value = "32", value_parser = values::count)]
     pub batch_size: usize,
 
     /// Write path, label and probabilities of each image to a CSV file, boxes and masks to a JSON file; those of a suite below a folder

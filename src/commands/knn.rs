@@ -64,7 +64,7 @@ pub struct KnnArgs {
     pub ci: f64,
 
     /// Images in a batch
-    #[arg(short, long, visible_alias = "batch", value_name = "N", default_value = "64", value_parser = values::count)]
+    #[arg(short, long, visible_alias = "batch", value_name = "N", default_value = "32", value_parser = values::count)]
     pub batch_size: usize,
 
     /// Folder that holds runs; with `--experiment`, this one goes to DIR/train/NAME

@@ -211,6 +211,14 @@ impl CoreError {
         }
     }
 
+    /// What went wrong when the tensors of `what` were written: a value that cannot be stored, or the file.
+    pub(crate) fn writing_tensors(what: &str, path: &Path, error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::InvalidData => Self::setting(what, error, "finite values"),
+            _ => Self::io("write", path, error),
+        }
+    }
+
     /// A [`CoreError::Setting`] from its parts.
     #[allow(
         clippy::needless_pass_by_value,

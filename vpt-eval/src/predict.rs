@@ -22,7 +22,7 @@ pub struct PredictOptions {
 impl Default for PredictOptions {
     fn default() -> Self {
         Self {
-            batch_size: 64,
+            batch_size: 32,
             workers: 0,
         }
     }

@@ -1,7 +1,7 @@
 //! [`RunDir`]: the folder a run writes into, held by one process at a time.
 
 use std::fs::{self, File, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use vpt_data::atomic;
@@ -172,10 +172,22 @@ impl RunDir {
     /// # Errors
     /// [`TrainError::Write`] with the file's path; the file is then what it was before.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), TrainError> {
+        self.write_with(name, |file| file.write_all(bytes))
+    }
+
+    /// Writes one of the files atomically, piece by piece.
+    ///
+    /// # Errors
+    /// As [`RunDir::write`].
+    pub fn write_with(
+        &self,
+        name: &str,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), TrainError> {
         let path = self.file(name);
         let folder = path.parent().unwrap_or(&self.path);
         fs::create_dir_all(folder).map_err(TrainError::writing(folder))?;
-        atomic::write_bytes(&path, bytes).map_err(TrainError::writing(&path))
+        atomic::write(&path, write).map_err(TrainError::writing(&path))
     }
 
     fn make_folder(&mut self, parent: &Path, name: &str, existing: Existing) -> Result<PathBuf, TrainError> {

@@ -8,6 +8,9 @@ use vpt_data::{Batch, DataError, Framed, Label, Loader, LoaderConfig};
 
 use crate::TrainError;
 
+/// Images of a batch where no gradients are needed, at least: of fewer the products are too small.
+pub const LEAST_PREDICTED: usize = 8;
+
 /// Where the training batches of an epoch come from. Their order depends on seed and epoch alone.
 pub enum Source {
     /// Decoded and augmented ahead of the device.
@@ -214,7 +217,7 @@ impl FeatureTable {
     pub fn logits(&self, model: &Classifier, device: &Device) -> Result<Array2<f32>, TrainError> {
         let rows: Vec<usize> = (0..self.labels.len()).collect();
         let mut logits = Vec::with_capacity(rows.len() * model.num_classes());
-        for rows in rows.chunks(self.batches.batch_size.max(64)) {
+        for rows in rows.chunks(self.batches.batch_size.max(LEAST_PREDICTED)) {
             let batch = match self.input(rows) {
                 Input::Tokens(tokens, shape, block) => model.forward_from(TokensAt {
                     block,

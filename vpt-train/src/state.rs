@@ -1,6 +1,7 @@
 //! [`RunState`]: everything `--resume` continues from, in one file that is replaced in one move.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use burn::tensor::Device;
@@ -205,7 +206,13 @@ impl RunState {
             tensors: tensors.collect(),
             metadata: BTreeMap::from([(KEY.into(), document)]),
         };
-        run.write(RunDir::STATE, &file.to_bytes(StoredFloat::F32).map_err(bad)?)
+        let written = run.write_with(RunDir::STATE, |out| file.write(out, StoredFloat::F32));
+        written.map_err(|error| match error {
+            TrainError::Write { source, .. } if source.kind() == ErrorKind::InvalidData => {
+                bad(source.to_string())
+            }
+            other => other,
+        })
     }
 
     /// Reads the state in the run folder `run`; `None` when it was not saved yet.

@@ -25,7 +25,7 @@ use crate::dense::place_loss;
 use crate::journal::Journal;
 use crate::meter::LossMeter;
 use crate::observer::StepInfo;
-use crate::source::{DeviceInput, FeatureTable, Source, TrainBatch, Truth};
+use crate::source::{DeviceInput, FeatureTable, LEAST_PREDICTED, Source, TrainBatch, Truth};
 use crate::state::{Best, EndReason, Progress};
 use crate::tensorboard::EventFile;
 use crate::{
@@ -389,9 +389,8 @@ impl Trainer {
     }
 
     fn predict_options(&self) -> PredictOptions {
-        let least = if self.finder.is_some() { 8 } else { 64 };
         PredictOptions {
-            batch_size: self.config.batch_size.max(least),
+            batch_size: self.config.batch_size.max(LEAST_PREDICTED),
             workers: self.config.workers,
         }
     }

@@ -20,7 +20,7 @@ use std::path::Path;
 use burn::tensor::Device;
 
 use crate::heads::{HeadConfig, SegmentationDecoder};
-use crate::weights::{FileBytes, SafetensorsFile, StoredFloat, encode};
+use crate::weights::{FileBytes, SafetensorsFile, StoredFloat, write_tensors};
 use crate::{Backbone, Classifier, CoreError, HostTensor};
 
 /// The format that this build writes and reads.
@@ -31,6 +31,13 @@ pub const BEST_FILE: &str = "best.safetensors";
 
 /// Key of the document in the file's metadata.
 const KEY: &str = "vpt";
+
+fn stored(half: bool) -> StoredFloat {
+    match half {
+        true => StoredFloat::F16,
+        false => StoredFloat::F32,
+    }
+}
 
 /// A task: learned tensors and the document that says what they are.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,8 +54,10 @@ impl TaskFile {
     /// # Errors
     /// [`CoreError::Io`]; [`CoreError::Setting`] when a value is not finite in the stored type.
     pub fn save(&self, path: &Path, half: bool) -> Result<(), CoreError> {
-        let bytes = self.to_bytes(half)?;
-        vpt_data::atomic::write_bytes(path, &bytes).map_err(|error| CoreError::io("write", path, error))
+        let metadata = self.document()?;
+        let stored = stored(half);
+        vpt_data::atomic::write(path, |file| write_tensors(file, &self.tensors, &metadata, stored))
+            .map_err(|error| CoreError::writing_tensors("task", path, error))
     }
 
     /// The bytes that [`TaskFile::save`] writes.
@@ -56,10 +65,15 @@ impl TaskFile {
     /// # Errors
     /// [`CoreError::Setting`] when a value is not finite in the stored type.
     pub fn to_bytes(&self, half: bool) -> Result<Vec<u8>, CoreError> {
-        let stored = if half { StoredFloat::F16 } else { StoredFloat::F32 };
-        let metadata = BTreeMap::from([(KEY.to_owned(), self.metadata.to_json()?)]);
-        encode(&self.tensors, &metadata, stored)
-            .map_err(|reason| CoreError::setting("task", reason, "finite values"))
+        let mut bytes = Vec::new();
+        write_tensors(&mut bytes, &self.tensors, &self.document()?, stored(half))
+            .map_err(|error| CoreError::setting("task", error, "finite values"))?;
+        Ok(bytes)
+    }
+
+    /// The document as the file's header has it.
+    fn document(&self) -> Result<BTreeMap<String, String>, CoreError> {
+        Ok(BTreeMap::from([(KEY.to_owned(), self.metadata.to_json()?)]))
     }
 
     /// Reads a file.
@@ -299,7 +313,13 @@ mod tests {
         let mut document = serde_json::from_str(&task().metadata.to_json().unwrap()).unwrap();
         change(&mut document);
         let metadata = BTreeMap::from([(KEY.to_owned(), document.to_string())]);
-        encode(&task().tensors, &metadata, StoredFloat::F32).unwrap()
+        encoded(&metadata)
+    }
+
+    fn encoded(metadata: &BTreeMap<String, String>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        write_tensors(&mut bytes, &task().tensors, metadata, StoredFloat::F32).unwrap();
+        bytes
     }
 
     fn error_of(bytes: &[u8]) -> CoreError {
@@ -406,7 +426,7 @@ mod tests {
 
     #[test]
     fn foreign_files_and_formats_are_named() {
-        let foreign = encode(&task().tensors, &BTreeMap::new(), StoredFloat::F32).unwrap();
+        let foreign = encoded(&BTreeMap::new());
         assert_eq!(
             error_of(&foreign).to_string(),
             "`a.safetensors` is not a vpt task file: its header has no entry `vpt`"

@@ -6,13 +6,13 @@ use std::fs;
 use std::path::Path;
 
 use rayon::prelude::*;
-use vpt_data::{CropMode, Interpolation, Preprocess};
+use vpt_data::{CropMode, Interpolation, Preprocess, atomic};
 
 use super::config_json::{ModelConfig, Shapes};
 use super::description::Description;
 use super::layout::{Init, layout, shapes};
 use super::naming::{Renamed, fits_timm, timm_eva_tensors, timm_swin_name, to_timm};
-use super::safetensors_file::{SafetensorsFile, StoredFloat, encode};
+use super::safetensors_file::{SafetensorsFile, StoredFloat, write_tensors};
 use super::weight_file::WeightFile;
 use super::weight_files::WeightFiles;
 use super::{TensorMismatch, canonical_sha256};
@@ -171,19 +171,14 @@ impl Backbone {
             }
             _ => None,
         };
-        let bytes = encode(of_timm.as_ref().unwrap_or(&self.tensors), &metadata, stored)
-            .map_err(|reason| CoreError::setting("weights", reason, "finite values"))?;
         let config = self.model_config().to_json()?;
         fs::create_dir_all(dir).map_err(|error| CoreError::io("create", dir, error))?;
-        for (name, bytes) in [
-            ("model.safetensors", bytes.as_slice()),
-            ("config.json", config.as_bytes()),
-        ] {
-            let path = dir.join(name);
-            vpt_data::atomic::write_bytes(&path, bytes)
-                .map_err(|error| CoreError::io("write", &path, error))?;
-        }
-        Ok(())
+        let path = dir.join("model.safetensors");
+        let tensors = of_timm.as_ref().unwrap_or(&self.tensors);
+        atomic::write(&path, |file| write_tensors(file, tensors, &metadata, stored))
+            .map_err(|error| CoreError::writing_tensors("weights", &path, error))?;
+        let path = dir.join("config.json");
+        atomic::write_bytes(&path, config.as_bytes()).map_err(|error| CoreError::io("write", &path, error))
     }
 
     /// Why timm cannot load what [`Backbone::save`] writes, where it cannot: its classes have no bias of keys that rotary embeddings

@@ -4,14 +4,14 @@
 //! checked against the bytes that are really there, and what is allocated is at most the file's own size
 //! (twice that for 16-bit floats, which are widened).
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::io::{self, Write};
 use std::path::Path;
 
 use half::{bf16, f16};
 use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, Metadata, TensorView, View};
+use safetensors::tensor::{Dtype, Metadata, TensorInfo, TensorView};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 use super::mapped_file::FileBytes;
@@ -103,44 +103,64 @@ impl SafetensorsFile {
         }
     }
 
-    /// The bytes of the file, see [`encode`].
+    /// Writes the file, see [`write_tensors`].
     ///
     /// # Errors
-    /// See [`encode`].
-    pub fn to_bytes(&self, stored: StoredFloat) -> Result<Vec<u8>, String> {
-        encode(&self.tensors, &self.metadata, stored)
+    /// See [`write_tensors`].
+    pub fn write(&self, out: &mut dyn Write, stored: StoredFloat) -> io::Result<()> {
+        write_tensors(out, &self.tensors, &self.metadata, stored)
     }
 }
 
-/// The bytes of a safetensors file: tensors in order of their names, equal content always giving equal bytes.
-/// `metadata` may have one key (the format keeps no order of several).
+/// Writes a safetensors file: tensors in order of their names, equal content always giving equal bytes. Of what is written no more
+/// than one tensor is in memory. `metadata` may have one key (the format keeps no order of several).
 ///
 /// # Errors
-/// A sentence when a value is not finite in the stored type (a float16 ends at 65504).
-pub fn encode(
+/// Those of `out`; [`io::ErrorKind::InvalidData`] with a sentence, before anything is written, when a value is not finite in the stored
+/// type (a float16 ends at 65504).
+pub fn write_tensors(
+    out: &mut dyn Write,
     tensors: &BTreeMap<String, HostTensor>,
     metadata: &BTreeMap<String, String>,
     stored: StoredFloat,
-) -> Result<Vec<u8>, String> {
-    let mut views = Vec::with_capacity(tensors.len());
+) -> io::Result<()> {
+    let (mut infos, mut end) = (Vec::with_capacity(tensors.len()), 0);
     for (name, tensor) in tensors {
         let finite = match stored {
             StoredFloat::F32 => tensor.data.iter().all(|x| x.is_finite()),
             StoredFloat::F16 => tensor.data.iter().all(|&x| f16::from_f32(x).is_finite()),
         };
         if !finite {
-            return Err(format!(
-                "tensor `{name}` holds values that are not finite as {stored:?}"
-            ));
+            let reason = format!("tensor `{name}` holds values that are not finite as {stored:?}");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }
-        views.push((name.as_str(), StoredView { tensor, stored }));
+        let (start, bytes) = (end, tensor.numel() * stored.bytes());
+        end = start + bytes;
+        let info = TensorInfo {
+            dtype: stored.dtype(),
+            shape: tensor.shape.clone(),
+            data_offsets: (start, end),
+        };
+        infos.push((name.clone(), info));
     }
     debug_assert!(
         metadata.len() <= 1,
         "the order of several metadata keys is not deterministic"
     );
     let metadata: HashMap<String, String> = metadata.clone().into_iter().collect();
-    safetensors::serialize(views, Some(metadata)).map_err(|error| error.to_string())
+    let header = Metadata::new(Some(metadata), infos).map_err(io::Error::other)?;
+    let mut header = serde_json::to_vec(&header).map_err(io::Error::other)?;
+    // So that values lie at addresses of whole numbers of eight bytes, as the safetensors crate has it.
+    header.resize(header.len().next_multiple_of(8), b' ');
+    out.write_all(&(header.len() as u64).to_le_bytes())?;
+    out.write_all(&header)?;
+    for tensor in tensors.values() {
+        out.write_all(&match stored {
+            StoredFloat::F32 => tensor.f32_bytes(),
+            StoredFloat::F16 => tensor.f16_bytes(),
+        })?;
+    }
+    Ok(())
 }
 
 fn strings_of(header: &Metadata) -> BTreeMap<String, String> {
@@ -152,35 +172,19 @@ fn strings_of(header: &Metadata) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// One tensor on its way into a file.
-struct StoredView<'a> {
-    tensor: &'a HostTensor,
-    stored: StoredFloat,
-}
-
-impl View for StoredView<'_> {
-    fn dtype(&self) -> Dtype {
-        match self.stored {
-            StoredFloat::F32 => Dtype::F32,
-            StoredFloat::F16 => Dtype::F16,
+impl StoredFloat {
+    fn dtype(self) -> Dtype {
+        match self {
+            Self::F32 => Dtype::F32,
+            Self::F16 => Dtype::F16,
         }
     }
 
-    fn shape(&self) -> &[usize] {
-        &self.tensor.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Owned(match self.stored {
-            StoredFloat::F32 => self.tensor.f32_bytes(),
-            StoredFloat::F16 => self.tensor.f16_bytes(),
-        })
-    }
-
-    fn data_len(&self) -> usize {
-        match self.stored {
-            StoredFloat::F32 => self.tensor.numel() * 4,
-            StoredFloat::F16 => self.tensor.numel() * 2,
+    /// Of one value.
+    fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 => 2,
         }
     }
 }
@@ -273,6 +277,12 @@ mod tests {
         }
     }
 
+    fn written(file: &SafetensorsFile, stored: StoredFloat) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        file.write(&mut bytes, stored).unwrap();
+        bytes
+    }
+
     fn parse(bytes: &[u8]) -> Result<SafetensorsFile, CoreError> {
         SafetensorsFile::parse(Path::new("some.safetensors"), bytes)
     }
@@ -293,8 +303,15 @@ mod tests {
     #[test]
     fn round_trip_is_bit_exact_and_deterministic() {
         let file = sample();
-        let bytes = file.to_bytes(StoredFloat::F32).unwrap();
-        assert_eq!(bytes, sample().to_bytes(StoredFloat::F32).unwrap());
+        let bytes = written(&file, StoredFloat::F32);
+        assert_eq!(bytes, written(&sample(), StoredFloat::F32));
+        let views = file.tensors.iter().map(|(name, tensor)| {
+            let bytes = tensor.f32_bytes().leak();
+            let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes).unwrap();
+            (name.as_str(), view)
+        });
+        let metadata = file.metadata.clone().into_iter().collect();
+        assert_eq!(bytes, safetensors::serialize(views, Some(metadata)).unwrap());
         let back = parse(&bytes).unwrap();
         assert_eq!(back, file);
         assert_eq!(
@@ -305,15 +322,16 @@ mod tests {
 
     #[test]
     fn half_takes_half_the_bytes_and_rounds() {
-        let back = parse(&sample().to_bytes(StoredFloat::F16).unwrap()).unwrap();
+        let back = parse(&written(&sample(), StoredFloat::F16)).unwrap();
         assert_eq!(
             back.tensors["b.weight"],
             sample().tensors["b.weight"].rounded_to_half()
         );
         let mut file = sample();
         file.tensors.insert("big".into(), HostTensor::new([1], vec![1e6]));
+        let mut out = Vec::new();
         assert_eq!(
-            file.to_bytes(StoredFloat::F16).unwrap_err(),
+            file.write(&mut out, StoredFloat::F16).unwrap_err().to_string(),
             "tensor `big` holds values that are not finite as F16"
         );
     }
@@ -329,7 +347,7 @@ mod tests {
 
     #[test]
     fn damaged_and_hostile_files_are_refused() {
-        let bytes = sample().to_bytes(StoredFloat::F32).unwrap();
+        let bytes = written(&sample(), StoredFloat::F32);
         for cut in [0, 1, 7, 8, 20, bytes.len() - 1] {
             refused(&bytes[..cut], "not a readable safetensors file");
         }
@@ -380,7 +398,7 @@ mod tests {
     proptest! {
         #[test]
         fn changed_bytes_never_panic(flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
-            let mut bytes = sample().to_bytes(StoredFloat::F32).unwrap();
+            let mut bytes = written(&sample(), StoredFloat::F32);
             for (at, value) in flips {
                 let at = at.index(bytes.len());
                 bytes[at] = value;
