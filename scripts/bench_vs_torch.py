@@ -5,6 +5,7 @@
     cargo build --release
     venv/bin/python scripts/bench_vs_torch.py [--models NAMES] [--batches 8,32] [--cases vpt-deep:10,vpt-deep:50,full]
                                               [--modes train,infer] [--rounds 3] [--steps 5] [--threads 2] [--out FILE.json]
+                                              [--against scripts/bench_ratios.json] [--record FILE.json]
 
 PyTorch runs prompts as the official code of VPT does (Jia et al. 2022): they are tokens among the others, between the class token and the
 patches, and in the deep form are overwritten in front of every block. A training step is forward, cross entropy, backward and AdamW on
@@ -13,6 +14,9 @@ what is tuned; frozen parameters need no gradient, and the backbone of a linear 
 Every measurement is a process of its own, `vpt` and PyTorch by turns, and a ratio is that of one turn: what else the machine does falls on
 both. Waiting threads sleep (OMP_WAIT_POLICY=PASSIVE). The table has medians over the rounds; "of the product" is the arithmetic that was reached
 next to what a matrix product reaches in the same process. With `--out` every single measurement is kept.
+
+`--record` keeps the ratios of this run, of speed and of memory; `--against` compares with ratios that were recorded before, prints every loss of
+more than 10 % and then fails. Ratios of turns, unlike times, can be compared between days and machines of one kind: for a nightly job.
 """
 
 import argparse
@@ -161,6 +165,26 @@ def processor():
     return f"{names[0] if names else platform.processor()} {widest}".strip()
 
 
+def ratios(case, turns):
+    """Name of a case, and how many times the speed and the memory of PyTorch `vpt` has in it: medians over the turns."""
+    name = f"{case['model']}, {case['size'][0]} x {case['size'][1]}, batch {case['batch']}, {case['method']}"
+    name += f" {case['tokens']}, {case['mode']}" if case["tokens"] else f", {case['mode']}"
+    of = lambda key: round(statistics.median(turn["vpt"][key] / turn["torch"][key] for turn in turns), 3)
+    return name, {"speed": of("images_per_second"), "memory": of("peak_memory_bytes")}
+
+
+def losses(now, before):
+    """What is more than 10 % worse than it was, in sentences."""
+    for name, was in before.items():
+        is_now = now.get(name)
+        if is_now is None:
+            continue
+        if is_now["speed"] < 0.9 * was["speed"]:
+            yield f"{name}: {is_now['speed']} times PyTorch's speed, {was['speed']} before"
+        if is_now["memory"] > 1.1 * was["memory"]:
+            yield f"{name}: {is_now['memory']} times PyTorch's memory, {was['memory']} before"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vpt", default=str(ROOT / "target/release/vpt"))
@@ -173,6 +197,8 @@ def main():
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--against", type=Path)
+    parser.add_argument("--record", type=Path)
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
@@ -181,7 +207,8 @@ def main():
     print(f"{processor()}, {args.threads} threads, {args.rounds} rounds of {args.steps} steps\n")
     print("| model | method | mode | vpt images/s | PyTorch images/s | ratio | vpt memory | PyTorch memory | vpt of the product |")
     print("|---|---|---|---:|---:|---:|---:|---:|---:|", flush=True)
-    kept = []
+    recorded = json.loads(args.against.read_text())["ratios"] if args.against else {}
+    kept, found = [], {}
     for model in args.models.split(","):
         for batch in map(int, args.batches.split(",")):
             for method, _, tokens in (case.partition(":") for case in args.cases.split(",")):
@@ -191,9 +218,20 @@ def main():
                     turns = [{"vpt": measure_vpt(args.vpt, case), "torch": measure_torch(case)} for _ in range(args.rounds)]
                     kept.append({**case, "turns": turns})
                     print(row(case, turns), flush=True)
+                    name, of_case = ratios(case, turns)
+                    found[name] = of_case
                     if args.out:
                         document = {"processor": processor(), "python": platform.python_version(), "cases": kept}
                         args.out.write_text(json.dumps(document, indent=1))
+                    if args.record:
+                        document = {"processor": processor(), "threads": args.threads, "ratios": found}
+                        args.record.write_text(json.dumps(document, indent=1) + "\n")
+    lost = list(losses(found, recorded))
+    if args.against:
+        print(f"\n{len(found.keys() & recorded.keys())} of {len(found)} cases were recorded before; worse by more than 10 %: {len(lost)}")
+    for line in lost:
+        print(f"  {line}")
+    sys.exit(1 if lost else 0)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 //! `vpt bench`: how fast this machine trains and predicts.
 
+use std::borrow::Cow;
+
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use vpt_core::{Backbone, MethodConfig, MethodOptions, Precision, preset};
 use vpt_eval::report::format;
+use vpt_train::TrainError;
 use vpt_train::bench::{Bench, Speed, matmul_peak};
 
 use crate::cli::{MemoryArgs, values};
@@ -55,6 +58,10 @@ pub struct BenchArgs {
     #[command(flatten)]
     pub memory: MemoryArgs,
 
+    /// Measure inference in turns with this method, and say what the other costs beside it
+    #[arg(long, value_name = "METHOD", value_parser = values::method)]
+    pub beside: Option<String>,
+
     /// Timed steps
     #[arg(long, value_name = "N", default_value = "10", value_parser = values::count)]
     pub steps: usize,
@@ -93,6 +100,20 @@ struct Report {
     matmul_gflop_per_second: f64,
     train: Option<Speed>,
     infer: Option<Speed>,
+    /// Inference in turns with another method.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    beside: Option<Beside>,
+}
+
+/// Two methods measured in turns.
+#[derive(Serialize)]
+struct Beside {
+    /// The other method.
+    method: String,
+    own: Speed,
+    other: Speed,
+    /// How much longer the method takes than the other, as a share of the other's time.
+    overhead: f64,
 }
 
 /// Measures the matrix product, then inference, then training, each in the order of its memory.
@@ -106,16 +127,26 @@ pub fn run(args: &BenchArgs, session: &Session) -> Result<Exit> {
     let method = MethodConfig::parse(&args.method, &options)?;
     let image_size = args.img_size.unwrap_or(backbone.preprocess.input_size);
     let device = session.device()?;
-    let bench = Bench::new(
-        backbone,
-        &method,
-        image_size,
-        args.batch_size,
-        args.steps,
-        &device.device,
-    )?
-    .with_grad_checkpointing(args.grad_checkpointing)
-    .with_precision(args.memory.precision)?;
+    let bench = |backbone: Cow<'_, Backbone>, method: &MethodConfig| {
+        Bench::new(
+            backbone,
+            method,
+            image_size,
+            args.batch_size,
+            args.steps,
+            &device.device,
+        )?
+        .with_grad_checkpointing(args.grad_checkpointing)
+        .with_precision(args.memory.precision)
+    };
+    let other = match &args.beside {
+        None => None,
+        Some(name) => {
+            let other = MethodConfig::parse(name, &options)?;
+            Some((other.to_string(), bench(Cow::Borrowed(&backbone), &other)?))
+        }
+    };
+    let bench = bench(Cow::Owned(backbone), &method)?;
     output.info(format!("measuring {} on {}", args.model, device.name));
     let peak = matmul_peak(
         &device.device,
@@ -124,6 +155,18 @@ pub fn run(args: &BenchArgs, session: &Session) -> Result<Exit> {
     let wants = |mode| args.mode.is_none_or(|only| only == mode);
     let infer = wants(Mode::Infer).then(|| bench.infer()).transpose()?;
     let train = wants(Mode::Train).then(|| bench.train()).transpose()?;
+    let beside = other
+        .map(|(method, other)| {
+            let [own, other] = bench.infer_beside(&other)?;
+            let overhead = own.seconds_per_step / other.seconds_per_step - 1.0;
+            Ok::<_, TrainError>(Beside {
+                method,
+                own,
+                other,
+                overhead,
+            })
+        })
+        .transpose()?;
     let (tuned_params, total_params) = bench.parameters();
     let report = Report {
         schema: "vpt-bench/1",
@@ -143,6 +186,7 @@ pub fn run(args: &BenchArgs, session: &Session) -> Result<Exit> {
         matmul_gflop_per_second: peak,
         train,
         infer,
+        beside,
     };
     output.json(&report)?;
     output.result(report.text())?;
@@ -198,7 +242,16 @@ impl Report {
         if self.on_gpu() {
             titles.push("GPU memory");
         }
-        format!("{head}\n\n{}", tables::plain(&titles, rows))
+        let beside = self.beside.as_ref().map_or_else(String::new, |beside| {
+            format!(
+                "\ninference in turns: {} images/s, {} with {}: {:+.1} % of its time",
+                format::rate(beside.own.images_per_second),
+                format::rate(beside.other.images_per_second),
+                beside.method,
+                100.0 * beside.overhead
+            )
+        });
+        format!("{head}\n\n{}{beside}", tables::plain(&titles, rows))
     }
 
     fn on_gpu(&self) -> bool {

@@ -86,7 +86,8 @@ impl MemoryEstimate {
             inputs += block.input;
         }
         if grad_checkpointing {
-            kept = kept.min(inputs + most_kept);
+            // The gradients of a block beside what they need: in other blocks they take the place of what is no longer needed.
+            kept = kept.min(inputs + most_kept + passing);
         }
         let infer = held + batch * (2 * pixels + passing);
         let train = held + 3 * FLOAT * sizes.tuned + batch * (pixels + kept);
@@ -258,7 +259,7 @@ mod tests {
             ..plain(batch)
         };
         let (row, pixels) = (4 * 197 * 192, 4 * 3 * 224 * 224);
-        assert_eq!(of(again(9)) - of(again(8)), pixels + (12 + 10) * row);
+        assert_eq!(of(again(9)) - of(again(8)), pixels + (12 + 10 + 9) * row);
         let half = Workload {
             precision: Precision::F16,
             ..plain(8)

@@ -238,9 +238,9 @@ impl Bench {
             };
             let entering = Entering::Pixels(pixels);
             let mut accumulator = GradientsAccumulator::new();
-            for grads in model.backward(entering, &noise, self.grad_checkpointing, loss) {
+            model.backward(entering, &noise, self.grad_checkpointing, loss, &mut |grads| {
                 accumulator.accumulate(&model, GradientsParams::from_grads(grads, &model));
-            }
+            });
             model = optimizer.step(1e-4, model.clone(), accumulator.grads());
             // The update may still be on its way.
             wait_for(&model.valid().head.last().weight.val())

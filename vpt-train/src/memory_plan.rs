@@ -11,8 +11,12 @@ use crate::{TrainConfig, TrainError};
 /// Images whose headers are read; what all need is that of these, in proportion.
 const LOOKED_AT: usize = 256;
 
-/// Batches of pixels beside the one that is computed with: two that wait and one in the making.
-const BATCHES_AHEAD: u64 = 3;
+/// Batches of pixels beside the one that is computed with: two that wait and one in the making, of training and of validation.
+const BATCHES_AHEAD: u64 = 6;
+
+/// Decoders with their threads, and what lies free between pieces of memory: the mean of what runs took beside the rest
+/// (`docs/performance.md`).
+const RUN: u64 = 40_000_000;
 
 /// How much of the memory that is free a run may plan to take.
 const SHARE: f64 = 0.8;
@@ -50,7 +54,7 @@ impl TrainConfig {
         let ahead = BATCHES_AHEAD * (self.batch_size * backbone.config.in_chans * height * width * 4) as u64;
         let limit = (self.cache_mb << 20) as u64;
         Some(MemoryPlan {
-            model: u64::try_from(estimate.train).unwrap_or(u64::MAX) + ahead,
+            model: u64::try_from(estimate.train).unwrap_or(u64::MAX) + ahead + RUN,
             images: self.image_bytes(dataset, [height, width]).min(limit),
         })
     }

@@ -190,11 +190,9 @@ impl Trainer {
         let mut losses = Vec::with_capacity(batches.len());
         for (part, batch) in batches.into_iter().enumerate() {
             let mut noise = rng::rng(self.config.seed, &[NOISE, self.progress.step as u64, part as u64]);
-            let (loss, grads) = self.backward(batch, images, &device, &mut noise);
-            losses.push(loss);
-            for grads in grads {
+            losses.push(self.backward(batch, images, &device, &mut noise, &mut |grads| {
                 accumulator.accumulate(&self.model, GradientsParams::from_grads(grads, &self.model));
-            }
+            }));
         }
         let grads = match self.config.clip_grad {
             Some(limit) => clip_global_norm(&self.model, accumulator.grads(), limit),
@@ -203,15 +201,16 @@ impl Trainer {
         (Tensor::cat(losses, 0).sum(), grads)
     }
 
-    /// The loss of one batch, summed over its images, with the dropout and stochastic depth that `rng` draws, and the gradients of
-    /// what it adds to the mean over `images`.
+    /// The loss of one batch, summed over its images, with the dropout and stochastic depth that `rng` draws; `add` gets the gradients
+    /// of what it adds to the mean over `images`.
     fn backward(
         &self,
         batch: TrainBatch,
         images: usize,
         device: &Device,
         rng: &mut Pcg64,
-    ) -> (Tensor<1>, Vec<Gradients>) {
+        add: &mut dyn FnMut(Gradients),
+    ) -> Tensor<1> {
         let TrainBatch { input, truth } = batch;
         let noise = self.model.sample_noise(truth.len(), rng);
         let mut summed = Tensor::zeros([1], &device.clone().without_autodiff());
@@ -219,18 +218,18 @@ impl Trainer {
             summed = loss.clone().inner();
             loss.div_scalar(images as f32)
         };
-        let gradients = match input.on(device) {
+        match input.on(device) {
             DeviceInput::Features(features) => {
                 let loss = self.class_loss(self.model.head_forward(features), &truth);
-                vec![share(loss).backward()]
+                add(share(loss).backward());
             }
             DeviceInput::Entering(entering) => {
                 let recompute = self.config.grad_checkpointing;
                 let loss = |tokens| share(self.loss(tokens, &truth, &noise));
-                self.model.backward(entering, &noise, recompute, loss)
+                self.model.backward(entering, &noise, recompute, loss, add);
             }
-        };
-        (summed, gradients)
+        }
+        summed
     }
 
     /// The loss of tokens in front of a block, summed over their images.

@@ -48,7 +48,8 @@ impl Classifier {
         }
     }
 
-    /// The gradients of a training step, to be added up. `loss` makes its loss of tokens in front of a block, with the same `noise`.
+    /// The gradients of a training step, in parts whose sum `add` makes. `loss` makes the step's loss of tokens in front of a block,
+    /// with the same `noise`.
     ///
     /// With `recompute` each block is computed again for its gradients, instead of keeping what they need: less memory, more time.
     pub fn backward(
@@ -57,10 +58,11 @@ impl Classifier {
         noise: &Noise,
         recompute: bool,
         loss: impl FnOnce(TokensAt) -> Tensor<1>,
-    ) -> Vec<Gradients> {
+        add: &mut dyn FnMut(Gradients),
+    ) {
         match recompute {
-            true => self.backward_by_blocks(entering, noise, loss),
-            false => vec![loss(self.enter(entering)).backward()],
+            true => self.backward_by_blocks(entering, noise, loss, add),
+            false => add(loss(self.enter(entering)).backward()),
         }
     }
 
@@ -69,7 +71,8 @@ impl Classifier {
         entering: Entering,
         noise: &Noise,
         loss: impl FnOnce(TokensAt) -> Tensor<1>,
-    ) -> Vec<Gradients> {
+        add: &mut dyn FnMut(Gradients),
+    ) {
         let last = self.backbone.blocks.len() - 1;
         let pass = |noise, end| Pass {
             readout: &self.readout,
@@ -79,43 +82,45 @@ impl Classifier {
         };
         let (untaped, noise_untaped) = (self.valid(), noise.clone().inner());
         let first = untaped.enter(entering.clone().inner());
-        let start = first.block;
-        let mut kept = vec![first.tokens.clone()];
-        untaped.blocks_from(first, pass(&noise_untaped, last), &mut |_, tokens| {
-            kept.push(tokens.clone())
+        let lowest = self.constant_blocks().max(first.block).min(last);
+        let mut kept = Vec::with_capacity(last + 1 - lowest);
+        let mut keep = |block: usize, tokens: &Tensor<3>| {
+            if block >= lowest {
+                kept.push(TokensAt {
+                    block,
+                    tokens: tokens.clone(),
+                });
+            }
+        };
+        keep(first.block, &first.tokens);
+        untaped.blocks_from(first, pass(&noise_untaped, last), &mut |i, tokens| {
+            keep(i + 1, tokens);
         });
 
-        let leaf = |tokens: Option<Tensor<3>>| {
-            let tokens = tokens.expect("the input of every block was kept");
-            Tensor::from_inner(tokens).require_grad()
-        };
-        let mut tokens: Tensor<3> = leaf(kept.pop());
-        let entered = TokensAt {
-            block: last,
-            tokens: tokens.clone(),
-        };
-        let mut gradients = vec![loss(entered).backward()];
-        let lowest = self.constant_blocks().max(start);
-        for block in (lowest..last).rev() {
-            let Some(above) = gradients.last().and_then(|found| tokens.grad(found)) else {
-                return gradients;
-            };
-            tokens = leaf(kept.pop());
+        let mut loss = Some(loss);
+        let mut above: Option<Tensor<3>> = None;
+        while let Some(TokensAt { block, tokens }) = kept.pop() {
+            let leaf = Tensor::from_inner(tokens).require_grad();
             let entered = TokensAt {
                 block,
-                tokens: tokens.clone(),
+                tokens: leaf.clone(),
             };
-            let left = self.blocks_from(entered, pass(noise, block + 1), &mut |_, _| {});
-            gradients.push(agreement(left, above).backward());
+            let gradients = match (loss.take(), above) {
+                (Some(loss), _) => loss(entered),
+                (None, Some(above)) => {
+                    let left = self.blocks_from(entered, pass(noise, block + 1), &mut |_, _| {});
+                    agreement(left, above)
+                }
+                (None, None) => return,
+            }
+            .backward();
+            above = leaf.grad(&gradients);
+            add(gradients);
         }
-        if let Entering::Pixels(pixels) = entering
-            && self.learns_below_blocks()
-            && let Some(above) = gradients.last().and_then(|found| tokens.grad(found))
-        {
+        if let (Entering::Pixels(pixels), Some(above), true) = (entering, above, self.learns_below_blocks()) {
             let left = self.backbone.tokens(pixels, self.hook());
-            gradients.push(agreement(left, above).backward());
+            add(agreement(left, above).backward());
         }
-        gradients
     }
 
     /// Whether something is learned in what makes tokens of pixels.

@@ -20,7 +20,7 @@ use std::path::Path;
 use burn::tensor::Device;
 
 use crate::heads::{HeadConfig, SegmentationDecoder};
-use crate::weights::{FileBytes, SafetensorsFile, StoredFloat, write_tensors};
+use crate::weights::{FileBytes, SafetensorsFile, StoredFloat, encode, write_tensors};
 use crate::{Backbone, Classifier, CoreError, HostTensor};
 
 /// The format that this build writes and reads.
@@ -65,10 +65,8 @@ impl TaskFile {
     /// # Errors
     /// [`CoreError::Setting`] when a value is not finite in the stored type.
     pub fn to_bytes(&self, half: bool) -> Result<Vec<u8>, CoreError> {
-        let mut bytes = Vec::new();
-        write_tensors(&mut bytes, &self.tensors, &self.document()?, stored(half))
-            .map_err(|error| CoreError::setting("task", error, "finite values"))?;
-        Ok(bytes)
+        encode(&self.tensors, &self.document()?, stored(half))
+            .map_err(|error| CoreError::setting("task", error, "finite values"))
     }
 
     /// The document as the file's header has it.
@@ -317,9 +315,7 @@ mod tests {
     }
 
     fn encoded(metadata: &BTreeMap<String, String>) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        write_tensors(&mut bytes, &task().tensors, metadata, StoredFloat::F32).unwrap();
-        bytes
+        encode(&task().tensors, metadata, StoredFloat::F32).unwrap()
     }
 
     fn error_of(bytes: &[u8]) -> CoreError {

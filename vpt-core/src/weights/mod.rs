@@ -28,7 +28,7 @@ pub(crate) use config_json::shortest;
 pub use layout::num_params;
 pub(crate) use layout::shapes as layout_shapes;
 pub(crate) use mapped_file::FileBytes;
-pub use safetensors_file::{SafetensorsFile, StoredFloat, write_tensors};
+pub use safetensors_file::{SafetensorsFile, StoredFloat, encode, write_tensors};
 pub use tensor_mismatch::TensorMismatch;
 pub(crate) use tensor_mismatch::nearest;
 

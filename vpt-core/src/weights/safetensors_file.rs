@@ -172,6 +172,20 @@ fn strings_of(header: &Metadata) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// The bytes that [`write_tensors`] writes.
+///
+/// # Errors
+/// As [`write_tensors`].
+pub fn encode(
+    tensors: &BTreeMap<String, HostTensor>,
+    metadata: &BTreeMap<String, String>,
+    stored: StoredFloat,
+) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    write_tensors(&mut bytes, tensors, metadata, stored)?;
+    Ok(bytes)
+}
+
 impl StoredFloat {
     fn dtype(self) -> Dtype {
         match self {

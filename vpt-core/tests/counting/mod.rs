@@ -10,6 +10,11 @@ pub struct Counting;
 static HELD: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 
+/// The bytes that the program holds.
+pub fn held() -> usize {
+    HELD.load(Relaxed)
+}
+
 /// The most bytes that were held while `work` ran, above those held before, and what it returned.
 pub fn peak_of<T>(work: impl FnOnce() -> T) -> (usize, T) {
     let before = HELD.load(Relaxed);

@@ -7,11 +7,9 @@ use super::*;
 /// The gradients of a step by name, with blocks computed again or not.
 fn gradients(model: &Classifier, entering: Entering, recompute: bool) -> BTreeMap<String, HostTensor> {
     let noise = model.sample_noise(BATCH, &mut vpt_data::rng::rng(8, &[]));
-    let parts = model.backward(entering, &noise, recompute, |tokens| {
-        loss(model.head_forward(model.pooled_from(tokens, &noise)))
-    });
+    let loss = |tokens| loss(model.head_forward(model.pooled_from(tokens, &noise)));
     let mut sums = BTreeMap::<String, HostTensor>::new();
-    for part in parts {
+    model.backward(entering, &noise, recompute, loss, &mut |part| {
         for (name, gradient) in named_tensors::read_gradients(model, model.config(), &part) {
             match sums.get_mut(&name) {
                 Some(sum) => sum
@@ -22,7 +20,7 @@ fn gradients(model: &Classifier, entering: Entering, recompute: bool) -> BTreeMa
                 None => drop(sums.insert(name, gradient)),
             }
         }
-    }
+    });
     sums
 }
 

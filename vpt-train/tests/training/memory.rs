@@ -83,11 +83,6 @@ fn batches_are_made_to_fit_and_steps_stay_what_they_were() {
     assert!(tight.batch_size < 1024 && tight.batch_size * tight.grad_accum_steps == 1024);
     let needed = tight.memory_plan(&dataset, &backbone).unwrap().total();
     assert!(needed <= plan.total() * 4 / 5, "a part of the memory stays free");
-    let smaller = TrainConfig {
-        grad_checkpointing: true,
-        ..config.clone()
-    };
-    assert!(smaller.memory_plan(&dataset, &backbone).unwrap().model < plan.model);
     match fit(1_000_000) {
         Err(error @ TrainError::Setting { .. }) => {
             let text = error.to_string();
