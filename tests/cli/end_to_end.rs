@@ -336,6 +336,16 @@ fn lists_and_bench() {
         )
         .stdout;
     assert!(infer.contains("infer") && !infer.contains("train "), "{infer}");
+    let words = "--steps 1 --grad-checkpointing --precision int8 --beside linear";
+    let beside = sandbox
+        .run(
+            &format!("bench --model {} -b 4 {words} --json", sandbox.model()),
+            0,
+        )
+        .json();
+    assert!(beside["train"]["images_per_second"].as_f64().unwrap() > 0.0);
+    assert!(beside["beside"]["overhead"].as_f64().unwrap() > -1.0, "{beside}");
+    assert_eq!(beside["beside"]["method"], "linear");
 }
 
 #[test]

@@ -136,7 +136,10 @@ mod tests {
     use burn::tensor::Tensor;
 
     use super::*;
-    use crate::{Backbone, HostTensor, MethodConfig, MethodOptions, SharedBackbone, VitConfig, init};
+    use crate::{
+        Backbone, Features, HostTensor, MethodConfig, MethodOptions, SharedBackbone, VitConfig, init,
+        mixed_features,
+    };
 
     fn small() -> VitConfig {
         VitConfig {
@@ -209,15 +212,29 @@ mod tests {
             1,
         )
         .unwrap();
-        let own = task
-            .apply(&backbone, &device)
-            .unwrap()
-            .with_precision(Precision::F16)
-            .unwrap();
-        let shared = SharedBackbone::with_precision(backbone, &device, Precision::F16).unwrap();
-        let attached = shared.attach(&task).unwrap();
-        assert!(attached.mixes());
-        assert_eq!(logits(attached.model(), &pixels), logits(&own, &pixels));
+        for precision in Precision::ALL {
+            let own = task.apply(&backbone, &device).unwrap();
+            let own = own.with_precision(precision).unwrap();
+            let shared = SharedBackbone::with_precision(backbone.clone(), &device, precision).unwrap();
+            let attached = shared.attach(&task).unwrap();
+            assert!(attached.mixes());
+            let expected = logits(&own, &pixels);
+            assert_eq!(logits(attached.model(), &pixels), expected, "{precision}");
+            let parts = [(&attached, vec![0]), (&attached, vec![1])];
+            let mixed = mixed_features(&parts, pixels.clone())
+                .into_iter()
+                .flat_map(|features| {
+                    let Features::Pooled(pooled) = features else {
+                        panic!("a head for classes reads what is pooled");
+                    };
+                    HostTensor::from_tensor(&attached.model().head_forward(pooled))
+                        .unwrap()
+                        .data
+                });
+            for (mixed, expected) in mixed.zip(expected) {
+                assert!((mixed - expected).abs() < 1e-5, "{precision}: {mixed} {expected}");
+            }
+        }
     }
 
     #[test]
