@@ -31,13 +31,8 @@ pub struct ParamInfo {
 
 /// Name and description of every parameter of `module`.
 pub fn describe<M: Module>(module: &M, vit: &VitConfig) -> BTreeMap<String, ParamInfo> {
-    let mut visitor = Describe {
-        path: Path::default(),
-        vit,
-        found: BTreeMap::new(),
-    };
-    module.visit(&mut visitor);
-    visitor.found
+    let found = BTreeMap::new();
+    visited(module, Describe { vit, found }).found
 }
 
 /// The values of the parameters whose name `wanted` accepts, in file layout.
@@ -49,15 +44,13 @@ pub fn read<M: Module>(
     vit: &VitConfig,
     wanted: impl Fn(&str) -> bool,
 ) -> BTreeMap<String, HostTensor> {
-    let mut visitor = Read {
-        path: Path::default(),
+    let reader = Read {
         vit,
         wanted,
         gradients: None,
         found: BTreeMap::new(),
     };
-    module.visit(&mut visitor);
-    visitor.found
+    visited(module, reader).found
 }
 
 /// The gradients of all parameters that have one, in file layout.
@@ -69,15 +62,13 @@ pub fn read_gradients<M: Module>(
     vit: &VitConfig,
     gradients: &Gradients,
 ) -> BTreeMap<String, HostTensor> {
-    let mut visitor = Read {
-        path: Path::default(),
+    let reader = Read {
         vit,
         wanted: |_: &str| true,
         gradients: Some(gradients),
         found: BTreeMap::new(),
     };
-    module.visit(&mut visitor);
-    visitor.found
+    visited(module, reader).found
 }
 
 /// Replaces the value of every parameter that `source` has a tensor for. A tensor that `source` gives away becomes the
@@ -89,11 +80,8 @@ pub fn read_gradients<M: Module>(
 /// # Panics
 /// When a tensor has another number of values than its parameter (callers compare shapes first).
 pub fn load<'a, M: Module>(module: M, source: impl FnMut(&str) -> Option<Cow<'a, HostTensor>>) -> M {
-    module.map(&mut Load {
-        path: Path::default(),
-        source,
-        freed: FreedMemory::default(),
-    })
+    let freed = FreedMemory::default();
+    mapped(module, Load { source, freed })
 }
 
 /// The parameters of a module on their device, by name. Handing them to another module copies nothing.
@@ -103,20 +91,13 @@ pub struct SharedTensors(BTreeMap<String, Box<dyn Any + Send + Sync>>);
 impl SharedTensors {
     /// Those of `module`.
     pub fn of<M: Module>(module: &M) -> Self {
-        let mut visitor = Share {
-            path: Path::default(),
-            found: Self::default(),
-        };
-        module.visit(&mut visitor);
-        visitor.found
+        let found = Self::default();
+        visited(module, Share { found }).found
     }
 
     /// `module` with these in place of its parameters of the same names and ranks.
     pub fn put_into<M: Module>(&self, module: M) -> M {
-        module.map(&mut PutShared {
-            path: Path::default(),
-            shared: self,
-        })
+        mapped(module, PutShared { shared: self })
     }
 }
 
@@ -128,20 +109,20 @@ impl fmt::Debug for SharedTensors {
 
 /// Sets for every parameter whether it requires a gradient.
 pub fn set_tuned<M: Module>(module: M, tuned: impl Fn(&str) -> bool) -> M {
-    module.map(&mut SetTuned {
-        path: Path::default(),
-        tuned,
-    })
+    mapped(module, SetTuned { tuned })
 }
 
 /// Stores the weights of linear layers that `chosen` names in another precision.
 pub fn store_linear<M: Module>(module: M, precision: Precision, chosen: impl Fn(&str) -> bool) -> M {
-    module.map(&mut StoreLinear {
-        path: Path::default(),
-        precision,
-        chosen,
-        freed: FreedMemory::default(),
-    })
+    let freed = FreedMemory::default();
+    mapped(
+        module,
+        StoreLinear {
+            precision,
+            chosen,
+            freed,
+        },
+    )
 }
 
 /// Where a traversal is in the module tree.
@@ -178,6 +159,71 @@ impl Path {
     }
 }
 
+/// Sees parameters with their names in files.
+trait NamedVisitor {
+    fn visit<const R: usize>(&mut self, name: String, param: &Param<Tensor<R>>);
+}
+
+/// Changes parameters, told their names in files.
+trait NamedMapper {
+    fn map<const R: usize>(&mut self, name: &str, param: Param<Tensor<R>>) -> Param<Tensor<R>>;
+}
+
+/// A traversal of a module that tells whoever goes along where it is.
+struct Named<V> {
+    path: Path,
+    inner: V,
+}
+
+impl<V> Named<V> {
+    fn new(inner: V) -> Self {
+        Self {
+            path: Path::default(),
+            inner,
+        }
+    }
+}
+
+impl<V: NamedVisitor> ModuleVisitor for Named<V> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const R: usize>(&mut self, param: &Param<Tensor<R>>) {
+        self.inner.visit(self.path.name(), param);
+    }
+}
+
+impl<V: NamedMapper> ModuleMapper for Named<V> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const R: usize>(&mut self, param: Param<Tensor<R>>) -> Param<Tensor<R>> {
+        self.inner.map(&self.path.name(), param)
+    }
+}
+
+/// `visitor` after it has seen all parameters of `module`.
+fn visited<M: Module, V: NamedVisitor>(module: &M, visitor: V) -> V {
+    let mut named = Named::new(visitor);
+    module.visit(&mut named);
+    named.inner
+}
+
+/// `module` with what `mapper` makes of its parameters.
+fn mapped<M: Module, V: NamedMapper>(module: M, mapper: V) -> M {
+    module.map(&mut Named::new(mapper))
+}
+
 /// Whether a parameter is the weight of a linear layer.
 fn is_linear_weight(name: &str, rank: usize) -> bool {
     rank == 2 && name.ends_with(".weight")
@@ -202,29 +248,18 @@ fn transposed(data: &[f32], rows: usize, columns: usize) -> Vec<f32> {
 }
 
 struct Describe<'a> {
-    path: Path,
     vit: &'a VitConfig,
     found: BTreeMap<String, ParamInfo>,
 }
 
-impl ModuleVisitor for Describe<'_> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.enter(name);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.exit();
-    }
-
-    fn visit_float<const R: usize>(&mut self, param: &Param<Tensor<R>>) {
-        let name = self.path.name();
+impl NamedVisitor for Describe<'_> {
+    fn visit<const R: usize>(&mut self, name: String, param: &Param<Tensor<R>>) {
         let shape = file_shape(&name, &param.lazy_shape().dims::<R>(), self.vit);
         self.found.insert(name, ParamInfo { id: param.id, shape });
     }
 }
 
 struct Read<'a, F> {
-    path: Path,
     vit: &'a VitConfig,
     wanted: F,
     /// Where to read gradients instead of values.
@@ -232,17 +267,8 @@ struct Read<'a, F> {
     found: BTreeMap<String, HostTensor>,
 }
 
-impl<F: Fn(&str) -> bool> ModuleVisitor for Read<'_, F> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.enter(name);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.exit();
-    }
-
-    fn visit_float<const R: usize>(&mut self, param: &Param<Tensor<R>>) {
-        let name = self.path.name();
+impl<F: Fn(&str) -> bool> NamedVisitor for Read<'_, F> {
+    fn visit<const R: usize>(&mut self, name: String, param: &Param<Tensor<R>>) {
         if !(self.wanted)(&name) {
             return;
         }
@@ -263,27 +289,17 @@ impl<F: Fn(&str) -> bool> ModuleVisitor for Read<'_, F> {
 }
 
 struct Load<F> {
-    path: Path,
     source: F,
     freed: FreedMemory,
 }
 
-impl<'a, F: FnMut(&str) -> Option<Cow<'a, HostTensor>>> ModuleMapper for Load<F> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.enter(name);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.exit();
-    }
-
-    fn map_float<const R: usize>(&mut self, param: Param<Tensor<R>>) -> Param<Tensor<R>> {
-        let name = self.path.name();
-        let Some(tensor) = (self.source)(&name) else {
+impl<'a, F: FnMut(&str) -> Option<Cow<'a, HostTensor>>> NamedMapper for Load<F> {
+    fn map<const R: usize>(&mut self, name: &str, param: Param<Tensor<R>>) -> Param<Tensor<R>> {
+        let Some(tensor) = (self.source)(name) else {
             return param;
         };
         let shape = param.lazy_shape().dims::<R>().to_vec();
-        let data = if is_linear_weight(&name, R) {
+        let data = if is_linear_weight(name, R) {
             let data = transposed(&tensor.data, shape[1], shape[0]);
             drop(tensor);
             self.freed.add_floats(data.len());
@@ -293,76 +309,47 @@ impl<'a, F: FnMut(&str) -> Option<Cow<'a, HostTensor>>> ModuleMapper for Load<F>
         };
         let device = param.lazy_device();
         let value = HostTensor::new(shape, data).into_tensor(&device);
-        param.transform_for_load(value, ParamId::from(name_id(&name)))
+        param.transform_for_load(value, ParamId::from(name_id(name)))
     }
 }
 
 struct Share {
-    path: Path,
     found: SharedTensors,
 }
 
-impl ModuleVisitor for Share {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.enter(name);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.exit();
-    }
-
-    fn visit_float<const R: usize>(&mut self, param: &Param<Tensor<R>>) {
-        self.found.0.insert(self.path.name(), Box::new(param.val()));
+impl NamedVisitor for Share {
+    fn visit<const R: usize>(&mut self, name: String, param: &Param<Tensor<R>>) {
+        self.found.0.insert(name, Box::new(param.val()));
     }
 }
 
 struct PutShared<'a> {
-    path: Path,
     shared: &'a SharedTensors,
 }
 
-impl ModuleMapper for PutShared<'_> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.enter(name);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.exit();
-    }
-
-    fn map_float<const R: usize>(&mut self, param: Param<Tensor<R>>) -> Param<Tensor<R>> {
-        let name = self.path.name();
+impl NamedMapper for PutShared<'_> {
+    fn map<const R: usize>(&mut self, name: &str, param: Param<Tensor<R>>) -> Param<Tensor<R>> {
         let shared = self
             .shared
             .0
-            .get(&name)
+            .get(name)
             .and_then(|tensor| tensor.downcast_ref::<Tensor<R>>());
         match shared {
-            Some(tensor) => param.transform_for_load(tensor.clone(), ParamId::from(name_id(&name))),
+            Some(tensor) => param.transform_for_load(tensor.clone(), ParamId::from(name_id(name))),
             None => param,
         }
     }
 }
 
 struct StoreLinear<F> {
-    path: Path,
     precision: Precision,
     chosen: F,
     freed: FreedMemory,
 }
 
-impl<F: Fn(&str) -> bool> ModuleMapper for StoreLinear<F> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.enter(name);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.exit();
-    }
-
-    fn map_float<const R: usize>(&mut self, param: Param<Tensor<R>>) -> Param<Tensor<R>> {
-        let name = self.path.name();
-        if !is_linear_weight(&name, R) || !(self.chosen)(&name) {
+impl<F: Fn(&str) -> bool> NamedMapper for StoreLinear<F> {
+    fn map<const R: usize>(&mut self, name: &str, param: Param<Tensor<R>>) -> Param<Tensor<R>> {
+        if !is_linear_weight(name, R) || !(self.chosen)(name) {
             return param;
         }
         self.freed.add_floats(param.lazy_shape().num_elements());
@@ -371,21 +358,12 @@ impl<F: Fn(&str) -> bool> ModuleMapper for StoreLinear<F> {
 }
 
 struct SetTuned<F> {
-    path: Path,
     tuned: F,
 }
 
-impl<F: Fn(&str) -> bool> ModuleMapper for SetTuned<F> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.enter(name);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.exit();
-    }
-
-    fn map_float<const R: usize>(&mut self, param: Param<Tensor<R>>) -> Param<Tensor<R>> {
-        let tuned = (self.tuned)(&self.path.name());
+impl<F: Fn(&str) -> bool> NamedMapper for SetTuned<F> {
+    fn map<const R: usize>(&mut self, name: &str, param: Param<Tensor<R>>) -> Param<Tensor<R>> {
+        let tuned = (self.tuned)(name);
         param.set_require_grad(tuned)
     }
 }
