@@ -52,7 +52,7 @@ impl ClassWeights {
 
     /// How often an image of a class counts for it where an image has any number of classes, from the number of training
     /// images of each: images without it / images with it for `balanced`, the same of effective numbers for `effective`, so
-    /// that both sides of each class weigh the same. At most [`MOST_WEIGHT`] and at least its inverse: a class of
+    /// that both sides of each class weigh the same. At most 100 and at least its inverse: a class of
     /// very few images would else move the model by chance.
     pub fn positive_weights(self, counts: &[usize], images: usize) -> Vec<f32> {
         let weight = |&with: &usize| {

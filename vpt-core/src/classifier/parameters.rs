@@ -71,8 +71,8 @@ impl Classifier {
         named_tensors::read(self, self.config(), own)
     }
 
-    /// The canonical hash of the backbone as it is now: equal to [`Backbone::sha256`] where the method
-    /// [keeps it](MethodConfig::keeps_backbone).
+    /// The canonical hash of the backbone as it is now: equal to [`Backbone::sha256`](crate::Backbone::sha256) where the method
+    /// [keeps it](crate::MethodConfig::keeps_backbone).
     pub fn backbone_sha256(&self) -> String {
         canonical_sha256(&self.backbone_tensors())
     }

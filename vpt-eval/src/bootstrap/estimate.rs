@@ -29,7 +29,7 @@ pub enum IntervalMethod {
     Delong,
     /// Resampled images, or groups of them.
     Bootstrap,
-    /// Student's t with the spread of halves of the images, or of groups of them: see [`half_sample_estimates`].
+    /// Student's t with the spread of halves of the images, or of groups of them: see [`half_sample_estimates`](super::half_sample_estimates).
     Halves,
     /// Student's t over images and seeds: see [`CrossedMean`].
     Student,
