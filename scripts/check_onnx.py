@@ -6,10 +6,11 @@
     venv/bin/python scripts/check_onnx.py CASES [--vpt target/release/vpt] [--half] [--tolerance 1e-4]
     venv/bin/python scripts/check_onnx.py --one MODEL.onnx TASK.safetensors IO.safetensors
 
-Each `CASES/MODEL/METHOD` has a `task.safetensors` and an `io.safetensors` with `pixels`, `logits` and `probs`. The exported file must pass
-onnx's own checker with shape inference, say of itself what the task file says, and give these logits and probabilities, for the whole
-batch and for its first image alone. Prints a table in Markdown with the largest difference of any logit by model and by method; exit code 1
-if one is above the tolerance.
+Each `CASES/MODEL/METHOD` has a `task.safetensors` and an `io.safetensors` with `pixels` and what the model answers to them: `logits` and `probs`, or
+`boxes` (in pixels) and `scores`. The exported file must pass
+onnx's own checker with shape inference, say of itself what the task file says, and answer the same, for the whole
+batch and for its first image alone. Prints a table in Markdown with the largest difference of any logit (or edge of a box) by model and by method;
+exit code 1 if one is above the tolerance.
 """
 
 import argparse
@@ -47,17 +48,19 @@ def check_metadata(session, task):
 
 
 def check(model, task, io):
-    """The largest differences of logits and of probabilities."""
+    """The largest differences of logits (or boxes) and of probabilities (or scores)."""
     onnx.checker.check_model(str(model), full_check=True)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
     check_metadata(session, task)
     io = load_file(io)
+    answers = [output.name for output in session.get_outputs()]
+    assert answers == (["boxes", "scores"] if "boxes" in io else ["logits", "probs"]), answers
     worst = [0.0, 0.0]
     for count in (len(io["pixels"]), 1):
-        outputs = session.run(["logits", "probs"], {"pixels": io["pixels"][:count]})
-        for i, (name, found) in enumerate(zip(("logits", "probs"), outputs)):
+        outputs = session.run(answers, {"pixels": io["pixels"][:count]})
+        for i, (name, found) in enumerate(zip(answers, outputs)):
             expected = io[name][:count]
             assert found.shape == expected.shape, (name, found.shape, expected.shape)
             assert np.isfinite(found).all(), name

@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use vpt_core::OnnxModel;
+use vpt_data::TaskKind;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -21,10 +22,10 @@ Examples:
   vpt export runs/train/my_images --format onnx --output my_images.onnx
 
 timm: a folder with model.safetensors and config.json, the backbone with what training changed, and the head. For methods whose \
-outcome is a backbone (full, partial, bitfit, norm, linear, lora, ssf).
+outcome is a backbone (full, partial, bitfit, norm, linear, lora, ssf), for tasks of whole images.
 onnx: one graph of backbone, prompts (or whatever the method adds) and head, from normalised `pixels` [batch, 3, H, W] to `logits` \
-and `probs`, for every method; classes, preprocessing and calibration are its metadata. Weights above 2 GiB go to FILE.onnx.data.
-Both are for tasks of whole images, not for boxes or masks.";
+and `probs`, or `boxes` and `scores`, for every method and kind of task; classes, preprocessing and calibration are its metadata. \
+Weights above 2 GiB go to FILE.onnx.data.";
 
 /// Write a task and its backbone for timm or as ONNX
 #[derive(Args, Clone, Debug)]
@@ -126,9 +127,22 @@ fn onnx(args: &ExportArgs, target: &Target, session: &Session) -> Result<Exit> {
         metadata.method,
         args.output.display()
     ))?;
+    let classes = metadata.task.classes.len();
+    let outputs = match metadata.task.kind {
+        TaskKind::Classification | TaskKind::Ordinal | TaskKind::MultiLabel => {
+            format!("`logits` and `probs` [batch, {classes}]")
+        }
+        TaskKind::Detection => {
+            format!(
+                "`boxes` [batch, points, 4] in pixels and `scores` [batch, points, {classes}], overlaps included"
+            )
+        }
+        TaskKind::Segmentation => {
+            format!("`logits` and `probs` [batch, {classes}, {height}, {width}]")
+        }
+    };
     output.info(format!(
-        "input `pixels` [batch, 3, {height}, {width}], outputs `logits` and `probs` [batch, {}]",
-        metadata.task.classes.len()
+        "input `pixels` [batch, 3, {height}, {width}], outputs {outputs}"
     ));
     if let Some(bytes) = files.data_bytes {
         output.info(format!(
@@ -140,7 +154,7 @@ fn onnx(args: &ExportArgs, target: &Target, session: &Session) -> Result<Exit> {
         output: &args.output,
         format: args.format,
         architecture,
-        classes: metadata.task.classes.len(),
+        classes,
         image_size: metadata.preprocess.input_size,
         half: args.half,
         bytes: Some(files.model_bytes),

@@ -4,7 +4,7 @@
 //! `cargo run --release -p vpt-core --example export_cases -- OUT GOLDEN...`
 //!
 //! For each folder of `GOLDEN/models` and each method: `OUT/MODEL/METHOD/task.safetensors`, and beside it `io.safetensors` with `pixels`,
-//! `logits` and `probs`. In `pretrained` the head is the weights' own and the logits are those that the golden file has (timm's);
+//! `logits` and `probs`, those of boxes `boxes` and `scores`. In `pretrained` the head is the weights' own and the logits are those that the golden file has (timm's);
 //! all others are what this crate computes. Each learned value is moved off its start, so that what starts at zero takes part.
 
 use std::collections::BTreeMap;
@@ -12,15 +12,18 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
+use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Device, Tensor};
+use vpt_core::heads::DetectionHead;
 use vpt_core::methods::LoraTarget;
+use vpt_core::prompts::Noise;
 use vpt_core::task_file::{BackboneInfo, FORMAT, TaskInfo, TrainingInfo};
 use vpt_core::weights::{SafetensorsFile, StoredFloat, encode};
 use vpt_core::{
-    Backbone, Calibration, Classifier, HeadConfig, HostTensor, MethodConfig, MethodKind, MethodOptions,
+    Backbone, Calibration, Classifier, Head, HeadConfig, HostTensor, MethodConfig, MethodKind, MethodOptions,
     PromptPool, TaskFile, TaskMetadata, init,
 };
-use vpt_data::TaskKind;
+use vpt_data::{CropMode, TaskKind};
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
@@ -64,7 +67,42 @@ fn cases(folder: &Path, out: &Path) -> Outcome {
             "bitfit" | "vpt-shallow" => TaskKind::MultiLabel,
             _ => TaskKind::Classification,
         };
-        write(&backbone, method, size, kind, &out.join(name))?;
+        write(&backbone, method, HeadConfig::Linear, size, kind, &out.join(name))?;
+    }
+    // Boxes and masks: both decoders, an odd number of rows, methods of each sort.
+    let stride = backbone.config.output_stride();
+    let [tall, wide] = [[3, 4], [2, 2]].map(|grid| [0, 1].map(|axis| grid[axis] * stride[axis]));
+    let step = stride[0].max(stride[1]);
+    for (name, method, head, size) in [
+        ("boxes", "vpt-deep", HeadConfig::detection(Some(8)), tall),
+        (
+            "boxes-shallow",
+            "vpt-shallow",
+            HeadConfig::detection(Some(8)),
+            wide,
+        ),
+        ("masks", "vpt-deep", HeadConfig::segmentation(Some(8), step), tall),
+        (
+            "masks-linear",
+            "ssf",
+            HeadConfig::segmentation(Some(0), step),
+            tall,
+        ),
+        (
+            "masks-lora",
+            "lora",
+            HeadConfig::segmentation(Some(8), step),
+            wide,
+        ),
+    ] {
+        let method = MethodConfig::parse(method, &MethodOptions::default())?;
+        let kind = match head {
+            HeadConfig::Detection { .. } => TaskKind::Detection,
+            _ => TaskKind::Segmentation,
+        };
+        if method.check(&backbone.config).is_ok() {
+            write(&backbone, &method, head, size, kind, &out.join(name))?;
+        }
     }
     // One more row of patches than the position embeddings were trained for.
     let patch = backbone.config.output_stride();
@@ -74,6 +112,7 @@ fn cases(folder: &Path, out: &Path) -> Outcome {
         write(
             &backbone,
             &method,
+            HeadConfig::Linear,
             taller,
             TaskKind::Classification,
             &out.join(format!("{name}-taller")),
@@ -170,12 +209,13 @@ fn named(backbone: &Backbone) -> Outcome<Vec<(&'static str, MethodConfig)>> {
 fn write(
     backbone: &Backbone,
     method: &MethodConfig,
+    head: HeadConfig,
     size: [usize; 2],
     kind: TaskKind,
     out: &Path,
 ) -> Outcome {
     let device = Device::flex();
-    let fresh = Classifier::new(backbone, method, CLASSES, size, 3, &device)?;
+    let fresh = Classifier::with_head(backbone, method, head, CLASSES, size, 3, &device)?;
     let mut tensors = fresh.tuned_tensors();
     for (name, tensor) in &mut tensors {
         let noise = init::normal(tensor.shape.clone(), 0.1, &mut init::rng_of(4, name));
@@ -185,11 +225,38 @@ fn write(
             .zip(noise.data)
             .for_each(|(x, noise)| *x += noise);
     }
-    let task = task_file(backbone, method, size, kind, tensors);
+    let mut task = task_file(backbone, method, size, kind, tensors);
+    task.metadata.head = head;
+    if head.is_dense() {
+        task.metadata.preprocess.crop_mode = CropMode::Letterbox;
+    }
     let model = task.apply(backbone, &device)?;
     let pixels = init::normal([BATCH, 3, size[0], size[1]], 1.0, &mut init::rng_of(5, "pixels"));
-    let logits: Tensor<2> = model.forward(pixels.to_tensor(&device));
-    save(&task, pixels, HostTensor::from_tensor(&logits)?, out)
+    let on_device: Tensor<4> = pixels.to_tensor(&device);
+    let map = |model: &Classifier| model.feature_map(on_device.clone(), &Noise::none());
+    let answers = match &model.head {
+        Head::Linear(_) => {
+            let logits = HostTensor::from_tensor(&model.forward(on_device))?;
+            return save_logits(&task, pixels, logits, out);
+        }
+        Head::Detection(head) => {
+            let [rows, columns] = model.backbone.grid();
+            let points = DetectionHead::points([rows, columns], [size[0] / rows, size[1] / columns]);
+            let output = head.forward(map(&model));
+            let scores = HostTensor::from_tensor(&sigmoid(output.logits))?;
+            let mut boxes = HostTensor::from_tensor(&output.reach)?;
+            for (place, reach) in boxes.data.chunks_exact_mut(4).enumerate() {
+                reach.copy_from_slice(&points[place % points.len()].bbox(reach));
+            }
+            [("boxes", boxes), ("scores", scores)]
+        }
+        Head::Segmentation(head) => {
+            let logits = head.forward(map(&model), size).permute([0, 3, 1, 2]);
+            let probs = HostTensor::from_tensor(&softmax(logits.clone(), 1))?;
+            [("logits", HostTensor::from_tensor(&logits)?), ("probs", probs)]
+        }
+    };
+    save(&task, pixels, answers, out)
 }
 
 /// The weights' own head as a task, and the logits of the library that they come from.
@@ -216,17 +283,23 @@ fn pretrained(folder: &Path, backbone: &Backbone, out: &Path) -> Outcome {
         TaskKind::Classification,
         BTreeMap::from(tensors),
     );
-    save(&task, pixels, logits, &out.join("pretrained"))
+    save_logits(&task, pixels, logits, &out.join("pretrained"))
 }
 
-fn save(task: &TaskFile, pixels: HostTensor, logits: HostTensor, out: &Path) -> Outcome {
-    fs::create_dir_all(out)?;
-    task.save(&out.join("task.safetensors"), false)?;
+/// A task of whole images.
+fn save_logits(task: &TaskFile, pixels: HostTensor, logits: HostTensor, out: &Path) -> Outcome {
     let (kind, calibration) = (task.metadata.task.kind, &task.metadata.calibration);
     let rows = logits.data.chunks_exact(logits.shape[1]);
     let probs = rows.flat_map(|row| calibration.probs_for(kind, row));
     let probs = HostTensor::new(logits.shape.clone(), probs.map(|prob| prob as f32).collect());
-    let tensors = [("pixels", pixels), ("logits", logits), ("probs", probs)];
+    save(task, pixels, [("logits", logits), ("probs", probs)], out)
+}
+
+fn save(task: &TaskFile, pixels: HostTensor, answers: [(&str, HostTensor); 2], out: &Path) -> Outcome {
+    fs::create_dir_all(out)?;
+    task.save(&out.join("task.safetensors"), false)?;
+    let [first, second] = answers;
+    let tensors = [("pixels", pixels), first, second];
     let tensors = tensors.map(|(name, tensor)| (name.to_owned(), tensor));
     let bytes = encode(&BTreeMap::from(tensors), &BTreeMap::new(), StoredFloat::F32)?;
     fs::write(out.join("io.safetensors"), bytes)?;
@@ -242,7 +315,7 @@ fn task_file(
 ) -> TaskFile {
     let mut preprocess = backbone.preprocess.clone();
     preprocess.input_size = size;
-    let classes = tensors["head.bias"].numel();
+    let classes = tensors.get("head.bias").map_or(CLASSES, HostTensor::numel);
     let metadata = TaskMetadata {
         format: FORMAT.into(),
         vpt_version: env!("CARGO_PKG_VERSION").into(),

@@ -62,6 +62,22 @@ pub struct Point {
     pub level: usize,
 }
 
+impl Point {
+    /// Left, upper, right and lower edge in pixels of the input of a box that reaches so far to the left, up, to the right and down,
+    /// in strides.
+    ///
+    /// # Panics
+    /// For less than four numbers.
+    pub fn bbox(&self, reach: &[f32]) -> [f32; 4] {
+        [
+            self.x - reach[0] * self.stride,
+            self.y - reach[1] * self.stride,
+            self.x + reach[2] * self.stride,
+            self.y + reach[3] * self.stride,
+        ]
+    }
+}
+
 /// The head's parameters.
 pub(super) fn added(inputs: usize, width: usize, num_classes: usize) -> Vec<AddedTensor> {
     let constant = |value: f64| Start::Normal {

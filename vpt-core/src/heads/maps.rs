@@ -93,7 +93,7 @@ pub fn resize_bilinear(map: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
 }
 
 /// `[to, from]`: what each of `to` places takes from `from` values.
-fn weights(from: usize, to: usize, device: &Device) -> Tensor<2> {
+pub fn weights(from: usize, to: usize, device: &Device) -> Tensor<2> {
     let mut matrix = vec![0.0f32; to * from];
     for (place, row) in matrix.chunks_exact_mut(from).enumerate() {
         let centre = (place as f64 + 0.5) * from as f64 / to as f64 - 0.5;

@@ -14,6 +14,9 @@ pub use detection::{DetectionHead, DetectionOutput, Point};
 pub use segmentation::SegmentationHead;
 pub use suppression::{FoundObject, Suppression};
 
+pub(crate) use maps::weights as interpolation;
+pub(crate) use pyramid::grids;
+
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Device;

@@ -110,7 +110,7 @@ impl SimplePyramid {
 }
 
 /// Height and width of each level's map for a backbone whose map is `grid`.
-pub(super) fn grids(grid: [usize; 2]) -> [[usize; 2]; LEVELS] {
+pub fn grids(grid: [usize; 2]) -> [[usize; 2]; LEVELS] {
     let half = |grid: [usize; 2]| grid.map(|edge| edge.div_ceil(2));
     [grid.map(|edge| 2 * edge), grid, half(grid), half(half(grid))]
 }

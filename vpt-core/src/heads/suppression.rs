@@ -60,7 +60,7 @@ impl DetectionOutput {
             let candidates = found.map(|(place, &score)| FoundObject {
                 class: place % classes,
                 score,
-                bbox: bbox(&points[place / classes], &reach[place / classes * 4..][..4]),
+                bbox: points[place / classes].bbox(&reach[place / classes * 4..][..4]),
             });
             rules.apply(candidates.collect())
         };
@@ -90,15 +90,6 @@ impl Suppression {
         }
         kept
     }
-}
-
-fn bbox(point: &Point, reach: &[f32]) -> [f32; 4] {
-    [
-        point.x - reach[0] * point.stride,
-        point.y - reach[1] * point.stride,
-        point.x + reach[2] * point.stride,
-        point.y + reach[3] * point.stride,
-    ]
 }
 
 fn iou(a: &[f32; 4], b: &[f32; 4]) -> f32 {

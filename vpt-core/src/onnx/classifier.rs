@@ -1,16 +1,37 @@
 //! From pixels to logits, node by node as the modules of a [`Classifier`] compute them.
 
+use std::ops::Range;
+
+use burn::nn::Linear;
 use burn::tensor::Tensor;
 use burn::tensor::activation::sigmoid;
 use vpt_data::TaskKind;
 
 use super::attention::Attended;
 use super::graph::{Graph, Value};
-use crate::heads::Head;
+use super::heads::Map;
+use crate::heads::{DetectionHead, Head};
 use crate::methods::{ADAPTFORMER_SCALE, Bottleneck, Ssf, Tuner};
 use crate::prompts::Prompts;
 use crate::vit::{Activation, Block, Readout, VisionTransformer};
 use crate::{Classifier, CoreError, HostTensor};
+
+/// An output of the graph.
+#[derive(Debug, Clone)]
+pub(super) struct Answer {
+    /// Its name.
+    pub name: &'static str,
+    pub value: Value,
+    /// Its shape behind the batch.
+    pub shape: Vec<usize>,
+}
+
+impl Answer {
+    fn new(name: &'static str, value: Value, shape: &[usize]) -> Self {
+        let shape = shape.to_vec();
+        Self { name, value, shape }
+    }
+}
 
 /// Tokens of an image on their way through the blocks.
 struct Tokens {
@@ -20,19 +41,55 @@ struct Tokens {
 }
 
 impl Graph {
-    /// Pixels `[batch, channels, height, width]` to logits `[batch, classes]`.
+    /// Pixels `[batch, channels, height, width]` to what the model answers, each part with its name and its shape behind the batch:
+    /// `logits` and `probs` of an image; `boxes` and `scores` of every point; `logits` and `probs` of every pixel, classes first.
     ///
     /// # Errors
-    /// [`CoreError::Setting`] for a head that reads every token, and for weights that are not finite.
-    pub fn classifier(&mut self, pixels: &Value, model: &Classifier) -> Result<Value, CoreError> {
-        let Head::Linear(head) = &model.head else {
-            let expected = "a head that reads what is pooled, that of a task of whole images";
-            return Err(CoreError::setting(
-                "head",
-                format!("{:?}", model.head_config()),
-                expected,
-            ));
-        };
+    /// [`CoreError::Setting`] for weights that are not finite.
+    pub fn answers(
+        &mut self,
+        pixels: &Value,
+        model: &Classifier,
+        kind: TaskKind,
+        temperature: f64,
+    ) -> Result<Vec<Answer>, CoreError> {
+        let tokens = self.behind_blocks(pixels, model)?;
+        let classes = model.num_classes();
+        match &model.head {
+            Head::Linear(head) => {
+                let logits = self.pooled_logits(tokens, model, head)?;
+                let probs = self.probabilities(&logits, temperature, kind);
+                let answer = |name, value| Answer::new(name, value, &[classes]);
+                Ok(vec![answer("logits", logits), answer("probs", probs)])
+            }
+            Head::Detection(head) => {
+                let map = self.map(tokens, model)?;
+                let ([rows, columns], [height, width]) = (map.grid, model.image_size());
+                let points = DetectionHead::points(map.grid, [height / rows, width / columns]);
+                let [boxes, logits] = self.detection(&map, head, &points)?;
+                let scores = self.node("scores", "Sigmoid", &[&logits], Vec::new());
+                Ok(vec![
+                    Answer::new("boxes", boxes, &[points.len(), 4]),
+                    Answer::new("scores", scores, &[points.len(), classes]),
+                ])
+            }
+            Head::Segmentation(head) => {
+                let map = self.map(tokens, model)?;
+                let size @ [height, width] = model.image_size();
+                let logits = self.segmentation(&map, head, size)?;
+                let probs = self.softmax("probs", &logits);
+                Ok([("logits", logits), ("probs", probs)]
+                    .map(|(name, value)| {
+                        let first = self.transpose(name, &value, &[0, 3, 1, 2]);
+                        Answer::new(name, first, &[classes, height, width])
+                    })
+                    .to_vec())
+            }
+        }
+    }
+
+    /// The tokens that leave the last block.
+    fn behind_blocks(&mut self, pixels: &Value, model: &Classifier) -> Result<Tokens, CoreError> {
         let (vit, readout) = (&model.backbone, model.readout());
         let mut tokens = self.embed(pixels, vit)?;
         tokens.value = self.maybe_norm("norm_pre", tokens.value, vit.norm_pre.as_ref())?;
@@ -46,11 +103,17 @@ impl Graph {
                 }
             };
         }
-        let scaled = match &model.tuner {
-            Some(Tuner::Ssf(ssf)) => Some(ssf),
-            _ => None,
-        };
-        let mut pooled = self.pool(tokens, vit, readout, scaled)?;
+        Ok(tokens)
+    }
+
+    /// Logits of an image.
+    fn pooled_logits(
+        &mut self,
+        tokens: Tokens,
+        model: &Classifier,
+        head: &Linear,
+    ) -> Result<Value, CoreError> {
+        let mut pooled = self.pool(tokens, model)?;
         if let Some(Tuner::Mlp(hidden)) = &model.tuner {
             for (i, layer) in hidden.mlp_head.iter().enumerate() {
                 let name = format!("mlp_head.{i}");
@@ -59,6 +122,19 @@ impl Graph {
             }
         }
         self.linear("head", &pooled, head)
+    }
+
+    /// The normalised patches as a map.
+    fn map(&mut self, tokens: Tokens, model: &Classifier) -> Result<Map, CoreError> {
+        let vit = &model.backbone;
+        let read = self.normalised(tokens, vit.patches(), model)?;
+        let read = self.maybe_norm("fc_norm", read, vit.fc_norm.as_ref())?;
+        let grid @ [rows, columns] = vit.grid();
+        let shape = [0, rows as i64, columns as i64, vit.config().num_features() as i64];
+        Ok(Map {
+            value: self.reshape("map", &read, &shape),
+            grid,
+        })
     }
 
     /// Probabilities `[batch, classes]` as [`Calibration::probs_for`](crate::Calibration::probs_for) has them.
@@ -221,35 +297,40 @@ impl Graph {
         })
     }
 
-    /// From the last block's tokens to what the head reads, `[batch, width · D]`. `ssf` scales and shifts what a final norm would
-    /// have made.
-    fn pool(
+    /// Tokens of the last block behind the final norm, scaled and shifted as SSF does where no norm could take that up.
+    fn normalised(
         &mut self,
         tokens: Tokens,
-        vit: &VisionTransformer,
-        readout: &Readout,
-        ssf: Option<&Ssf>,
+        range: Range<usize>,
+        model: &Classifier,
     ) -> Result<Value, CoreError> {
-        let range = match readout {
-            Readout::First(count) => 0..*count,
-            Readout::Mean(range) | Readout::Map(range) => range.clone(),
-        };
         let read = match range == (0..tokens.count) {
             true => tokens.value,
             false => self.slice("pool", &tokens.value, 1, range.start, range.end),
         };
-        let mut read = self.maybe_norm("norm", read, vit.norm.as_ref())?;
-        if let Some(Ssf {
+        let read = self.maybe_norm("norm", read, model.backbone.norm.as_ref())?;
+        let Some(Tuner::Ssf(Ssf {
             ssf_scale_1: scale,
             ssf_shift_1: shift,
             ..
-        }) = ssf
-        {
-            let scale = self.weight("ssf_scale_1", &scale.val())?;
-            let shift = self.weight("ssf_shift_1", &shift.val())?;
-            let scaled = self.mul("ssf_1", &read, &scale);
-            read = self.add("ssf_1", &scaled, &shift);
-        }
+        })) = &model.tuner
+        else {
+            return Ok(read);
+        };
+        let scale = self.weight("ssf_scale_1", &scale.val())?;
+        let shift = self.weight("ssf_shift_1", &shift.val())?;
+        let scaled = self.mul("ssf_1", &read, &scale);
+        Ok(self.add("ssf_1", &scaled, &shift))
+    }
+
+    /// From the last block's tokens to what the head reads, `[batch, width · D]`.
+    fn pool(&mut self, tokens: Tokens, model: &Classifier) -> Result<Value, CoreError> {
+        let (vit, readout) = (&model.backbone, model.readout());
+        let range = match readout {
+            Readout::First(count) => 0..*count,
+            Readout::Mean(range) | Readout::Map(range) => range.clone(),
+        };
+        let read = self.normalised(tokens, range, model)?;
         let pooled = match (readout, &vit.attn_pool) {
             (Readout::First(count), _) => {
                 let width = count * vit.config().num_features();

@@ -22,8 +22,12 @@ const IR_VERSION: i64 = 8;
 const LARGEST: u64 = (1 << 31) - 1;
 
 /// A task on its backbone as an ONNX model: input `pixels` `[batch, channels, height, width]`, normalised as the metadata's
-/// `preprocess` says; outputs `logits` and `probs` `[batch, classes]`, the latter with the task's temperature. The batch is of any
-/// size.
+/// `preprocess` says. The batch is of any size. Outputs:
+///
+/// - of whole images `logits` and `probs` `[batch, classes]`, the latter with the task's temperature;
+/// - of boxes `boxes` `[batch, points, 4]`, left, upper, right and lower edge in pixels of the input, and `scores` `[batch, points,
+///   classes]`, of which overlapping and unlikely ones are still to be left out ([`Suppression`](crate::heads::Suppression));
+/// - of masks `logits` and `probs` `[batch, classes, height, width]`.
 ///
 /// The metadata has an entry for each section that a user needs, JSON each: `task` (name, kind, classes), `preprocess`,
 /// `calibration`, `method`, `backbone` (architecture and hash); and `format`, [`OnnxModel::FORMAT`].
@@ -49,38 +53,35 @@ impl OnnxModel {
     /// backbone given by value moves into the model, see [`Classifier::new`](crate::Classifier::new).
     ///
     /// # Errors
-    /// Those of [`TaskFile::apply`]; [`CoreError::Setting`] for a task of boxes or masks, and for weights that are not finite in
-    /// the stored type.
+    /// Those of [`TaskFile::apply`]; [`CoreError::Setting`] for weights that are not finite in the stored type.
     pub fn new<'a>(
         task: &TaskFile,
         backbone: impl Into<Cow<'a, Backbone>>,
         half: bool,
     ) -> Result<Self, CoreError> {
         let metadata = &task.metadata;
-        if metadata.head.is_dense() {
-            let expected =
-                "a task of whole images; boxes and masks need steps behind the graph, use `vpt predict`";
-            return Err(CoreError::setting("task.kind", metadata.task.kind, expected));
-        }
         let model = task.apply(backbone, &Device::flex())?.folded();
-        let ([height, width], classes) = (model.image_size(), model.num_classes());
+        let [height, width] = model.image_size();
         let mut graph = Graph::new(half);
         let pixels = graph.input("pixels");
-        let logits = graph.classifier(&pixels, &model)?;
-        graph.output("logits", &logits);
-        let probs = graph.probabilities(&logits, metadata.calibration.temperature, metadata.task.kind);
-        graph.output("probs", &probs);
+        let (kind, temperature) = (metadata.task.kind, metadata.calibration.temperature);
+        let answers = graph.answers(&pixels, &model, kind, temperature)?;
+        for answer in &answers {
+            graph.output(answer.name, &answer.value);
+        }
         let input = vec![ValueInfoProto::batched(
             "pixels",
             &[model.config().in_chans, height, width],
         )];
-        let output = ["logits", "probs"].map(|name| ValueInfoProto::batched(name, &[classes]));
+        let output = answers
+            .iter()
+            .map(|answer| ValueInfoProto::batched(answer.name, &answer.shape));
         let model = ModelProto {
             ir_version: IR_VERSION,
             producer_name: "vpt".to_owned(),
             producer_version: env!("CARGO_PKG_VERSION").to_owned(),
             doc_string: format!("{} on {}", metadata.method, metadata.backbone.architecture),
-            graph: graph.finish(&metadata.task.name, input, output.to_vec()),
+            graph: graph.finish(&metadata.task.name, input, output.collect()),
             opset_import: vec![OperatorSetIdProto {
                 domain: String::new(),
                 version: OPSET,

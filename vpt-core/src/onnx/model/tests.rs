@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use vpt_data::TaskKind;
+
 use super::super::proto::{DataType, Values};
 use super::*;
 use crate::task_file::{BackboneInfo, Calibration, FORMAT, TaskInfo, TrainingInfo};
@@ -26,11 +28,16 @@ fn backbone(name: &str) -> Backbone {
     Backbone::random(config, 0, 1)
 }
 
-/// A task whose tensors are moved off their start.
+/// A task of whole images.
 fn task(backbone: &Backbone, method: &str) -> TaskFile {
+    task_with(backbone, method, HeadConfig::Linear, TaskKind::Classification)
+}
+
+/// A task whose tensors are moved off their start.
+fn task_with(backbone: &Backbone, method: &str, head: HeadConfig, kind: TaskKind) -> TaskFile {
     let method = MethodConfig::parse(method, &MethodOptions::default()).unwrap();
-    let size = backbone.config.img_size;
-    let model = Classifier::new(backbone, &method, CLASSES, size, 5, &Device::flex()).unwrap();
+    let (size, device) = (backbone.config.img_size, Device::flex());
+    let model = Classifier::with_head(backbone, &method, head, CLASSES, size, 5, &device).unwrap();
     let mut tensors: BTreeMap<String, HostTensor> = model.tuned_tensors();
     for (name, tensor) in &mut tensors {
         let noise = init::normal(tensor.shape.clone(), 0.1, &mut init::rng_of(6, name));
@@ -45,10 +52,10 @@ fn task(backbone: &Backbone, method: &str) -> TaskFile {
         vpt_version: "0".to_owned(),
         task: TaskInfo {
             name: "pets".to_owned(),
-            kind: vpt_data::TaskKind::Classification,
+            kind,
             classes: (0..CLASSES).map(|class| format!("\"class\" {class}")).collect(),
         },
-        head: HeadConfig::Linear,
+        head,
         method,
         backbone: BackboneInfo::of(backbone),
         preprocess: backbone.preprocess.clone(),
@@ -96,8 +103,20 @@ fn graphs_are_whole() {
     ];
     for family in families {
         let backbone = backbone(family);
-        for method in methods {
-            let graph = exported(&backbone, method, false).model.graph;
+        let whole = methods.map(|method| (method, HeadConfig::Linear, TaskKind::Classification));
+        let [boxes, masks, linear] = [
+            HeadConfig::detection(Some(8)),
+            HeadConfig::segmentation(Some(8), 16),
+            HeadConfig::segmentation(Some(0), 16),
+        ];
+        let places = [
+            ("vpt-deep", boxes, TaskKind::Detection),
+            ("vpt-shallow", masks, TaskKind::Segmentation),
+            ("ssf", linear, TaskKind::Segmentation),
+        ];
+        for (method, head, kind) in whole.into_iter().chain(places) {
+            let task = task_with(&backbone, method, head, kind);
+            let graph = OnnxModel::new(&task, &backbone, false).unwrap().model.graph;
             let mut known: BTreeSet<&str> = graph.input.iter().map(|input| &*input.name).collect();
             for constant in &graph.initializer {
                 assert!(
@@ -230,11 +249,6 @@ fn large_weights_lie_beside_the_model() {
 #[test]
 fn what_a_graph_cannot_be_is_refused() {
     let backbone = backbone("vit_tiny_patch16_224");
-    let mut boxes = task(&backbone, "linear");
-    boxes.metadata.head = HeadConfig::detection(None);
-    boxes.metadata.task.kind = vpt_data::TaskKind::Detection;
-    let said = OnnxModel::new(&boxes, &backbone, false).unwrap_err().to_string();
-    assert!(said.contains("whole images"), "{said}");
     let mut large = task(&backbone, "full");
     large.tensors.get_mut("blocks.0.attn.proj.weight").unwrap().data[3] = 1e6;
     let said = OnnxModel::new(&large, &backbone, true).unwrap_err().to_string();
