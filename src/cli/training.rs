@@ -477,7 +477,7 @@ impl OptimArgs {
         layer.set("sched", self.sched.clone());
         layer.count("grad_accum_steps", self.grad_accum_steps);
         layer.switch("grad_checkpointing", self.grad_checkpointing);
-        layer.set("precision", self.precision.map(|precision| precision.name()));
+        layer.set("precision", self.precision.map(Precision::name));
         layer.set("clip_grad", self.clip_grad);
         layer.set("loss", self.loss.clone());
         layer.set("focal_gamma", self.focal_gamma);
