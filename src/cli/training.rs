@@ -344,6 +344,10 @@ pub struct TrainingArgs {
     #[arg(long, value_name = "MIB", help_heading = "Data")]
     pub cache_mb: Option<usize>,
 
+    /// Shrink training images to PX on the shorter side before they are augmented (whole images only): more of them fit into `--cache-mb`; twice the image size keeps crops sharp
+    #[arg(long, value_name = "PX", value_parser = values::count, help_heading = "Data")]
+    pub shrink: Option<usize>,
+
     /// Show each training image this many times an epoch, differently augmented each time
     #[arg(long, value_name = "N", value_parser = values::count, help_heading = "Data")]
     pub repeats: Option<usize>,
@@ -389,6 +393,7 @@ impl TrainingArgs {
         let mut layer = Layer::default();
         self.sampling.add_to(&mut layer);
         layer.count("cache_mb", self.cache_mb);
+        layer.count("shrink", self.shrink);
         layer.count("repeats", self.repeats);
         self.model.add_to(&mut layer);
         self.prompts.add_to(&mut layer);

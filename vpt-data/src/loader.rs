@@ -5,6 +5,7 @@ mod order;
 
 use self::order::occurrences;
 use crate::augment::{Mosaic, mix_batch};
+use crate::resize::resize;
 use crate::rng::rng;
 use crate::{AugmentConfig, CropMode, DataError, Framed, Label, Preprocess, Sample, decode};
 use image::RgbImage;
@@ -78,6 +79,9 @@ pub struct LoaderConfig {
     pub prefetch: usize,
     /// Bytes of decoded pictures to keep between epochs, 0 = none. Once full, other pictures are decoded each time.
     pub cache_bytes: usize,
+    /// Shorter side in pixels to which larger pictures are shrunk before they are kept and augmented, none to leave them whole. Pictures
+    /// with boxes or masks, whose places are in their pixels, are always whole.
+    pub shrink: Option<u32>,
 }
 
 impl Default for LoaderConfig {
@@ -93,6 +97,7 @@ impl Default for LoaderConfig {
             workers: 0,
             prefetch: 2,
             cache_bytes: 0,
+            shrink: None,
         }
     }
 }
@@ -112,7 +117,7 @@ impl Loader {
         let changes = |augment: &AugmentConfig| !augment.is_none() || preprocess.windows > 1;
         let augment = config.augment.clone().filter(changes);
         let cache = Cache::new(samples.len(), config.cache_bytes);
-        let seed = config.seed;
+        let (seed, shrink) = (config.seed, config.shrink);
         let batch_size = config.batch_size.max(1);
         Self {
             source: Arc::new(Source {
@@ -121,6 +126,7 @@ impl Loader {
                 preprocess,
                 augment,
                 seed,
+                shrink,
                 cache,
             }),
             config: LoaderConfig { batch_size, ..config },
@@ -292,6 +298,7 @@ struct Source {
     preprocess: Preprocess,
     augment: Option<AugmentConfig>,
     seed: u64,
+    shrink: Option<u32>,
     cache: Cache,
 }
 
@@ -342,6 +349,20 @@ impl Source {
         })
     }
 
+    /// The picture, its shorter side no longer than is wanted.
+    fn shrunk(&self, image: RgbImage) -> Result<RgbImage, DataError> {
+        let (width, height) = image.dimensions();
+        let shorter = width.min(height);
+        let Some(side) = self.shrink.filter(|&side| side < shorter) else {
+            return Ok(image);
+        };
+        let [width, height] = [width, height].map(|edge| {
+            let scaled = u64::from(edge) * u64::from(side) / u64::from(shorter);
+            scaled as u32
+        });
+        Ok(resize(&image, width, height, self.preprocess.interpolation))
+    }
+
     /// One picture, augmented anew each time that it comes in an epoch; or each window on it.
     fn views(&self, epoch: usize, Draw { index, occurrence }: Draw) -> Result<Vec<View>, DataError> {
         let Sample { path, label, .. } = &self.samples[index];
@@ -371,7 +392,7 @@ impl Source {
             return views.into_iter().map(framed).collect();
         }
         let pixels = if let Some(augment) = augment {
-            let image = self.cache.get(index, || decode(path))?;
+            let image = self.cache.get(index, || self.shrunk(decode(path)?))?;
             augment.apply(&image, &self.preprocess, &mut rng)
         } else {
             let cropped = self

@@ -129,6 +129,34 @@ fn workers_prefetch_and_cache_change_nothing() {
 }
 
 #[test]
+fn pictures_are_shrunk_before_they_are_augmented() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples = samples(folder.path(), 9);
+    let with = |augment: Option<AugmentConfig>, shrink, cache_bytes| {
+        let config = LoaderConfig {
+            augment,
+            shrink,
+            cache_bytes,
+            ..config()
+        };
+        batches(&loader(&samples, config), 1, 0)
+    };
+    let whole = with(Some(strong()), None, 0);
+    assert!(whole == with(Some(strong()), Some(26), 0), "none is larger");
+    let shrunk = with(Some(strong()), Some(13), 0);
+    assert!(whole != shrunk);
+    // Pictures of 30 to 34 by 26 pixels take a quarter of the bytes.
+    assert!(
+        shrunk == with(Some(strong()), Some(13), 9 * 17 * 13 * 3),
+        "all are kept"
+    );
+    assert!(
+        with(None, None, 0) == with(None, Some(13), 0),
+        "evaluation sees them whole"
+    );
+}
+
+#[test]
 fn a_full_cache_needs_no_files() {
     let folder = tempfile::tempdir().unwrap();
     let samples = samples(folder.path(), 9);

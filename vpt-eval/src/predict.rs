@@ -84,6 +84,7 @@ pub(crate) fn loader(samples: &[Sample], classes: usize, pre: &Preprocess, opts:
         workers: opts.workers,
         prefetch: 2,
         cache_bytes: 0,
+        shrink: None,
     };
     Loader::new(samples.to_vec(), classes, pre.clone(), config)
 }

@@ -112,6 +112,9 @@ pub struct TrainConfig {
     pub workers: usize,
     /// Memory for decoded images in MiB; 0 decodes every image every epoch.
     pub cache_mb: usize,
+    /// Shorter side in pixels to which larger training images are shrunk before they are kept and augmented; none keeps them whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shrink: Option<u32>,
     /// Whether what the frozen blocks below all that is learnt make of an image is computed once, where images are not augmented.
     pub cache_features: bool,
     /// Training images per class; all if absent.
@@ -207,6 +210,7 @@ impl TrainConfig {
             sampling: Sampling::Shuffle,
             workers: 0,
             cache_mb: 512,
+            shrink: None,
             cache_features: true,
             shots: None,
             shots_seed: None,

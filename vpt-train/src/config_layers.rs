@@ -12,7 +12,8 @@ use crate::{Opt, TrainConfig, TrainError};
 const GRADE_SPREAD: f64 = 0.7;
 
 /// Optional settings, which `"none"` takes away.
-const OPTIONAL: [&str; 21] = [
+const OPTIONAL: [&str; 22] = [
+    "shrink",
     "head_width",
     "windows",
     "kind",

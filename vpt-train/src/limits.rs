@@ -207,6 +207,11 @@ impl TrainConfig {
 
     /// What boxes and masks cannot have.
     fn validate_places(&self) -> Result<(), TrainError> {
+        whole("--shrink", self.shrink.unwrap_or(1) as usize, 1, 65_536)?;
+        if let Some(side) = self.shrink.filter(|_| self.kind().is_dense()) {
+            let allowed = "`none` for boxes and masks, whose places are in pixels of the whole images";
+            return Err(error("--shrink", side, allowed));
+        }
         whole("--windows", self.windows.unwrap_or(1), 1, 16)?;
         if let Some(windows) = self.windows.filter(|&windows| windows > 1)
             && self.kind() != TaskKind::Segmentation
@@ -430,6 +435,8 @@ mod tests {
             ("shots = 0", "--shots"),
             ("shots_seed = 1", "--shots-seed"),
             ("repeats = 0", "--repeats"),
+            ("shrink = 0", "--shrink"),
+            ("kind = \"detection\"\nshrink = 64", "--shrink"),
             ("patience = 3\ntrain_on_val = true", "--patience"),
             ("read_test = false\ntrain_on_val = true", "--train-on-val"),
             (

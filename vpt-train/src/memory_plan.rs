@@ -89,7 +89,7 @@ impl TrainConfig {
                 let megabytes = |bytes: u64| bytes / 1_000_000;
                 return Err(error(format!(
                     "possible with {} MB of free memory, of which there are {}: try `--grad-checkpointing`, `--precision bf16`, \
-                     a smaller `--img-size` or a smaller `--cache-mb`",
+                     `--shrink`, a smaller `--img-size` or a smaller `--cache-mb`",
                     megabytes((plan.total() as f64 / SHARE) as u64),
                     megabytes(free)
                 )));
@@ -100,22 +100,25 @@ impl TrainConfig {
         }
     }
 
-    /// Bytes of all decoded training images as they are kept: whole where they are augmented, else as the model sees them.
+    /// Bytes of all decoded training images as they are kept: whole or shrunk where they are augmented, else as the model sees them.
     fn image_bytes(&self, dataset: &Dataset, [height, width]: [usize; 2]) -> u64 {
         let samples = dataset.split(Split::Train);
         if self.augment.is_none() {
             return (samples.len() * 3 * height * width) as u64;
         }
         let every = samples.len().div_ceil(LOOKED_AT).max(1);
-        let sizes: Vec<u64> = samples.iter().step_by(every).filter_map(decoded_bytes).collect();
-        let mean = sizes.iter().sum::<u64>() as f64 / sizes.len().max(1) as f64;
+        let bytes = |sample| decoded_bytes(sample, self.shrink);
+        let sizes: Vec<f64> = samples.iter().step_by(every).filter_map(bytes).collect();
+        let mean = sizes.iter().sum::<f64>() / sizes.len().max(1) as f64;
         (mean * samples.len() as f64) as u64
     }
 }
 
-/// Bytes of an image in memory; none for one that cannot be read, of which others tell.
-fn decoded_bytes(sample: &Sample) -> Option<u64> {
+/// Bytes of an image in memory, its shorter side no longer than `shrink`; none for one that cannot be read, of which others tell.
+fn decoded_bytes(sample: &Sample, shrink: Option<u32>) -> Option<f64> {
     let bytes = fs::read(&sample.path).ok()?;
-    let [width, height] = image_size(&sample.path.to_string_lossy(), &bytes).ok()?;
-    Some(3 * u64::from(width) * u64::from(height))
+    let sides = image_size(&sample.path.to_string_lossy(), &bytes).ok()?;
+    let [width, height] = sides.map(f64::from);
+    let scale = shrink.map_or(1.0, |side| (f64::from(side) / width.min(height)).min(1.0));
+    Some(3.0 * width * height * scale * scale)
 }

@@ -21,6 +21,7 @@ impl Trainer {
             workers: self.config.workers,
             prefetch: 2,
             cache_bytes: self.config.cache_mb << 20,
+            shrink: self.config.shrink,
         }
     }
 
