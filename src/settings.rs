@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use toml::Table;
+use vpt_core::weights::BUILTIN;
 use vpt_data::{Format, TaskSpec};
 use vpt_train::{RunDir, TrainConfig};
 
@@ -68,7 +69,7 @@ impl Settings {
         }
         config.data_dir = absolute(&config.data_dir)?;
         config.init_from = config.init_from.as_deref().map(absolute).transpose()?;
-        if Path::new(&config.model).exists() {
+        if config.model != BUILTIN && Path::new(&config.model).exists() {
             config.model = absolute(Path::new(&config.model))?.to_string_lossy().into_owned();
         }
         config.validate()?;

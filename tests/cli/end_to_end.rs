@@ -208,6 +208,15 @@ fn settings_come_in_layers() {
 }
 
 #[test]
+fn a_folder_called_demo_does_not_hide_the_built_in_backbone() {
+    let sandbox = Sandbox::new();
+    sandbox.draw("pets", &CLASSES, [2, 1, 1]);
+    sandbox.write("demo/notes.txt", "no weights");
+    let plan = sandbox.run("train --data-dir pets --dry-run --json", 0).json();
+    assert_eq!(plan["settings"]["model"], "demo");
+}
+
+#[test]
 fn a_batch_of_auto_becomes_a_number() {
     let sandbox = Sandbox::new();
     sandbox.draw("pets", &CLASSES, [2, 1, 1]);
