@@ -5,6 +5,7 @@
 //! seed with which it is the first case.
 
 #[path = "../counting/mod.rs"]
+#[allow(dead_code, reason = "other tests need the rest")]
 mod counting;
 mod mutation;
 #[path = "../other_libraries/mod.rs"]
