@@ -171,7 +171,8 @@ fn fitting(
 
 /// Goes on with a run, from its own settings.
 fn resume(path: &Path, args: &TrainArgs, session: &Session) -> Result<Exit> {
-    if !args.layer().is_empty() || args.run.dry_run {
+    let auto = args.training.optim.batch_size == Some(BatchSize::Auto);
+    if !args.layer().is_empty() || auto || args.run.dry_run {
         return Err(Failure::usage("`--resume` takes its settings from the run")
             .hint(format!(
                 "`vpt train --resume {}` is all it needs",

@@ -237,6 +237,7 @@ fn a_batch_of_auto_becomes_a_number() {
     ] {
         assert!(args.contains(line), "{line} in {args}");
     }
+    sandbox.run("train --resume runs/train/auto -b auto", 2);
     let compare = format!("compare --data-dir pets --model {model} -b auto");
     let refused = sandbox.run(&compare, 2);
     assert!(refused.stderr.contains("as a number"), "{}", refused.stderr);

@@ -197,12 +197,6 @@ impl Classifier {
         self.head_forward(self.pooled_from(tokens, &Noise::none()))
     }
 
-    /// [`Classifier::forward_train`] of tokens that have passed [`Classifier::constant_blocks`] or fewer.
-    pub fn forward_train_from(&self, tokens: TokensAt, rng: &mut Pcg64) -> Tensor<2> {
-        let noise = self.sample_noise(tokens.tokens.dims()[0], rng);
-        self.head_forward(self.pooled_from(tokens, &noise))
-    }
-
     /// How many of the first blocks make the same of an image in every step: nothing that is learned lies in them or before
     /// them, prompts included. None where stochastic depth may skip them, or for methods that add to the blocks' operations.
     pub fn constant_blocks(&self) -> usize {

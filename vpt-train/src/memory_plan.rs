@@ -9,7 +9,7 @@ use vpt_data::{Dataset, Sample, Split, image_size};
 use crate::{TrainConfig, TrainError};
 
 /// Images whose headers are read; what all need is that of these, in proportion.
-const LOOKED_AT: usize = 256;
+const LOOKED_AT: usize = 64;
 
 /// Batches of pixels beside the one that is computed with: two that wait and one in the making, of training and of validation.
 const BATCHES_AHEAD: u64 = 6;
@@ -41,9 +41,14 @@ impl TrainConfig {
     /// What a run of these settings ([`TrainConfig::for_data`]) will need on the CPU; `None` for boxes and masks, whose heads are
     /// not estimated.
     pub fn memory_plan(&self, dataset: &Dataset, backbone: &Backbone) -> Option<MemoryPlan> {
-        if self.kind().is_dense() {
-            return None;
-        }
+        (!self.kind().is_dense()).then(|| MemoryPlan {
+            model: self.model_bytes(dataset, backbone),
+            images: self.image_bytes(dataset, self.preprocess(backbone).input_size),
+        })
+    }
+
+    /// Bytes of all but the decoded images that are kept.
+    fn model_bytes(&self, dataset: &Dataset, backbone: &Backbone) -> u64 {
         let [height, width] = self.preprocess(backbone).input_size;
         let workload = Workload {
             precision: self.precision,
@@ -52,11 +57,7 @@ impl TrainConfig {
         };
         let estimate = MemoryEstimate::of(&backbone.config, &self.method, workload);
         let ahead = BATCHES_AHEAD * (self.batch_size * backbone.config.in_chans * height * width * 4) as u64;
-        let limit = (self.cache_mb << 20) as u64;
-        Some(MemoryPlan {
-            model: u64::try_from(estimate.train).unwrap_or(u64::MAX) + ahead + RUN,
-            images: self.image_bytes(dataset, [height, width]).min(limit),
-        })
+        u64::try_from(estimate.train).unwrap_or(u64::MAX) + ahead + RUN
     }
 
     /// These settings with the largest batch that fits into `free` bytes of memory: that of these settings, or a half of it, a quarter …
@@ -76,15 +77,12 @@ impl TrainConfig {
             allowed,
         };
         let budget = (free as f64 * SHARE) as u64;
-        loop {
-            let Some(plan) = self.memory_plan(dataset, backbone) else {
-                return Err(error(
-                    "a number for boxes and masks, whose memory is not estimated".into(),
-                ));
-            };
-            if plan.total() <= budget {
-                return Ok(self);
-            }
+        let Some(mut plan) = self.memory_plan(dataset, backbone) else {
+            return Err(error(
+                "a number for boxes and masks, whose memory is not estimated".into(),
+            ));
+        };
+        while plan.total() > budget {
             if self.batch_size == 1 {
                 let megabytes = |bytes: u64| bytes / 1_000_000;
                 return Err(error(format!(
@@ -97,20 +95,24 @@ impl TrainConfig {
             let halves = self.batch_size.div_ceil(2);
             self.grad_accum_steps *= self.batch_size.div_ceil(halves);
             self.batch_size = halves;
+            plan.model = self.model_bytes(dataset, backbone);
         }
+        Ok(self)
     }
 
-    /// Bytes of all decoded training images as they are kept: whole or shrunk where they are augmented, else as the model sees them.
+    /// Bytes of the decoded training images that are kept: whole or shrunk where they are augmented, else as the model sees them.
     fn image_bytes(&self, dataset: &Dataset, [height, width]: [usize; 2]) -> u64 {
         let samples = dataset.split(Split::Train);
-        if self.augment.is_none() {
-            return (samples.len() * 3 * height * width) as u64;
-        }
-        let every = samples.len().div_ceil(LOOKED_AT).max(1);
-        let bytes = |sample| decoded_bytes(sample, self.shrink);
-        let sizes: Vec<f64> = samples.iter().step_by(every).filter_map(bytes).collect();
-        let mean = sizes.iter().sum::<f64>() / sizes.len().max(1) as f64;
-        (mean * samples.len() as f64) as u64
+        let all = if self.augment.is_none() {
+            (samples.len() * 3 * height * width) as u64
+        } else {
+            let every = samples.len().div_ceil(LOOKED_AT).max(1);
+            let bytes = |sample| decoded_bytes(sample, self.shrink);
+            let sizes: Vec<f64> = samples.iter().step_by(every).filter_map(bytes).collect();
+            let mean = sizes.iter().sum::<f64>() / sizes.len().max(1) as f64;
+            (mean * samples.len() as f64) as u64
+        };
+        all.min((self.cache_mb << 20) as u64)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Faster forms of the same computation.
 
+use vpt_core::Entering;
+
 use super::*;
 
 /// Prompt options, all combinations that make sense on a class-token and on an average-pooling model.
@@ -106,7 +108,7 @@ fn what_comes_before_the_learned_blocks_can_be_kept() {
         if blocks == 0 {
             continue;
         }
-        let rng = || vpt_data::rng::rng(8, &[]);
+        let noise = model.sample_noise(BATCH, &mut vpt_data::rng::rng(8, &[]));
         let kept = model.valid().backbone.tokens_at(pixels(&Device::flex()), blocks);
         let kept = TokensAt {
             tokens: host(&kept.tokens).to_tensor(&device),
@@ -117,11 +119,8 @@ fn what_comes_before_the_learned_blocks_can_be_kept() {
             host(&model.forward(pixels(&device))),
             "{method}"
         );
-        let [whole, from] = [
-            model.forward_train(pixels(&device), &mut rng()),
-            model.forward_train_from(kept, &mut rng()),
-        ]
-        .map(|logits| {
+        let [whole, from] = [Entering::Pixels(pixels(&device)), Entering::Tokens(kept)].map(|entering| {
+            let logits = model.head_forward(model.pooled_from(model.enter(entering), &noise));
             let gradients = loss(logits.clone()).backward();
             let mut all = named_tensors::read_gradients(&model, model.config(), &gradients);
             all.insert("logits".into(), host(&logits));
