@@ -1,6 +1,6 @@
 //! The bridge between Burn's tape and the kernels: one backend extension with its gradients.
 
-use std::borrow::Cow;
+mod linear;
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -10,8 +10,8 @@ use burn::backend::flex::{FlexQTensor, FlexTensor};
 use burn::backend::tensor::{FloatTensor, QuantizedTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{DType, Shape, Tensor, TensorData};
-use half::{bf16, f16};
 
+use self::linear::{LinearGradient, LinearState, QuantizedLinearGradient, StoredWeight, linear_forward};
 use super::{
     RotaryPlace, attention as attention_kernel, gelu as gelu_kernel, layer_norm as layer_norm_kernel,
     linear as linear_kernel, rotary as rotary_kernel,
@@ -103,50 +103,6 @@ fn values(x: &FlexTensor) -> &[f32] {
     x.as_slice().expect("the tensor was made contiguous")
 }
 
-/// The contiguous weight of a linear layer, as it is stored.
-#[derive(Clone, Debug)]
-enum StoredWeight {
-    /// In float32, or in half as many bits.
-    Float(FlexTensor),
-    /// As whole numbers of 8 bits, with a scale for each block of neighbours.
-    Int8(FlexQTensor),
-}
-
-impl StoredWeight {
-    /// `[inputs, outputs]`.
-    fn dims(&self) -> [usize; 2] {
-        match self {
-            Self::Float(weight) => weight.shape().dims(),
-            Self::Int8(weight) => weight.shape().dims(),
-        }
-    }
-
-    /// The values that the products take.
-    fn values(&self) -> Cow<'_, [f32]> {
-        const CONTIGUOUS: &str = "the tensor was made contiguous";
-        match self {
-            Self::Float(weight) => match weight.dtype() {
-                DType::F16 => {
-                    let stored: &[f16] = weight.as_slice().expect(CONTIGUOUS);
-                    Cow::Owned(linear_kernel::widened(stored))
-                }
-                DType::BF16 => {
-                    let stored: &[bf16] = weight.as_slice().expect(CONTIGUOUS);
-                    Cow::Owned(linear_kernel::widened(stored))
-                }
-                _ => Cow::Borrowed(values(weight)),
-            },
-            Self::Int8(weight) => {
-                let stored: &[i8] = weight
-                    .tensor()
-                    .as_slice()
-                    .expect("weights are quantised as they lie");
-                Cow::Owned(linear_kernel::scaled(stored, weight.scales()))
-            }
-        }
-    }
-}
-
 fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape.into()))
 }
@@ -225,22 +181,6 @@ fn turned(
     tensor(result, qkv.shape())
 }
 
-fn linear_forward(x: &FlexTensor, weight: &StoredWeight, bias: &FlexTensor) -> FlexTensor {
-    let [_, outputs] = weight.dims();
-    let bias = Some(values(bias)).filter(|bias| !bias.is_empty());
-    let y = linear_kernel::forward(values(x), &weight.values(), bias, outputs);
-    tensor(y, with_last_axis(&x.shape(), outputs))
-}
-
-/// `shape` with another length of its last axis.
-fn with_last_axis(shape: &Shape, length: usize) -> Shape {
-    let mut axes = shape.to_vec();
-    if let Some(last) = axes.last_mut() {
-        *last = length;
-    }
-    Shape::from(axes)
-}
-
 fn layer_norm_forward(
     x: &FlexTensor,
     gamma: &FlexTensor,
@@ -260,68 +200,6 @@ fn attention_forward(
     let shape = attention_shape(qkv, prompts, heads, rows);
     let (out, log_sums) = attention_kernel::forward(&shape, values(qkv), values(prompts));
     (tensor(out, [shape.batch, rows, shape.dim]), log_sums)
-}
-
-#[derive(Debug)]
-struct LinearGradient;
-
-/// What a linear layer keeps for its gradient: the weight where the input is tracked, the input where the weight is.
-#[derive(Clone, Debug)]
-struct LinearState {
-    x: Option<FlexTensor>,
-    weight: Option<StoredWeight>,
-    inputs: usize,
-    outputs: usize,
-}
-
-impl Backward<Flex, 3> for LinearGradient {
-    type State = LinearState;
-
-    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let [x, weight, bias] = ops.parents;
-        let dy = grads.consume::<Flex>(&ops.node).to_contiguous();
-        let LinearState {
-            x: kept,
-            weight: kept_weight,
-            inputs,
-            outputs,
-        } = ops.state;
-        if let (Some(node), Some(weight)) = (x, kept_weight) {
-            let dx = linear_kernel::input_gradient(values(&dy), &weight.values(), outputs);
-            grads.register::<Flex>(node.id, tensor(dx, with_last_axis(&dy.shape(), inputs)));
-        }
-        if let (Some(node), Some(x)) = (weight, kept) {
-            let dweight = linear_kernel::weight_gradient(values(&x), values(&dy), inputs);
-            grads.register::<Flex>(node.id, tensor(dweight, [inputs, outputs]));
-        }
-        if let Some(node) = bias {
-            grads.register::<Flex>(
-                node.id,
-                tensor(linear_kernel::bias_gradient(values(&dy), outputs), [outputs]),
-            );
-        }
-    }
-}
-
-#[derive(Debug)]
-struct QuantizedLinearGradient;
-
-impl Backward<Flex, 2> for QuantizedLinearGradient {
-    type State = StoredWeight;
-
-    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let [x, bias] = ops.parents;
-        let dy = grads.consume::<Flex>(&ops.node).to_contiguous();
-        let [inputs, outputs] = ops.state.dims();
-        if let Some(node) = x {
-            let dx = linear_kernel::input_gradient(values(&dy), &ops.state.values(), outputs);
-            grads.register::<Flex>(node.id, tensor(dx, with_last_axis(&dy.shape(), inputs)));
-        }
-        if let Some(node) = bias {
-            let dbias = linear_kernel::bias_gradient(values(&dy), outputs);
-            grads.register::<Flex>(node.id, tensor(dbias, [outputs]));
-        }
-    }
 }
 
 #[derive(Debug)]
