@@ -27,7 +27,7 @@ use crate::{CoreError, HostTensor};
 /// A backbone, the parameters that the method adds, and a head.
 ///
 /// Built on `device.autodiff()` it can be trained: the parameters of [`Classifier::group`] require
-/// gradients and nothing else does. [`Module::valid`] gives the form for inference.
+/// gradients and nothing else does. [`Classifier::for_inference`] gives the form for inference.
 #[derive(Module, Debug)]
 pub struct Classifier {
     /// The Vision Transformer.
@@ -178,6 +178,17 @@ impl Classifier {
             method: method.clone(),
             readout,
         }
+    }
+
+    /// The form for inference with a model that does not change any more: below the tape, with prompts projected to keys and
+    /// values once and not with every batch.
+    #[must_use]
+    pub fn for_inference(&self) -> Self {
+        let mut model = self.valid();
+        if let Some(Tuner::Prompts(prompts)) = &mut model.tuner {
+            prompts.fold(&model.backbone, &model.readout);
+        }
+        model
     }
 
     /// Logits `[batch, classes]` of pixels `[batch, 3, height, width]`, without dropout and stochastic depth.

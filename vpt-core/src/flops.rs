@@ -18,7 +18,8 @@ pub struct ForwardMacs {
     pub prompts_plain: u128,
     /// What deep prompts add in the K/V form, in which the other tokens only attend to their keys and values.
     pub prompts_kv: u128,
-    /// Keys and values of deep prompts: once for a batch, not for each image (once and for all when serving).
+    /// Keys and values of deep prompts: once for a batch in training, not for each image, and once and for all in
+    /// inference.
     pub prompts_kv_per_batch: u128,
     /// What adapters, updates of low rank and hidden layers of a head add; what scales and shifts add is element-wise.
     pub tuner: u128,

@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use image::RgbImage;
 use ndarray::{Array3, ArrayView2};
@@ -94,7 +93,7 @@ impl Finder {
         pre: &Preprocess,
         device: &Device,
     ) -> Result<Vec<FoundIn>, EvalError> {
-        let (model, device) = (model.valid(), device.clone().without_autodiff());
+        let (model, device) = (model.for_inference(), device.clone().without_autodiff());
         let views: Vec<Vec<(Vec<f32>, Framing)>> =
             pictures.par_iter().map(|picture| pre.views(picture)).collect();
         let counts: Vec<usize> = views.iter().map(Vec::len).collect();
@@ -216,7 +215,7 @@ pub fn find(
 ) -> Result<Predictions, EvalError> {
     let FindOptions { feed, contours } = options;
     let start = Instant::now();
-    let (model, device) = (model.valid(), device.clone().without_autodiff());
+    let (model, device) = (model.for_inference(), device.clone().without_autodiff());
     let finder = Finder::new(&model, Suppression::default());
     let finder = finder
         .filter(|_| !samples.is_empty())

@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::Array2;
 use vpt_core::Classifier;
@@ -45,7 +44,7 @@ pub fn predict(
         return Err(EvalError::NoImages);
     }
     let start = Instant::now();
-    let (model, device) = (model.valid(), device.clone().without_autodiff());
+    let (model, device) = (model.for_inference(), device.clone().without_autodiff());
     let mut logits = Vec::with_capacity(samples.len() * classes.len());
     let mut take = |batch_logits: Tensor<2>| -> Result<(), EvalError> {
         append(&mut logits, batch_logits, samples, classes)?;

@@ -141,7 +141,7 @@ impl Bench {
     /// # Errors
     /// [`TrainError::Core`] when the device fails.
     pub fn infer(&self) -> Result<Speed, TrainError> {
-        let model = self.model.valid();
+        let model = self.model.for_inference();
         let seconds = self.time(|| self.forward(&model))?;
         Ok(self.speed(seconds, self.forward_flop()))
     }
@@ -153,7 +153,7 @@ impl Bench {
     /// [`TrainError::Core`] when the device fails.
     pub fn infer_beside(&self, other: &Self) -> Result<[Speed; 2], TrainError> {
         let sides = [self, other];
-        let models = sides.map(|side| side.model.valid());
+        let models = sides.map(|side| side.model.for_inference());
         let mut seconds = [Vec::new(), Vec::new()];
         for round in 0..WARM_UP + self.steps {
             for ((side, model), seconds) in sides.into_iter().zip(&models).zip(&mut seconds) {
@@ -273,16 +273,11 @@ impl Bench {
         }
     }
 
-    /// GFLOP of one image's forward pass, in the form that the model runs.
+    /// GFLOP of one image's forward pass, in the form that the model runs for inference: deep prompts are keys and values already.
     fn forward_flop(&self) -> f64 {
         let macs = self.macs();
-        let deep = self
-            .method()
-            .prompts
-            .as_ref()
-            .is_some_and(|prompts| prompts.depth == PromptDepth::Deep);
-        let prompts = match deep {
-            true => macs.prompts_kv + macs.prompts_kv_per_batch / self.batch_size as u128,
+        let prompts = match self.has_deep_prompts() {
+            true => macs.prompts_kv,
             false => macs.prompts_plain,
         };
         let vit = self.model.config();
@@ -292,6 +287,11 @@ impl Bench {
             _ => 0,
         };
         gflop(macs.backbone + macs.tuner + prompts - saved + self.head_macs())
+    }
+
+    fn has_deep_prompts(&self) -> bool {
+        let prompts = self.method().prompts.as_ref();
+        prompts.is_some_and(|prompts| prompts.depth == PromptDepth::Deep)
     }
 
     fn head_macs(&self) -> u128 {
@@ -307,7 +307,11 @@ impl Bench {
     /// GFLOP of one image's training step: what a frozen layer saves is the gradient of its weights. The products of
     /// attention have no frozen side, so their backward costs twice their forward with any method that has prompts.
     fn train_flop(&self) -> f64 {
-        let forward = self.forward_flop();
+        let projected = match self.has_deep_prompts() {
+            true => gflop(self.macs().prompts_kv_per_batch) / self.batch_size as f64,
+            false => 0.0,
+        };
+        let forward = self.forward_flop() + projected;
         let vit = self.model.config();
         let blocks = vit.depth as f64;
         let attention = gflop(self.macs().attention);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ParamGroup};
 
 use super::{Classifier, fitting};
-use crate::methods::is_added;
+use crate::methods::{Tuner, is_added};
 use crate::named_tensors::{self, ParamInfo};
 use crate::weights::{canonical_sha256, is_classifier};
 use crate::{CoreError, HostTensor};
@@ -60,9 +60,11 @@ impl Classifier {
             .map(|(name, tensor)| (name.clone(), tensor.shape.clone()))
             .collect();
         fitting(&expected, &found, "the task")?;
-        Ok(named_tensors::load(self, |name| {
-            tensors.get(name).map(Cow::Borrowed)
-        }))
+        let mut model = named_tensors::load(self, |name| tensors.get(name).map(Cow::Borrowed));
+        if let Some(Tuner::Prompts(prompts)) = &mut model.tuner {
+            prompts.unfold();
+        }
+        Ok(model)
     }
 
     /// The backbone's tensors under timm's names.

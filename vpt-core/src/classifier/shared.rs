@@ -8,7 +8,7 @@ use super::{Classifier, backbone_shapes, fitting};
 use crate::methods::Tuner;
 use crate::named_tensors::{self, SharedTensors};
 use crate::prompts::Noise;
-use crate::vit::{Block, BlockOptions, FoldedPrompts, Hook, Readout, VisionTransformer, VitConfig};
+use crate::vit::{BlockOptions, FoldedPrompts, Hook, Readout, VisionTransformer, VitConfig};
 use crate::{Backbone, CoreError, Precision, TaskFile};
 
 /// A backbone on a device, for tasks that bring no more than what they learned.
@@ -88,8 +88,8 @@ impl SharedBackbone {
         let head = (metadata.head, metadata.task.classes.len());
         let vit = self.tensors.put_into(vit);
         let model = Classifier::assemble(vit, &metadata.method, head, None, &self.device);
-        let model = model.load_tuned(&task.tensors)?;
-        let mixes = model.as_keys_and_values().is_some();
+        let model = model.load_tuned(&task.tensors)?.for_inference();
+        let mixes = model.keys_and_values().is_some();
         Ok(SharedTask { model, mixes })
     }
 }
@@ -126,12 +126,13 @@ impl SharedTask {
 }
 
 impl Classifier {
-    /// The prompts of each block, where they are all that tells this model from the backbone in front of the head.
-    fn as_keys_and_values(&self) -> Option<Vec<Option<Tensor<3>>>> {
+    /// The keys and values of each block's prompts, where they are all that tells this model from the backbone in front of the
+    /// head.
+    fn keys_and_values(&self) -> Option<Cow<'_, [Option<Tensor<3>>]>> {
         match &self.tuner {
             _ if !self.method.keeps_backbone() || self.config().swin.is_some() => None,
-            Some(Tuner::Prompts(prompts)) => prompts.as_keys_and_values(&self.backbone, &self.readout),
-            Some(Tuner::Mlp(_)) | None => Some(vec![None; self.backbone.blocks.len()]),
+            Some(Tuner::Prompts(prompts)) => prompts.folded().map(Cow::Borrowed),
+            Some(Tuner::Mlp(_)) | None => Some(vec![None; self.backbone.blocks.len()].into()),
             Some(_) => None,
         }
     }
@@ -160,7 +161,7 @@ pub fn mixed_features(parts: &[(&SharedTask, Vec<usize>)], pixels: Tensor<4>) ->
         .iter()
         .map(|(task, images)| PromptedImages {
             images: images.len(),
-            prompts: task.model.as_keys_and_values().unwrap_or_default(),
+            prompts: task.model.keys_and_values().unwrap_or_default(),
         })
         .collect();
     let images: Vec<usize> = parts.iter().flat_map(|(_, images)| images).copied().collect();
@@ -173,7 +174,7 @@ pub fn mixed_features(parts: &[(&SharedTask, Vec<usize>)], pixels: Tensor<4>) ->
     }
     for (i, block) in vit.blocks.iter().enumerate() {
         let options = BlockOptions {
-            folded: folded(&prompted, block, i),
+            folded: folded(&prompted, i),
             rows: vit.rows_after(i, &needed),
             ..BlockOptions::default()
         };
@@ -193,39 +194,33 @@ pub fn mixed_features(parts: &[(&SharedTask, Vec<usize>)], pixels: Tensor<4>) ->
 }
 
 /// Some images of one task.
-struct PromptedImages {
+struct PromptedImages<'a> {
     images: usize,
-    /// The prompts of each block, `[1, P, D]`.
-    prompts: Vec<Option<Tensor<3>>>,
+    /// The keys and values of each block's prompts, `[1, P, 3 D]`.
+    prompts: Cow<'a, [Option<Tensor<3>>]>,
 }
 
-impl PromptedImages {
+impl PromptedImages<'_> {
     fn count(&self, i: usize) -> usize {
         self.prompts[i].as_ref().map_or(0, |prompts| prompts.dims()[1])
     }
 }
 
 /// The prompts of block `i`, one entry for neighbours that have the same number of them: few, large operations.
-fn folded(parts: &[PromptedImages], block: &Block, i: usize) -> Vec<FoldedPrompts> {
-    let together = |neighbours: &[PromptedImages]| {
-        let sets: Vec<Tensor<3>> = neighbours
-            .iter()
-            .filter_map(|part| part.prompts[i].clone())
-            .collect();
-        let folded = (!sets.is_empty()).then(|| block.fold(Tensor::cat(sets, 0)));
-        let qkv = folded.map(|folded| match neighbours {
-            [_] => folded,
+fn folded(parts: &[PromptedImages<'_>], i: usize) -> Vec<FoldedPrompts> {
+    let together = |neighbours: &[PromptedImages<'_>]| FoldedPrompts {
+        images: neighbours.iter().map(|part| part.images).sum(),
+        qkv: match neighbours {
+            [part] => part.prompts[i].clone(),
             _ => {
-                let each = |(task, part): (usize, &PromptedImages)| {
-                    folded.clone().slice(s![task..=task]).repeat_dim(0, part.images)
+                let each = |part: &PromptedImages<'_>| {
+                    let own = part.prompts[i].clone()?;
+                    Some(own.repeat_dim(0, part.images))
                 };
-                Tensor::cat(neighbours.iter().enumerate().map(each).collect(), 0)
+                let sets: Vec<Tensor<3>> = neighbours.iter().filter_map(each).collect();
+                (!sets.is_empty()).then(|| Tensor::cat(sets, 0))
             }
-        });
-        FoldedPrompts {
-            images: neighbours.iter().map(|part| part.images).sum(),
-            qkv,
-        }
+        },
     };
     parts
         .chunk_by(|one, next| one.count(i) == next.count(i))

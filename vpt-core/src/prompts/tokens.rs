@@ -12,8 +12,8 @@ use super::{PromptConfig, PromptSets};
 use crate::HostTensor;
 use crate::init;
 use crate::vit::{
-    BlockOptions, DropPathFactors, Hook, Readout, TokensAt, VisionTransformer, VitConfig, inverted_dropout,
-    linear, placeholder,
+    Block, BlockOptions, DropPathFactors, FoldedPrompts, Hook, Readout, TokensAt, VisionTransformer,
+    VitConfig, inverted_dropout, linear, placeholder,
 };
 
 /// How deep prompts are computed. Both forms give the same logits and gradients.
@@ -42,6 +42,9 @@ pub struct Prompts {
     pub gate: Option<Param<Tensor<1>>>,
     #[module(skip)]
     config: PromptConfig,
+    /// See [`Prompts::fold`].
+    #[module(skip)]
+    folded: Option<Vec<Option<Tensor<3>>>>,
 }
 
 /// Gates before training, before their sigmoid. The official code starts at a value that is searched for each task; here the
@@ -98,6 +101,7 @@ impl Prompts {
                 .gate
                 .then(|| placeholder([config.num_gates(vit.depth)], device)),
             config: config.clone(),
+            folded: None,
         }
     }
 
@@ -208,7 +212,12 @@ impl Prompts {
                 hook,
                 ..BlockOptions::default()
             };
-            if prompted.contains(&i) {
+            if let Some(folded) = self.folded_at(i, form) {
+                options.folded = vec![FoldedPrompts {
+                    images: tokens.dims()[0],
+                    qkv: Some(folded),
+                }];
+            } else if prompted.contains(&i) {
                 let mut prompts = self.entering(vit, &sets, i);
                 if let Some(factors) = noise.prompts.get(i - prompted.start) {
                     prompts = prompts * factors.clone();
@@ -230,21 +239,38 @@ impl Prompts {
         tokens
     }
 
-    /// The prompts of each block, `[1, P, D]`, where none of their outputs is read by anyone, so that they take part as keys and
-    /// values only. None of a kind that flows on from block to block.
-    pub(crate) fn as_keys_and_values(
-        &self,
-        vit: &VisionTransformer,
-        readout: &Readout,
-    ) -> Option<Vec<Option<Tensor<3>>>> {
+    /// Projects the prompts once, to the keys and values of each block, for a model whose prompts do not change any more. Nothing
+    /// is done for those that flow on from block to block, whose outputs are read, nor for attention within windows.
+    pub(crate) fn fold(&mut self, vit: &VisionTransformer, readout: &Readout) {
         let depth = vit.blocks.len();
         let prompted = self.config.prompted_blocks(depth);
         let outputs_read = prompted.end < depth || readout.reads_from(vit.num_tokens());
-        if outputs_read || self.gate.is_some() {
-            return None;
+        let windows = vit.config().swin.is_some();
+        if outputs_read || windows || self.gate.is_some() || self.folded.is_some() {
+            return;
         }
         let sets = self.project();
-        Some((0..depth).map(|i| self.of_block(vit, &sets, i)).collect())
+        let fold = |(i, block): (usize, &Block)| {
+            let prompts = self.of_block(vit, &sets, i)?;
+            Some(block.fold(prompts))
+        };
+        self.folded = Some(vit.blocks.iter().enumerate().map(fold).collect());
+    }
+
+    /// Forgets what [`Prompts::fold`] made, for prompts that change.
+    pub(crate) fn unfold(&mut self) {
+        self.folded = None;
+    }
+
+    /// Keys and values of each block, `[1, P, 3 D]`, see [`Block::fold`]: none before [`Prompts::fold`], or where it did nothing.
+    pub(crate) fn folded(&self) -> Option<&[Option<Tensor<3>>]> {
+        self.folded.as_deref()
+    }
+
+    /// The keys and values of block `i`, where they are projected already.
+    fn folded_at(&self, i: usize, form: PromptForm) -> Option<Tensor<3>> {
+        let folded = self.folded.as_ref().filter(|_| form == PromptForm::KeyValue)?;
+        folded[i].clone()
     }
 
     /// The prompts that block `i` gets, `[1, P, D]`, none where it gets none.

@@ -132,6 +132,10 @@ impl Attention {
     ) -> Tensor<3> {
         let rows = rows.unwrap_or(x.dims()[1]);
         let qkv = self.project(x, hook);
+        if let [part] = parts {
+            let mixed = ops::attention(qkv, part.qkv.clone(), self.bias(), self.num_heads, rows);
+            return self.leave(mixed, hook);
+        }
         let mut start = 0;
         let mix = |part: &FoldedPrompts| {
             let images = start..start + part.images;

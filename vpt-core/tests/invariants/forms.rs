@@ -1,6 +1,6 @@
 //! Faster forms of the same computation.
 
-use vpt_core::Entering;
+use vpt_core::{Entering, Precision};
 
 use super::*;
 
@@ -84,6 +84,31 @@ fn fast_and_plain_forms_agree() {
                     "{text}: {name} differs by {difference:e} of {scale:e}"
                 );
             }
+        }
+    }
+}
+
+#[test]
+fn for_inference_a_model_answers_the_same() {
+    let device = Device::flex();
+    let variants = prompt_variants().into_iter().map(MethodConfig::vpt);
+    let answer = |model: &Classifier| host(&model.forward(pixels(&device)));
+    for method in methods().into_iter().chain(variants) {
+        for precision in [Precision::F32, Precision::Int8] {
+            let text = format!("{method:?} in {precision}");
+            let model = stirred(build(&method, 1, &device.clone().autodiff()));
+            let model = model.with_precision(precision).expect("the CPU has it");
+            let inference = model.for_inference();
+            assert_eq!(answer(&inference), answer(&model.valid()), "{text}");
+            let further = stirred(model);
+            let reloaded = inference
+                .load_tuned(&further.tuned_tensors())
+                .expect("the same method");
+            assert_eq!(
+                answer(&reloaded.for_inference()),
+                answer(&further.valid()),
+                "{text}"
+            );
         }
     }
 }
