@@ -1,6 +1,8 @@
 //! [`TimmArgs`]: the arguments of timm's `VisionTransformer`, `Eva`, `Beit` and `SwinTransformer`, as presets imply and
 //! config.json overrides them.
 
+mod model;
+
 use serde_json::{Map, Value, json};
 
 use super::values::{
@@ -8,13 +10,13 @@ use super::values::{
     pool, pool_name, positive, rope_name, rope_type, stages, up_to,
 };
 use crate::vit::Swin;
-use crate::{Activation, GlobalPool, Rope, VitConfig};
+use crate::{Activation, GlobalPool};
 
 /// Arguments of `timm.models.vision_transformer.VisionTransformer` (and of DeiT's distilled variant), and of
 /// `timm.models.eva.Eva`, `timm.models.beit.Beit` and `timm.models.swin_transformer.SwinTransformer`, which call some of
 /// them otherwise.
 ///
-/// They differ from [`VitConfig`] in that some properties follow from others there: the final norm moves
+/// They differ from [`VitConfig`](crate::VitConfig) in that some properties follow from others there: the final norm moves
 /// behind the pooling with average pooling, and a norm before the blocks takes the bias from the patches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TimmArgs {
@@ -98,9 +100,9 @@ pub enum TimmClass {
 /// timm's `rope_type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RopeType {
-    /// `cat`: [`Rope::Axial`].
+    /// `cat`: [`Rope::Axial`](crate::Rope::Axial).
     Cat,
-    /// `dinov3`: [`Rope::Dinov3`].
+    /// `dinov3`: [`Rope::Dinov3`](crate::Rope::Dinov3).
     Dinov3,
 }
 
@@ -323,220 +325,7 @@ impl TimmArgs {
             .map(|(key, value)| (key.to_owned(), value))
             .collect()
     }
-
-    /// The model that timm builds from these arguments.
-    pub fn resolve(&self) -> VitConfig {
-        let fc_norm = self.fc_norm.unwrap_or(self.global_pool == GlobalPool::Avg);
-        let fc1 = (self.embed_dim as f64 * self.mlp_ratio) as usize;
-        let halved = self.class != TimmClass::VisionTransformer && self.gated_mlp;
-        VitConfig {
-            img_size: self.img_size,
-            patch_size: self.patch_size,
-            in_chans: self.in_chans,
-            embed_dim: self.embed_dim,
-            depth: self.depth,
-            num_heads: self.num_heads,
-            mlp_ratio: if halved {
-                VitConfig::mlp_ratio_of(2 * fc1, self.embed_dim)
-            } else {
-                self.mlp_ratio
-            },
-            gated_mlp: self.gated_mlp,
-            mlp_norm: self.mlp_norm,
-            attn_norm: self.attn_norm,
-            qkv_bias: self.qkv_bias,
-            class_token: self.class_token,
-            reg_tokens: self.reg_tokens,
-            pos_embed: self.abs_pos_embed,
-            rel_pos_bias: self.rel_pos_bias,
-            rope: self.rot_pos_embed.then_some(match self.rope_type {
-                RopeType::Cat => Rope::Axial {
-                    ref_grid: self.ref_feat_shape,
-                    temperature: self.rope_temperature,
-                },
-                RopeType::Dinov3 => Rope::Dinov3 {
-                    temperature: self.rope_temperature,
-                },
-            }),
-            no_embed_class: self.no_embed_class,
-            pre_norm: self.pre_norm,
-            swin: self.swin.clone(),
-            patch_bias: !self.pre_norm || self.swin.is_some(),
-            init_values: self.init_values,
-            act: if halved { Activation::Silu } else { self.act },
-            norm_eps: self.norm_eps,
-            global_pool: self.global_pool,
-            fc_norm: self.final_norm && fc_norm,
-            final_norm: self.final_norm && !fc_norm,
-            drop_path: self.drop_path,
-            distilled: self.distilled,
-        }
-    }
-
-    /// The arguments from which timm builds `config`; None for a combination that timm's class cannot make.
-    pub fn of(config: &VitConfig) -> Option<Self> {
-        let implied = config.global_pool == GlobalPool::Avg;
-        let class = if config.swin.is_some() {
-            TimmClass::Swin
-        } else if config.rel_pos_bias {
-            TimmClass::Beit
-        } else if config.rope.is_some() || !config.pos_embed {
-            TimmClass::Eva
-        } else {
-            TimmClass::VisionTransformer
-        };
-        let halved = class != TimmClass::VisionTransformer && config.gated_mlp;
-        let rope = RopeArgs::of(config.rope);
-        let args = Self {
-            img_size: config.img_size,
-            patch_size: config.patch_size,
-            in_chans: config.in_chans,
-            embed_dim: config.embed_dim,
-            depth: config.depth,
-            num_heads: config.num_heads,
-            mlp_ratio: if halved {
-                VitConfig::mlp_ratio_of(config.mlp_hidden(), config.embed_dim)
-            } else {
-                config.mlp_ratio
-            },
-            gated_mlp: config.gated_mlp,
-            mlp_norm: config.mlp_norm,
-            attn_norm: config.attn_norm,
-            qkv_bias: config.qkv_bias,
-            class_token: config.class_token,
-            reg_tokens: config.reg_tokens,
-            abs_pos_embed: config.pos_embed,
-            rot_pos_embed: config.rope.is_some(),
-            rope_type: rope.kind,
-            rope_temperature: rope.temperature,
-            ref_feat_shape: rope.ref_feat_shape,
-            no_embed_class: config.no_embed_class,
-            pre_norm: config.pre_norm,
-            init_values: config.init_values,
-            // A gated MLP of `Eva` has SiLU whatever the argument says.
-            act: if halved { Activation::Gelu } else { config.act },
-            norm_eps: config.norm_eps,
-            global_pool: config.global_pool,
-            fc_norm: (config.fc_norm != implied && (config.fc_norm || config.final_norm))
-                .then_some(config.fc_norm),
-            final_norm: config.final_norm || config.fc_norm,
-            drop_path: config.drop_path,
-            distilled: config.distilled,
-            rel_pos_bias: config.rel_pos_bias,
-            swin: config.swin.clone(),
-            class,
-        };
-        (args.resolve() == *config).then_some(args)
-    }
-}
-
-/// timm's arguments of a rotary embedding.
-struct RopeArgs {
-    kind: RopeType,
-    temperature: f64,
-    ref_feat_shape: Option<[usize; 2]>,
-}
-
-impl RopeArgs {
-    /// Those of `rope`, the defaults for none.
-    fn of(rope: Option<Rope>) -> Self {
-        let TimmArgs {
-            rope_type: kind,
-            rope_temperature: temperature,
-            ref_feat_shape,
-            ..
-        } = TimmArgs::default();
-        match rope {
-            None => Self {
-                kind,
-                temperature,
-                ref_feat_shape,
-            },
-            Some(Rope::Axial {
-                ref_grid,
-                temperature,
-            }) => Self {
-                kind: RopeType::Cat,
-                temperature,
-                ref_feat_shape: ref_grid,
-            },
-            Some(Rope::Dinov3 { temperature }) => Self {
-                kind: RopeType::Dinov3,
-                temperature,
-                ref_feat_shape: None,
-            },
-        }
-    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::presets::{PRESETS, closest_preset};
-
-    #[test]
-    fn every_preset_survives_the_way_to_a_config_and_back() {
-        for preset in PRESETS {
-            let config = preset.timm_args().resolve();
-            let args = TimmArgs::of(&config).expect(preset.name);
-            assert_eq!(args.resolve(), config, "{}", preset.name);
-            assert_eq!(
-                closest_preset(&args).timm_args(),
-                preset.timm_args(),
-                "{}",
-                preset.name
-            );
-        }
-    }
-
-    #[test]
-    fn only_differences_are_written_and_they_suffice() {
-        let base = TimmArgs::default();
-        let mut other = TimmArgs {
-            img_size: [32, 64],
-            depth: 3,
-            init_values: Some(0.1),
-            ..base.clone()
-        };
-        other.global_pool = GlobalPool::Avg;
-        let written = base.model_args_of(&other);
-        assert_eq!(
-            Value::Object(written.clone()),
-            json!({"img_size": [32, 64], "depth": 3, "init_values": 0.1, "global_pool": "avg"})
-        );
-        let mut read = base;
-        for (key, value) in &written {
-            read.set(key, value).unwrap();
-        }
-        assert_eq!(read, other);
-    }
-
-    #[test]
-    fn values_of_the_wrong_kind_are_refused() {
-        let mut args = TimmArgs::default();
-        for (key, value, expected) in [
-            ("depth", json!(0), "an integer from 1 to 1024"),
-            ("embed_dim", json!(1u64 << 40), "an integer from 1 to 65536"),
-            ("mlp_ratio", json!(1e9), "a number up to 1024"),
-            ("patch_size", json!([1, 2, 3]), "one integer or [height, width]"),
-            ("mlp_ratio", json!("4"), "a positive number"),
-            (
-                "act_layer",
-                json!("relu"),
-                "`gelu`, `quick_gelu`, `gelu_tanh` or `silu`",
-            ),
-            ("global_pool", json!("max"), "`token`, `avg` or `map`"),
-            ("rope_type", json!("mixed"), "`cat` or `dinov3`"),
-            ("mlp_layer", json!("GluMlp"), "`Mlp` or `SwiGLUPacked`"),
-            (
-                "qk_norm",
-                json!(true),
-                "an argument of timm's class that is built here",
-            ),
-        ] {
-            assert_eq!(args.set(key, &value).unwrap_err(), expected, "{key}");
-        }
-        args.set("drop_rate", &json!(0.1)).unwrap();
-        assert_eq!(args, TimmArgs::default());
-    }
-}
+mod tests;
