@@ -10,7 +10,7 @@ use vpt_core::DeviceChoice;
 use vpt_data::atomic;
 use vpt_eval::Results;
 use vpt_eval::report::format;
-use vpt_train::{RunDir, RunState, TrainConfig, TrainError};
+use vpt_train::{Cache, RunDir, RunState, TrainConfig, TrainError};
 
 use crate::child::Child;
 use crate::knn_settings::{KnnSettings, NEIGHBOURS};
@@ -231,7 +231,8 @@ fn what_matters(config: TrainConfig) -> TrainConfig {
         task: None,
         model: String::new(),
         workers: 0,
-        cache_mb: 0,
+        cache: Cache::Ram,
+        cache_mb: None,
         leak_check: true,
         tensorboard: false,
         ..config

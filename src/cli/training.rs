@@ -24,7 +24,11 @@ pub struct TrainingArgs {
     #[command(flatten)]
     pub sampling: SamplingArgs,
 
-    /// Memory for decoded images in MiB; 0 decodes every image in every epoch
+    /// Where decoded images are kept, and what blocks make of them below all that is learned [default: ram]
+    #[arg(long, value_name = "WHERE", value_parser = ["ram", "disk", "off"], help_heading = "Data")]
+    pub cache: Option<String>,
+
+    /// How much of that is kept at most, in MiB [default: 512 in memory, 16384 on the disk]
     #[arg(long, value_name = "MIB", help_heading = "Data")]
     pub cache_mb: Option<usize>,
 
@@ -76,6 +80,7 @@ impl TrainingArgs {
     pub fn layer(&self) -> Layer {
         let mut layer = Layer::default();
         self.sampling.add_to(&mut layer);
+        layer.set("cache", self.cache.clone());
         layer.count("cache_mb", self.cache_mb);
         layer.count("shrink", self.shrink);
         layer.count("repeats", self.repeats);

@@ -1,21 +1,22 @@
 //! Batches of preprocessed pictures, made ahead of the consumer.
 
+mod cache;
 mod mosaic;
 mod order;
 
+use self::cache::Cache;
 use self::order::occurrences;
 use crate::augment::{Mosaic, mix_batch};
 use crate::resize::resize;
 use crate::rng::rng;
-use crate::{AugmentConfig, CropMode, DataError, Framed, Label, Preprocess, Sample, decode};
+use crate::{AugmentConfig, CropMode, DataError, Framed, Label, Preprocess, Sample, ScratchFile, decode};
 use image::RgbImage;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::io;
 use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
 /// Names of the random streams, so that augmentation and mixing are unrelated.
@@ -114,9 +115,20 @@ pub struct Loader {
 impl Loader {
     /// A loader of `samples` whose labels are below `classes`. Nothing is read before [`Loader::epoch`].
     pub fn new(samples: Vec<Sample>, classes: usize, preprocess: Preprocess, config: LoaderConfig) -> Self {
+        Self::keeping_in(None, samples, classes, preprocess, config)
+    }
+
+    /// The same, whose decoded pictures are kept in a file, if there is one, instead of in memory.
+    pub fn keeping_in(
+        file: Option<ScratchFile>,
+        samples: Vec<Sample>,
+        classes: usize,
+        preprocess: Preprocess,
+        config: LoaderConfig,
+    ) -> Self {
         let changes = |augment: &AugmentConfig| !augment.is_none() || preprocess.windows > 1;
         let augment = config.augment.clone().filter(changes);
-        let cache = Cache::new(samples.len(), config.cache_bytes);
+        let cache = Cache::new(samples.len(), config.cache_bytes, file);
         let (seed, shrink) = (config.seed, config.shrink);
         let batch_size = config.batch_size.max(1);
         Self {
@@ -401,51 +413,5 @@ impl Source {
             self.preprocess.normalise(&cropped)
         };
         Ok(vec![View { pixels, framed: None }])
-    }
-}
-
-/// Decoded pictures that are kept, first come first served, up to a number of bytes.
-struct Cache {
-    pictures: Vec<OnceLock<Arc<RgbImage>>>,
-    free_bytes: AtomicUsize,
-}
-
-impl Cache {
-    fn new(samples: usize, bytes: usize) -> Self {
-        let pictures = if bytes == 0 { 0 } else { samples };
-        Self {
-            pictures: (0..pictures).map(|_| OnceLock::new()).collect(),
-            free_bytes: AtomicUsize::new(bytes),
-        }
-    }
-
-    /// The kept picture, or a new one, which is kept if there is room.
-    fn get(
-        &self,
-        index: usize,
-        make: impl FnOnce() -> Result<RgbImage, DataError>,
-    ) -> Result<Arc<RgbImage>, DataError> {
-        let slot = self.pictures.get(index);
-        if let Some(kept) = slot.and_then(OnceLock::get) {
-            return Ok(Arc::clone(kept));
-        }
-        let picture = Arc::new(make()?);
-        if let Some(slot) = slot {
-            self.keep(slot, &picture);
-        }
-        Ok(picture)
-    }
-
-    fn keep(&self, slot: &OnceLock<Arc<RgbImage>>, picture: &Arc<RgbImage>) {
-        let bytes = picture.as_raw().len();
-        let take = |free: usize| free.checked_sub(bytes);
-        let fits = self
-            .free_bytes
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
-            .is_ok();
-        if fits && slot.set(Arc::clone(picture)).is_err() {
-            // Another epoch running beside this one was faster.
-            self.free_bytes.fetch_add(bytes, Ordering::Relaxed);
-        }
     }
 }

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use vpt_data::{
-    AugmentConfig, Batch, DataError, Loader, LoaderConfig, Preprocess, Sample, SampleWeight, decode,
+    AugmentConfig, Batch, DataError, Loader, LoaderConfig, Preprocess, Sample, SampleWeight, ScratchFile,
+    decode,
 };
 
 const CLASSES: usize = 3;
@@ -120,10 +121,23 @@ fn workers_prefetch_and_cache_change_nothing() {
             );
             (0..2).map(|epoch| batches(&loader, epoch, 0)).collect::<Vec<_>>()
         };
+        let on_disk = |cache_bytes| {
+            let config = LoaderConfig {
+                augment: augment.clone(),
+                workers: 3,
+                cache_bytes,
+                ..config()
+            };
+            let file = ScratchFile::create_in(folder.path()).unwrap();
+            let loader = Loader::keeping_in(Some(file), samples.clone(), CLASSES, preprocess(), config);
+            (0..2).map(|epoch| batches(&loader, epoch, 0)).collect::<Vec<_>>()
+        };
         let reference = with(1, 0, 0);
         assert!(reference == with(8, 2, 0), "8 workers");
         assert!(reference == with(0, 1, 5000), "a cache of a few pictures");
         assert!(reference == with(3, 5, usize::MAX), "a cache of all pictures");
+        assert!(reference == on_disk(5000), "a file of a few pictures");
+        assert!(reference == on_disk(usize::MAX), "a file of all pictures");
         assert!(reference[0] != reference[1], "epochs differ");
     }
 }
@@ -160,15 +174,15 @@ fn pictures_are_shrunk_before_they_are_augmented() {
 fn a_full_cache_needs_no_files() {
     let folder = tempfile::tempdir().unwrap();
     let samples = samples(folder.path(), 9);
-    for augment in [None, Some(strong())] {
-        let loader = loader(
-            &samples,
-            LoaderConfig {
-                augment,
-                cache_bytes: 1 << 20,
-                ..config()
-            },
-        );
+    let elsewhere = tempfile::tempdir().unwrap();
+    for (augment, on_disk) in [(None, false), (Some(strong()), false), (Some(strong()), true)] {
+        let config = LoaderConfig {
+            augment,
+            cache_bytes: 1 << 20,
+            ..config()
+        };
+        let file = on_disk.then(|| ScratchFile::create_in(elsewhere.path()).unwrap());
+        let loader = Loader::keeping_in(file, samples.clone(), CLASSES, preprocess(), config);
         let before = batches(&loader, 3, 0);
         let hidden = folder.path().with_extension("hidden");
         fs::rename(folder.path(), &hidden).unwrap();

@@ -9,7 +9,7 @@ use vpt_data::{AugmentConfig, ColumnNames, CropMode, OpenOptions, Preprocess, Ta
 use vpt_eval::{AbstainRule, CalibrationPlan, ThresholdRule};
 
 use crate::defaults::{Recipe, places_recipe, recipe};
-use crate::{ClassWeights, HeadInit, Loss, Opt, Sampling, Sched};
+use crate::{Cache, ClassWeights, HeadInit, Loss, Opt, Sampling, Sched};
 
 /// Patches along each side of the input for boxes and masks, if no image size is given.
 const PLACES_GRID: usize = 32;
@@ -110,13 +110,14 @@ pub struct TrainConfig {
     pub sampling: Sampling,
     /// Threads that decode and augment; 0 takes all cores.
     pub workers: usize,
-    /// Memory for decoded images in MiB; 0 decodes every image every epoch.
-    pub cache_mb: usize,
+    /// Where decoded images are kept, and what the frozen blocks below all that is learnt make of images that are not augmented.
+    pub cache: Cache,
+    /// MiB that are kept at most ([`TrainConfig::cache_mb`] otherwise).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_mb: Option<usize>,
     /// Shorter side in pixels to which larger training images are shrunk before they are kept and augmented; none keeps them whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shrink: Option<u32>,
-    /// Whether what the frozen blocks below all that is learnt make of an image is computed once, where images are not augmented.
-    pub cache_features: bool,
     /// Training images per class; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shots: Option<usize>,
@@ -209,9 +210,9 @@ impl TrainConfig {
             shuffle: true,
             sampling: Sampling::Shuffle,
             workers: 0,
-            cache_mb: 512,
+            cache: Cache::Ram,
+            cache_mb: None,
             shrink: None,
-            cache_features: true,
             shots: None,
             shots_seed: None,
             repeats: 1,
@@ -336,6 +337,6 @@ impl TrainConfig {
 
     /// Whether what does not change of the model makes the same of an image in every epoch, and may be kept.
     pub fn images_are_constant(&self) -> bool {
-        self.cache_features && self.augment.is_none()
+        self.cache != Cache::Off && self.augment.is_none()
     }
 }

@@ -12,7 +12,8 @@ use crate::{Opt, TrainConfig, TrainError};
 const GRADE_SPREAD: f64 = 0.7;
 
 /// Optional settings, which `"none"` takes away.
-const OPTIONAL: [&str; 22] = [
+const OPTIONAL: [&str; 23] = [
+    "cache_mb",
     "shrink",
     "head_width",
     "windows",
@@ -186,6 +187,10 @@ fn spelled_out(mut layer: Table) -> Result<Table, TrainError> {
         // A name says whether biases are learned too.
         method.entry("bias").or_insert(Value::Boolean(false));
     }
+    // What versions before `cache` wrote.
+    if layer.remove("cache_features") == Some(Value::Boolean(false)) {
+        layer.insert("cache".into(), Value::String("off".into()));
+    }
     Ok(layer)
 }
 
@@ -254,8 +259,8 @@ mod tests {
     use vpt_core::methods::{LoraConfig, LoraTarget};
 
     use super::*;
-    use crate::Loss;
     use crate::defaults::recipe;
+    use crate::{Cache, Loss};
     use vpt_eval::ThresholdRule;
 
     fn method(name: &str) -> MethodConfig {
@@ -280,6 +285,15 @@ mod tests {
                 "what was taken away stays away: {text}"
             );
             assert_eq!(TrainConfig::from_toml(&text).expect("reads"), config, "{method}");
+        }
+    }
+
+    #[test]
+    fn what_earlier_versions_wrote_is_read() {
+        for (written, cache) in [("true", Cache::Ram), ("false", Cache::Off)] {
+            let text = format!("cache_features = {written}\ncache_mb = 256");
+            let config = layers(&[&text]).unwrap();
+            assert_eq!((config.cache, config.cache_mb), (cache, Some(256)));
         }
     }
 

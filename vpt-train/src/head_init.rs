@@ -49,6 +49,7 @@ impl Trainer {
         let warmup = (linear.warmup_epochs * steps as f64).round() as usize;
         for (step, batch) in (0..epochs).flat_map(|epoch| features.epoch(epoch, 0)).enumerate() {
             let lr = lr_at(step, epochs * steps, warmup, linear.lr, Sched::Cosine);
+            let batch = batch?;
             let images = batch.len();
             let (_, grads) = self.gradients(vec![batch], images);
             self.model = optimizer.step(lr, self.model.clone(), grads);

@@ -6,6 +6,7 @@
 pub mod bench;
 mod best;
 mod binary_loss;
+mod cache;
 mod checkpoint;
 mod cholesky;
 mod class_weights;
@@ -45,6 +46,7 @@ mod tensorboard;
 mod trainer;
 
 pub use binary_loss::{BinaryObjective, binary_focal};
+pub use cache::Cache;
 pub use class_weights::ClassWeights;
 pub use clip::clip_global_norm;
 pub use config::TrainConfig;

@@ -6,7 +6,7 @@ use vpt_core::MethodKind;
 use vpt_data::TaskKind;
 use vpt_eval::metrics::METRICS;
 
-use crate::{ClassWeights, Loss, Opt, Sampling, TrainConfig, TrainError};
+use crate::{Cache, ClassWeights, Loss, Opt, Sampling, TrainConfig, TrainError};
 
 /// Least penalty of `--opt lbfgs`.
 const WEAKEST_L2: f64 = 1e-9;
@@ -107,6 +107,11 @@ impl TrainConfig {
         }
         let fails = |allowed: &str| Err(error("--opt", "lbfgs", allowed));
         match self.weight_decay {
+            _ if self.cache == Cache::Off => Err(error(
+                "--cache",
+                "off",
+                "`ram` with `--opt lbfgs`, which needs all features at once",
+            )),
             _ if !self.features_are_constant() || self.method.kind != MethodKind::Linear => fails(
                 "`adamw` or `sgd`: L-BFGS is for `--method linear` without augmentation, whose features are computed once",
             ),

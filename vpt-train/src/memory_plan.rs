@@ -6,7 +6,7 @@ use vpt_core::Backbone;
 use vpt_core::memory::{MemoryEstimate, Workload};
 use vpt_data::{Dataset, Sample, Split, image_size};
 
-use crate::{TrainConfig, TrainError};
+use crate::{Cache, TrainConfig, TrainError};
 
 /// Images whose headers are read; what all need is that of these, in proportion.
 const LOOKED_AT: usize = 64;
@@ -87,7 +87,7 @@ impl TrainConfig {
                 let megabytes = |bytes: u64| bytes / 1_000_000;
                 return Err(error(format!(
                     "possible with {} MB of free memory, of which there are {}: try `--grad-checkpointing`, `--precision bf16`, \
-                     `--shrink`, a smaller `--img-size` or a smaller `--cache-mb`",
+                     `--shrink`, a smaller `--img-size` or `--cache disk`",
                     megabytes((plan.total() as f64 / SHARE) as u64),
                     megabytes(free)
                 )));
@@ -112,7 +112,12 @@ impl TrainConfig {
             let mean = sizes.iter().sum::<f64>() / sizes.len().max(1) as f64;
             (mean * samples.len() as f64) as u64
         };
-        all.min((self.cache_mb << 20) as u64)
+        match self.cache {
+            // Images of which features are computed pass once.
+            _ if self.features_are_constant() => 0,
+            Cache::Ram => all.min(self.cache_bytes() as u64),
+            Cache::Off | Cache::Disk => 0,
+        }
     }
 }
 

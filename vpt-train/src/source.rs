@@ -7,6 +7,7 @@ use vpt_core::{Classifier, Entering, HostTensor};
 use vpt_data::{Batch, DataError, Framed, Label, Loader, LoaderConfig};
 
 use crate::TrainError;
+use crate::cache::Rows;
 
 /// Images of a batch where no gradients are needed, at least: of fewer the products are too small.
 pub const LEAST_PREDICTED: usize = 8;
@@ -64,7 +65,7 @@ impl Source {
                     .epoch(epoch, first)
                     .map(|batch| Ok(TrainBatch::from(batch?))),
             ),
-            Self::Features(table) => Box::new(table.epoch(epoch, first).map(Ok)),
+            Self::Features(table) => Box::new(table.epoch(epoch, first)),
             Self::Whole(_) => Box::new(std::iter::empty()),
         }
     }
@@ -139,8 +140,8 @@ pub enum Kept {
 /// What is kept of every image of a split.
 pub struct FeatureTable {
     kept: Kept,
-    /// Row-major `[images, dim]` or `[images, tokens, dim]`.
-    values: Vec<f32>,
+    /// `[images, dim]` or `[images, tokens, dim]`.
+    rows: Rows,
     /// Tokens of an image, 1 for what the head reads.
     tokens: usize,
     /// Width of a token.
@@ -154,19 +155,20 @@ pub struct FeatureTable {
 
 impl FeatureTable {
     /// Runs the images of `loader` (in order, not augmented) through `model` as far as what is `kept`, telling `progress` how
-    /// many are done. Training batches then have the size and the order of `batches`.
+    /// many are done, into `rows`, which are empty. Training batches then have the size and the order of `batches`.
     ///
     /// # Errors
-    /// [`TrainError::Data`] for an image that cannot be read, [`TrainError::Core`] when the device fails.
+    /// [`TrainError::Data`] for an image that cannot be read, or a disk that is full, [`TrainError::Core`] when the device fails.
     pub fn compute(
         kept: Kept,
+        mut rows: Rows,
         model: &Classifier,
         loader: &Loader,
         device: &Device,
         batches: LoaderConfig,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Self, TrainError> {
-        let (mut values, mut labels, mut weights, mut row) = (Vec::new(), Vec::new(), Vec::new(), [1, 0]);
+        let (mut labels, mut weights, mut row) = (Vec::new(), Vec::new(), [1, 0]);
         for batch in loader.epoch(0, 0) {
             let batch = batch?;
             let [height, width] = batch.size;
@@ -178,7 +180,7 @@ impl FeatureTable {
             };
             let [_, tokens, dim] = computed.dims();
             row = [tokens, dim];
-            values.extend(HostTensor::from_tensor(&computed)?.data);
+            rows.append(HostTensor::from_tensor(&computed)?.data)?;
             labels.extend(batch.labels);
             weights.extend(batch.weights);
             progress(labels.len());
@@ -186,7 +188,7 @@ impl FeatureTable {
         let [tokens, dim] = row;
         Ok(Self {
             kept,
-            values,
+            rows,
             tokens,
             dim,
             labels,
@@ -195,9 +197,10 @@ impl FeatureTable {
         })
     }
 
-    /// All rows, `[images, dim]`.
+    /// All rows of what the head reads, `[images, dim]`.
     pub(crate) fn features(&self) -> ArrayView2<'_, f32> {
-        ArrayView2::from_shape((self.labels.len(), self.dim), &self.values).expect("rows of one length")
+        ArrayView2::from_shape((self.labels.len(), self.dim), self.rows.in_memory())
+            .expect("rows of one length")
     }
 
     /// How much each image counts.
@@ -213,12 +216,12 @@ impl FeatureTable {
     /// Logits `[images, classes]` of all rows, in order.
     ///
     /// # Errors
-    /// [`TrainError::Core`] when the device fails.
+    /// [`TrainError::Core`] when the device fails, [`TrainError::Data`] when the disk does.
     pub fn logits(&self, model: &Classifier, device: &Device) -> Result<Array2<f32>, TrainError> {
         let rows: Vec<usize> = (0..self.labels.len()).collect();
         let mut logits = Vec::with_capacity(rows.len() * model.num_classes());
         for rows in rows.chunks(self.batches.batch_size.max(LEAST_PREDICTED)) {
-            let batch = match self.input(rows) {
+            let batch = match self.input(rows)? {
                 Input::Tokens(tokens, shape, block) => model.forward_from(TokensAt {
                     block,
                     tokens: Tensor::from_data(TensorData::new(tokens, shape), device),
@@ -242,7 +245,11 @@ impl FeatureTable {
     }
 
     /// The batches of `epoch` (from 0), without the first `first` of them.
-    pub(crate) fn epoch(&self, epoch: usize, first: usize) -> impl Iterator<Item = TrainBatch> {
+    pub(crate) fn epoch(
+        &self,
+        epoch: usize,
+        first: usize,
+    ) -> impl Iterator<Item = Result<TrainBatch, DataError>> {
         // Only what has one class can be drawn class by class.
         let class = |label: &Label| label.class().unwrap_or_default();
         let labels: Vec<usize> = self.labels.iter().map(class).collect();
@@ -254,25 +261,23 @@ impl FeatureTable {
         })
     }
 
-    fn batch(&self, rows: &[usize]) -> TrainBatch {
-        TrainBatch {
-            input: self.input(rows),
+    fn batch(&self, rows: &[usize]) -> Result<TrainBatch, DataError> {
+        Ok(TrainBatch {
+            input: self.input(rows)?,
             truth: Truth {
                 labels: rows.iter().map(|&row| self.labels[row].clone()).collect(),
                 weights: rows.iter().map(|&row| self.weights[row]).collect(),
                 soft_targets: None,
                 framed: Vec::new(),
             },
-        }
+        })
     }
 
-    fn input(&self, rows: &[usize]) -> Input {
-        let length = self.tokens * self.dim;
-        let row = |&row: &usize| self.values[row * length..(row + 1) * length].iter().copied();
-        let values = rows.iter().flat_map(row).collect();
-        match self.kept {
+    fn input(&self, rows: &[usize]) -> Result<Input, DataError> {
+        let values = self.rows.read(rows, self.tokens * self.dim)?;
+        Ok(match self.kept {
             Kept::Pooled => Input::Features(values, [rows.len(), self.dim]),
             Kept::TokensAt(block) => Input::Tokens(values, [rows.len(), self.tokens, self.dim], block),
-        }
+        })
     }
 }

@@ -1,11 +1,12 @@
 //! What a [`Trainer`] is fed with: images in batches, or what was computed of them once.
 
 use burn::module::Module;
-use vpt_data::{Loader, LoaderConfig, Sample, Split};
+use vpt_data::{Loader, LoaderConfig, Sample, ScratchFile, Split};
 use vpt_eval::report::format;
 
+use crate::cache::Rows;
 use crate::source::{FeatureTable, Kept, Source};
-use crate::{Observer, Opt, Sampling, TrainError, Trainer};
+use crate::{Cache, Observer, Opt, Sampling, TrainError, Trainer};
 
 impl Trainer {
     /// How batches are made; those that are trained on are drawn, ordered and augmented as the settings say.
@@ -20,7 +21,7 @@ impl Trainer {
             augment: training.then(|| self.config.augment.clone()),
             workers: self.config.workers,
             prefetch: 2,
-            cache_bytes: self.config.cache_mb << 20,
+            cache_bytes: 0,
             shrink: self.config.shrink,
         }
     }
@@ -34,7 +35,7 @@ impl Trainer {
         }
     }
 
-    /// Images of a split in batches, to train on or not.
+    /// Images of a split in batches, to train on or not, of which none are kept: for a single pass.
     pub(crate) fn loader(&self, split: Split, training: bool) -> Loader {
         Loader::new(
             self.samples(split),
@@ -50,7 +51,17 @@ impl Trainer {
         observer: &mut dyn Observer,
     ) -> Result<(Source, Option<FeatureTable>), TrainError> {
         let Some(kept) = self.kept(observer) else {
-            return Ok((Source::Images(self.loader(Split::Train, true)), None));
+            let loader = Loader::keeping_in(
+                self.scratch_file()?,
+                self.samples(Split::Train),
+                self.dataset.classes.len(),
+                self.preprocess.clone(),
+                LoaderConfig {
+                    cache_bytes: self.config.cache_bytes(),
+                    ..self.batches(true)
+                },
+            );
+            return Ok((Source::Images(loader), None));
         };
         let train = self.feature_table(kept, Split::Train, self.batches(true), observer)?;
         let val = self.feature_table(kept, Split::Val, self.batches(false), observer)?;
@@ -79,20 +90,32 @@ impl Trainer {
         let values = backbone.num_tokens_at(last) * vit.width_of(vit.stage_of(last));
         let images = [Split::Train, Split::Val].map(|split| self.samples(split).len());
         let bytes = 4 * values * images.iter().sum::<usize>();
-        let fits = bytes <= self.config.cache_mb << 20;
-        let (size, limit) = (format::bytes(bytes as u64), self.config.cache_mb);
+        let fits = bytes <= self.config.cache_bytes();
+        let (size, limit) = (format::bytes(bytes as u64), self.config.cache_mb());
+        let room = match self.config.cache {
+            Cache::Ram => "; `--cache disk` has room for more",
+            Cache::Off | Cache::Disk => "",
+        };
         let note = match fits {
             true => format!(
                 "nothing is learnt in the first {blocks} blocks: what they make of the images is computed once ({size})"
             ),
             false => format!(
                 "nothing is learnt in the first {blocks} blocks, but what they make of the images takes {size}, more than `--cache-mb {limit}`: \
-                 it is computed anew in each step"
+                 it is computed anew in each step{room}"
             ),
         };
         self.journal.line(&note);
         observer.note(&note);
         fits.then_some(Kept::TokensAt(blocks))
+    }
+
+    /// A file for what is kept, where that is not memory.
+    fn scratch_file(&self) -> Result<Option<ScratchFile>, TrainError> {
+        match self.config.cache {
+            Cache::Disk => Ok(Some(ScratchFile::create_in(self.run.path())?)),
+            Cache::Off | Cache::Ram => Ok(None),
+        }
     }
 
     /// What is `kept` of the images of a split as evaluation sees them, to be trained on in `batches`.
@@ -104,8 +127,13 @@ impl Trainer {
         observer: &mut dyn Observer,
     ) -> Result<FeatureTable, TrainError> {
         let total = self.samples(split).len();
+        let file = match kept {
+            Kept::Pooled => None,
+            Kept::TokensAt(_) => self.scratch_file()?,
+        };
         FeatureTable::compute(
             kept,
+            file.map_or(Rows::Memory(Vec::new()), Rows::File),
             &self.model.valid(),
             &self.loader(split, false),
             &self.device.device,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use vpt_eval::{Bootstrap, Comparison, RunSummary};
-use vpt_train::{RunDir, TrainConfig};
+use vpt_train::{Cache, RunDir, TrainConfig};
 
 use super::CompareArgs;
 use super::folders::Folders;
@@ -95,7 +95,8 @@ impl Finished {
             seed: 0,
             shots_seed: None,
             workers: 0,
-            cache_mb: 0,
+            cache: Cache::Ram,
+            cache_mb: None,
             ..self.config.clone()
         };
         but_seed.to_toml().unwrap_or_default()

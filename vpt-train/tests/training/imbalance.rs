@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use vpt_data::{AugmentConfig, Batch, Loader, LoaderConfig, Preprocess};
-use vpt_train::{ClassWeights, Loss, RunDir, Sampling, TrainConfig};
+use vpt_train::{Cache, ClassWeights, Loss, RunDir, Sampling, TrainConfig};
 
 use crate::bench::{Bench, assert_same_run, history};
 
@@ -95,7 +95,7 @@ fn images_and_cached_features_are_drawn_alike() {
     };
     bench.run("cached", &cached);
     let images = TrainConfig {
-        cache_features: false,
+        cache: Cache::Off,
         ..cached
     };
     bench.run("images", &images);

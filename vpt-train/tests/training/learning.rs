@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use vpt_core::methods::{MethodConfig, MethodOptions};
 use vpt_core::{Backbone, TaskFile, VitConfig};
 use vpt_data::AugmentConfig;
-use vpt_train::{EndReason, HeadInit, Observer, RunDir, Silent, TrainConfig, TrainError, Trainer};
+use vpt_train::{Cache, EndReason, HeadInit, Observer, RunDir, Silent, TrainConfig, TrainError, Trainer};
 
 use crate::bench::{Bench, assert_same_run, backbone, cpu, finished, history};
 
@@ -22,7 +22,7 @@ fn a_linear_probe_trains_on_cached_features() {
     bench.run_in_pieces("cached-pieces", &cached, &[2, 9]);
     assert_same_run(&bench, "cached", "cached-pieces");
     let images = TrainConfig {
-        cache_features: false,
+        cache: Cache::Off,
         ..cached
     };
     bench.run("images", &images);
@@ -60,17 +60,22 @@ fn tokens_below_the_learned_blocks_are_kept_where_memory_allows() {
             ..bench.config(method)
         };
         let anew = TrainConfig {
-            cache_features: false,
+            cache: Cache::Off,
             ..kept.clone()
         };
         let too_little = TrainConfig {
-            cache_mb: 0,
+            cache_mb: Some(0),
+            ..kept.clone()
+        };
+        let on_disk = TrainConfig {
+            cache: Cache::Disk,
             ..kept.clone()
         };
         for (name, config, note) in [
             ("kept", &kept, Some("is computed once")),
             ("anew", &anew, None),
             ("too-little", &too_little, Some("--cache-mb 0")),
+            ("on-disk", &on_disk, Some("is computed once")),
         ] {
             let mut notes = Notes::default();
             let run = bench.run_dir(&format!("{method}-{name}"));
@@ -86,7 +91,7 @@ fn tokens_below_the_learned_blocks_are_kept_where_memory_allows() {
                 None => assert!(about.is_none(), "{name}: {:?}", notes.0),
             }
         }
-        for name in ["anew", "too-little"] {
+        for name in ["anew", "too-little", "on-disk"] {
             let (kept, other) = (format!("{method}-kept"), format!("{method}-{name}"));
             assert_eq!(history(&bench, &kept), history(&bench, &other), "{other}");
             assert_eq!(
