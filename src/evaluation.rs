@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use serde::Deserialize;
 use vpt_core::{Backbone, Classifier, Precision, SharedBackbone};
 use vpt_data::{Dataset, Sample, Split};
-use vpt_eval::{AtPrevalence, Bootstrap, FindOptions, PredictOptions, Predictions, Results, find, predict};
+use vpt_eval::{AtPrevalence, Bootstrap, PredictOptions, Predictions, Results, find, predict};
 use vpt_train::TrainConfig;
 
 use crate::cli::{DataArgs, DecisionArgs};
@@ -118,30 +118,14 @@ impl Evaluator {
             workers: config.workers,
         };
         let bar = progress::images(session.output, "evaluating", samples.len());
-        let (classes, pre) = (&metadata.task.classes, &metadata.preprocess);
+        let classes = &metadata.task.classes;
+        let images = options.loader(&samples, classes.len(), &metadata.preprocess);
         let mut progress = |done: usize, _| bar.set_position(done as u64);
         let predictions = match metadata.head.is_dense() {
-            true => find(
-                &model,
-                &samples,
-                classes,
-                pre,
-                FindOptions {
-                    feed: options,
-                    contours: true,
-                },
-                &device.device,
-                &mut |batch| progress(batch.done, samples.len()),
-            )?,
-            false => predict(
-                &model,
-                &samples,
-                classes,
-                pre,
-                &options,
-                &device.device,
-                &mut progress,
-            )?,
+            true => find(&model, &images, classes, true, &device.device, &mut |batch| {
+                progress(batch.done, samples.len());
+            })?,
+            false => predict(&model, &images, classes, &device.device, &mut progress)?,
         };
         bar.finish_and_clear();
         let predictions = predictions

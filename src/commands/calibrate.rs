@@ -110,10 +110,8 @@ pub fn run(args: &CalibrateArgs, session: &Session) -> Result<Exit> {
     let bar = progress::images(output, "predicting", samples.len());
     let predicted = predict(
         &model,
-        &samples,
+        &options.loader(&samples, classes.len(), &metadata.preprocess),
         classes,
-        &metadata.preprocess,
-        &options,
         &device.device,
         &mut |done, _| bar.set_position(done as u64),
     )?;

@@ -251,16 +251,10 @@ impl Predictor {
             batch_size: self.batch_size,
             workers: 0,
         };
+        let classes = &metadata.task.classes;
+        let images = options.loader(&samples, classes.len(), &metadata.preprocess);
         let device = &self.device.device;
-        let predictions = predict(
-            &self.model,
-            &samples,
-            &metadata.task.classes,
-            &metadata.preprocess,
-            &options,
-            device,
-            &mut |_, _| {},
-        )?;
+        let predictions = predict(&self.model, &images, classes, device, &mut |_, _| {})?;
         Ok(predictions.decided_by(metadata.task.kind, self.calibration.clone()))
     }
 }

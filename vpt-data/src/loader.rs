@@ -155,9 +155,14 @@ impl Loader {
         }
     }
 
-    /// How many samples there are.
-    pub fn num_samples(&self) -> usize {
-        self.source.samples.len()
+    /// What it loads.
+    pub fn samples(&self) -> &[Sample] {
+        &self.source.samples
+    }
+
+    /// How its batches are made.
+    pub fn config(&self) -> &LoaderConfig {
+        &self.config
     }
 
     /// The batches of `epoch` from number `first_batch` on; those before are not even decoded.

@@ -9,13 +9,13 @@ use rayon::prelude::*;
 use vpt_core::heads::{DetectionHead, DetectionOutput, FoundObject, Head, Point, Suppression};
 use vpt_core::prompts::Noise;
 use vpt_core::{Classifier, HostTensor};
-use vpt_data::{Framed, Framing, Label, Mask, PixelBox, Preprocess, Sample};
+use vpt_data::{Framed, Framing, Label, Loader, Mask, PixelBox, Preprocess, Sample};
 
 use crate::metrics::detection::Detection;
 use crate::metrics::segmentation::{ImageMasks, default_tolerance};
-use crate::predict::{inputs, loader};
+use crate::predict::inputs;
 use crate::stitch::{Window, likeliest_classes};
-use crate::{EvalError, Found, PredictOptions, Predictions};
+use crate::{EvalError, Found, Predictions};
 
 /// What a head that reads every token says of a batch.
 #[derive(Debug, Clone)]
@@ -181,15 +181,6 @@ fn in_original(objects: &[FoundObject], framing: &Framing) -> Vec<Detection> {
     objects.iter().filter_map(place).collect()
 }
 
-/// How images are fed to a model that finds something in them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FindOptions {
-    /// Their number in a batch, and the threads that decode.
-    pub feed: PredictOptions,
-    /// Whether the boundaries of masks are measured too, which takes a while.
-    pub contours: bool,
-}
-
 /// Inputs that went through a model together: pictures, or windows on them.
 pub struct FoundBatch<'a> {
     /// What the head said of them.
@@ -200,20 +191,20 @@ pub struct FoundBatch<'a> {
     pub done: usize,
 }
 
-/// What `model` finds in every sample, in order, without augmentation; `observe` sees each batch.
+/// What `model` finds in every image ([`PredictOptions::loader`](crate::PredictOptions::loader)), in order; the boundaries of masks, which
+/// take a while, are measured for `contours`. `observe` sees each batch.
 ///
 /// # Errors
 /// [`EvalError::NoImages`], [`EvalError::Data`] for pictures and masks that cannot be read, [`EvalError::Device`].
 pub fn find(
     model: &Classifier,
-    samples: &[Sample],
+    images: &Loader,
     classes: &[String],
-    pre: &Preprocess,
-    options: FindOptions,
+    contours: bool,
     device: &Device,
     observe: &mut dyn FnMut(FoundBatch),
 ) -> Result<Predictions, EvalError> {
-    let FindOptions { feed, contours } = options;
+    let samples = images.samples();
     let start = Instant::now();
     let (model, device) = (model.for_inference(), device.clone().without_autodiff());
     let finder = Finder::new(&model, Suppression::default());
@@ -221,8 +212,8 @@ pub fn find(
         .filter(|_| !samples.is_empty())
         .ok_or(EvalError::NoImages)?;
     let (mut objects, mut masks, mut done) = (Vec::new(), Vec::new(), 0);
-    let most = feed.batch_size.max(1);
-    for batch in loader(samples, classes.len(), pre, &feed).epoch(0, 0) {
+    let most = images.config().batch_size;
+    for batch in images.epoch(0, 0) {
         let batch = batch?;
         let per_view = batch.pixels.len() / batch.len().max(1);
         let counts: Vec<usize> = batch.indices.chunk_by(|a, b| a == b).map(<[_]>::len).collect();

@@ -42,7 +42,7 @@ pub use comparison::{
 pub use epoch::EpochRow;
 pub use error::EvalError;
 pub use features::{FeatureExtractor, FeatureFormat, FeatureKind, FeatureRequest, FeatureShapes};
-pub use find::{FindOptions, Finder, FoundBatch, FoundIn, PlaceOutput, Seen, find, in_picture};
+pub use find::{Finder, FoundBatch, FoundIn, PlaceOutput, Seen, find, in_picture};
 pub use knn::Knn;
 pub use memory::{available_memory_bytes, peak_memory_bytes, resident_memory_bytes};
 pub use not_defined::NotDefined;

@@ -27,19 +27,37 @@ impl Default for PredictOptions {
     }
 }
 
-/// Logits of `model` for every sample, in order, without augmentation; `progress` hears (done, all) after each batch.
+impl PredictOptions {
+    /// The images of `samples` as evaluation sees them, whose labels are below `classes`, in order.
+    pub fn loader(&self, samples: &[Sample], classes: usize, pre: &Preprocess) -> Loader {
+        Loader::new(samples.to_vec(), classes, pre.clone(), self.batches())
+    }
+
+    /// How such a loader makes its batches; it keeps nothing, for images that are seen once.
+    pub fn batches(&self) -> LoaderConfig {
+        LoaderConfig {
+            batch_size: self.batch_size.max(1),
+            workers: self.workers,
+            ..LoaderConfig::default()
+        }
+    }
+}
+
+/// Logits of `model` for every image ([`PredictOptions::loader`]), in order; `progress` hears (done, all) after each batch.
 ///
 /// The model runs in its inference form, also if it was built for training. The first logit that is no finite number
 /// is an error that names its image.
+///
+/// # Errors
+/// [`EvalError::NoImages`], [`EvalError::Data`] for an image that cannot be read, [`EvalError::Device`].
 pub fn predict(
     model: &Classifier,
-    samples: &[Sample],
+    images: &Loader,
     classes: &[String],
-    pre: &Preprocess,
-    opts: &PredictOptions,
     device: &Device,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Predictions, EvalError> {
+    let samples = images.samples();
     if samples.is_empty() {
         return Err(EvalError::NoImages);
     }
@@ -53,7 +71,7 @@ pub fn predict(
     };
     // Logits are read one batch late, so that the device works on the next batch meanwhile.
     let mut waiting: Option<Tensor<2>> = None;
-    for batch in loader(samples, classes.len(), pre, opts).epoch(0, 0) {
+    for batch in images.epoch(0, 0) {
         let next = model.forward(pixels(batch?, &device));
         if let Some(done) = waiting.replace(next) {
             take(done)?;
@@ -69,23 +87,6 @@ pub fn predict(
     let mut predictions = Predictions::of(classes, samples, logits)?;
     predictions.seconds = Some(start.elapsed().as_secs_f64());
     Ok(predictions)
-}
-
-pub(crate) fn loader(samples: &[Sample], classes: usize, pre: &Preprocess, opts: &PredictOptions) -> Loader {
-    let config = LoaderConfig {
-        batch_size: opts.batch_size.max(1),
-        shuffle: false,
-        balanced: false,
-        repeats: 1,
-        drop_last: false,
-        seed: 0,
-        augment: None,
-        workers: opts.workers,
-        prefetch: 2,
-        cache_bytes: 0,
-        shrink: None,
-    };
-    Loader::new(samples.to_vec(), classes, pre.clone(), config)
 }
 
 /// The batch as a tensor `[batch, 3, height, width]`.

@@ -65,10 +65,8 @@ impl Fixture {
         let samples = dataset.split(Split::Test);
         predict(
             model,
-            samples,
+            &opts.loader(samples, dataset.classes.len(), &backbone.preprocess),
             &dataset.classes,
-            &backbone.preprocess,
-            &opts,
             device,
             progress,
         )

@@ -30,6 +30,9 @@ impl Cache {
     }
 }
 
+/// One part in so many is for validation images, which are kept as the model sees them.
+const VALIDATION_SHARE: usize = 4;
+
 impl TrainConfig {
     /// MiB that are kept at most.
     pub fn cache_mb(&self) -> usize {
@@ -42,6 +45,13 @@ impl TrainConfig {
     /// Bytes that are kept at most.
     pub fn cache_bytes(&self) -> usize {
         self.cache_mb() << 20
+    }
+
+    /// Of these, bytes for decoded images to train on and to validate with.
+    pub fn image_bytes(&self) -> [usize; 2] {
+        let all = self.cache_bytes();
+        let validation = all / VALIDATION_SHARE;
+        [all - validation, validation]
     }
 }
 

@@ -38,7 +38,7 @@ impl Trainer {
                 "the validation images were trained on: the last epoch counts, and nothing is calibrated",
             );
         } else {
-            let predictions = self.predict(&model, Split::Val, observer)?;
+            let predictions = self.predict(&model, &self.images(Split::Val), Split::Val, observer)?;
             let (fitted, notes) = self.config.calibration_plan().fit(&predictions);
             for note in &notes {
                 observer.note(note);
@@ -50,7 +50,7 @@ impl Trainer {
 
         let mut predictions = match (split, validation) {
             (Split::Val, Some(validation)) => validation,
-            _ => self.predict(&model, split, observer)?,
+            _ => self.predict(&model, &self.images(split), split, observer)?,
         };
         predictions.calibration = calibration;
         let results = self.results(&predictions, split, best_epoch);

@@ -43,7 +43,7 @@ impl TrainConfig {
     pub fn memory_plan(&self, dataset: &Dataset, backbone: &Backbone) -> Option<MemoryPlan> {
         (!self.kind().is_dense()).then(|| MemoryPlan {
             model: self.model_bytes(dataset, backbone),
-            images: self.image_bytes(dataset, self.preprocess(backbone).input_size),
+            images: self.kept_bytes(dataset, self.preprocess(backbone).input_size),
         })
     }
 
@@ -100,24 +100,26 @@ impl TrainConfig {
         Ok(self)
     }
 
-    /// Bytes of the decoded training images that are kept: whole or shrunk where they are augmented, else as the model sees them.
-    fn image_bytes(&self, dataset: &Dataset, [height, width]: [usize; 2]) -> u64 {
-        let samples = dataset.split(Split::Train);
-        let all = if self.augment.is_none() {
-            (samples.len() * 3 * height * width) as u64
+    /// Bytes of the decoded images that are kept in memory: training images whole or shrunk where they are augmented, all others as
+    /// the model sees them.
+    fn kept_bytes(&self, dataset: &Dataset, [height, width]: [usize; 2]) -> u64 {
+        // Images of which features are computed pass once.
+        if self.cache != Cache::Ram || self.features_are_constant() {
+            return 0;
+        }
+        let as_seen = |split| (dataset.split(split).len() * 3 * height * width) as u64;
+        let training = if self.augment.is_none() {
+            as_seen(Split::Train)
         } else {
+            let samples = dataset.split(Split::Train);
             let every = samples.len().div_ceil(LOOKED_AT).max(1);
             let bytes = |sample| decoded_bytes(sample, self.shrink);
             let sizes: Vec<f64> = samples.iter().step_by(every).filter_map(bytes).collect();
             let mean = sizes.iter().sum::<f64>() / sizes.len().max(1) as f64;
             (mean * samples.len() as f64) as u64
         };
-        match self.cache {
-            // Images of which features are computed pass once.
-            _ if self.features_are_constant() => 0,
-            Cache::Ram => all.min(self.cache_bytes() as u64),
-            Cache::Off | Cache::Disk => 0,
-        }
+        let [to_train_on, to_validate] = self.image_bytes();
+        training.min(to_train_on as u64) + as_seen(Split::Val).min(to_validate as u64)
     }
 }
 

@@ -22,6 +22,14 @@ pub enum Source {
     Whole(FeatureTable),
 }
 
+/// What is looked at after each epoch.
+pub enum Validation {
+    /// As evaluation sees them.
+    Images(Loader),
+    /// Features that were computed once, as those of the training images were.
+    Features(FeatureTable),
+}
+
 /// A batch on its way to the device.
 pub struct TrainBatch {
     /// What goes into the model.

@@ -2,10 +2,11 @@
 
 use burn::module::Module;
 use vpt_data::{Loader, LoaderConfig, Sample, ScratchFile, Split};
+use vpt_eval::PredictOptions;
 use vpt_eval::report::format;
 
 use crate::cache::Rows;
-use crate::source::{FeatureTable, Kept, Source};
+use crate::source::{FeatureTable, Kept, LEAST_PREDICTED, Source, Validation};
 use crate::{Cache, Observer, Opt, Sampling, TrainError, Trainer};
 
 impl Trainer {
@@ -45,23 +46,43 @@ impl Trainer {
         )
     }
 
-    /// What is trained on, and the validation features if these are computed once.
+    /// The images of a split as `vpt eval` sees them.
+    pub(crate) fn images(&self, split: Split) -> Loader {
+        let (samples, classes) = (self.dataset.split(split), self.dataset.classes.len());
+        self.evaluation().loader(samples, classes, &self.preprocess)
+    }
+
+    fn evaluation(&self) -> PredictOptions {
+        PredictOptions {
+            batch_size: self.config.batch_size.max(LEAST_PREDICTED),
+            workers: self.config.workers,
+        }
+    }
+
+    /// What is trained on and what is looked at after each epoch; both keep images, or what is computed of them once.
     pub(crate) fn sources(
         &mut self,
         observer: &mut dyn Observer,
-    ) -> Result<(Source, Option<FeatureTable>), TrainError> {
+    ) -> Result<(Source, Validation), TrainError> {
         let Some(kept) = self.kept(observer) else {
-            let loader = Loader::keeping_in(
-                self.scratch_file()?,
-                self.samples(Split::Train),
-                self.dataset.classes.len(),
-                self.preprocess.clone(),
-                LoaderConfig {
-                    cache_bytes: self.config.cache_bytes(),
-                    ..self.batches(true)
-                },
-            );
-            return Ok((Source::Images(loader), None));
+            let keeping = |samples, batches, cache_bytes| {
+                let batches = LoaderConfig {
+                    cache_bytes,
+                    ..batches
+                };
+                let (classes, preprocess) = (self.dataset.classes.len(), self.preprocess.clone());
+                Ok::<_, TrainError>(Loader::keeping_in(
+                    self.scratch_file()?,
+                    samples,
+                    classes,
+                    preprocess,
+                    batches,
+                ))
+            };
+            let [to_train_on, to_validate] = self.config.image_bytes();
+            let train = keeping(self.samples(Split::Train), self.batches(true), to_train_on)?;
+            let val = keeping(self.dataset.val.clone(), self.evaluation().batches(), to_validate)?;
+            return Ok((Source::Images(train), Validation::Images(val)));
         };
         let train = self.feature_table(kept, Split::Train, self.batches(true), observer)?;
         let val = self.feature_table(kept, Split::Val, self.batches(false), observer)?;
@@ -69,7 +90,7 @@ impl Trainer {
             Opt::Lbfgs => Source::Whole(train),
             Opt::AdamW | Opt::Sgd => Source::Features(train),
         };
-        Ok((train, Some(val)))
+        Ok((train, Validation::Features(val)))
     }
 
     /// What can be computed once for each image, if anything: what the head reads, or, within the memory for decoded images,

@@ -13,11 +13,9 @@ use vpt_core::device::SelectedDevice;
 use vpt_core::prompts::Noise;
 use vpt_core::vit::TokensAt;
 use vpt_core::{Calibration, Classifier, HostTensor, TaskMetadata};
-use vpt_data::{DataError, Dataset, Preprocess, Split, TaskKind, rng};
+use vpt_data::{DataError, Dataset, Loader, Preprocess, Split, TaskKind, rng};
 use vpt_eval::metrics::{Metric, evaluate};
-use vpt_eval::{
-    EpochRow, EvalError, FindOptions, Finder, PredictOptions, Predictions, Results, find, predict,
-};
+use vpt_eval::{EpochRow, EvalError, Finder, Predictions, Results, find, predict};
 
 use crate::best::is_better;
 use crate::checkpoint::Checkpoints;
@@ -25,7 +23,7 @@ use crate::dense::place_loss;
 use crate::journal::Journal;
 use crate::meter::LossMeter;
 use crate::observer::StepInfo;
-use crate::source::{DeviceInput, FeatureTable, LEAST_PREDICTED, Source, TrainBatch, Truth};
+use crate::source::{DeviceInput, Source, TrainBatch, Truth, Validation};
 use crate::state::{Best, EndReason, Progress};
 use crate::tensorboard::EventFile;
 use crate::{
@@ -145,7 +143,7 @@ impl Trainer {
             meter.read(&mut self.progress)?;
             self.progress.count_device_memory(&self.device.device);
             self.progress.seconds += started.elapsed().as_secs_f64();
-            let (row, is_best) = self.close_epoch(&plan, val.as_ref(), observer)?;
+            let (row, is_best) = self.close_epoch(&plan, &val, observer)?;
             if let Some(events) = &mut self.events {
                 events.add(&row)?;
             }
@@ -265,7 +263,7 @@ impl Trainer {
     fn close_epoch(
         &mut self,
         plan: &RunPlan,
-        val: Option<&FeatureTable>,
+        val: &Validation,
         observer: &mut dyn Observer,
     ) -> Result<(EpochRow, bool), TrainError> {
         let started = Instant::now();
@@ -322,16 +320,19 @@ impl Trainer {
     /// Predictions on the validation images, and their loss where it is none of the metrics.
     fn validate(
         &self,
-        val: Option<&FeatureTable>,
+        val: &Validation,
         observer: &mut dyn Observer,
     ) -> Result<(Predictions, Option<f64>), TrainError> {
         let model = self.as_stored(&self.model.tuned_tensors())?;
-        if self.finder.is_some() {
-            let (predictions, loss) = self.find(&model, Split::Val, false, observer)?;
-            return Ok((predictions, Some(loss)));
-        }
-        let Some(table) = val else {
-            return Ok((self.predict(&model, Split::Val, observer)?, None));
+        let table = match val {
+            Validation::Images(images) if self.finder.is_some() => {
+                let (predictions, loss) = self.find(&model, images, Split::Val, false, observer)?;
+                return Ok((predictions, Some(loss)));
+            }
+            Validation::Images(images) => {
+                return Ok((self.predict(&model, images, Split::Val, observer)?, None));
+            }
+            Validation::Features(table) => table,
         };
         let logits = table.logits(&model, &self.device.device)?;
         let predictions = Predictions::of(&self.dataset.classes, &self.dataset.val, logits)?;
@@ -357,22 +358,19 @@ impl Trainer {
     pub(crate) fn find(
         &self,
         model: &Classifier,
+        images: &Loader,
         split: Split,
         contours: bool,
         observer: &mut dyn Observer,
     ) -> Result<(Predictions, f64), TrainError> {
-        let samples = self.dataset.split(split);
+        let samples = images.samples();
         let points = self.finder.as_ref().map_or(&[][..], Finder::points);
         let (mut loss, mut views) = (0.0, 0);
         let predictions = find(
             model,
-            samples,
+            images,
             &self.dataset.classes,
-            &self.preprocess,
-            FindOptions {
-                feed: self.predict_options(),
-                contours,
-            },
+            contours,
             &self.device.device,
             &mut |batch| {
                 loss +=
@@ -387,36 +385,28 @@ impl Trainer {
         ))
     }
 
-    fn predict_options(&self) -> PredictOptions {
-        PredictOptions {
-            batch_size: self.config.batch_size.max(LEAST_PREDICTED),
-            workers: self.config.workers,
-        }
-    }
-
     /// Runs a split through `model`, as `vpt eval` does.
     pub(crate) fn predict(
         &self,
         model: &Classifier,
+        images: &Loader,
         split: Split,
         observer: &mut dyn Observer,
     ) -> Result<Predictions, TrainError> {
         if self.finder.is_some() {
-            return Ok(self.find(model, split, true, observer)?.0);
+            return Ok(self.find(model, images, split, true, observer)?.0);
         }
         let predictions = predict(
             model,
-            self.dataset.split(split),
+            images,
             &self.dataset.classes,
-            &self.preprocess,
-            &self.predict_options(),
             &self.device.device,
             &mut |done, total| observer.progress(split, done, total),
         );
         let as_configured = |predictions: Predictions| {
             predictions
                 .decided_by(self.config.kind(), Calibration::default())
-                .described(&self.dataset.columns, self.dataset.split(split))
+                .described(&self.dataset.columns, images.samples())
         };
         let predictions = predictions.map(as_configured);
         predictions.map_err(|error| match error {

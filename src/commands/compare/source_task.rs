@@ -181,10 +181,8 @@ impl SourceTask {
         let names: Vec<String> = (0..model.num_classes()).map(|class| class.to_string()).collect();
         let said = predict(
             &model,
-            &self.samples,
+            &PredictOptions::default().loader(&self.samples, names.len(), &self.preprocess),
             &names,
-            &self.preprocess,
-            &PredictOptions::default(),
             &device,
             &mut |done, _| bar.set_position(done as u64),
         )?;

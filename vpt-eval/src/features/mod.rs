@@ -18,7 +18,7 @@ use vpt_data::{Preprocess, Sample, hexadecimal};
 pub use self::format::FeatureFormat;
 use self::part_file::PartFile;
 
-use crate::predict::{loader, pixels};
+use crate::predict::pixels;
 use crate::{EvalError, PredictOptions};
 
 /// A backbone that is read without a task.
@@ -104,7 +104,7 @@ impl FeatureExtractor {
         }
         let dim = self.model.config().num_features();
         let mut features = Vec::with_capacity(samples.len() * dim);
-        for batch in loader(samples, 1, &self.preprocess, options).epoch(0, 0) {
+        for batch in options.loader(samples, 1, &self.preprocess).epoch(0, 0) {
             let pooled = self.model.pooled(pixels(batch?, &self.device));
             features.extend(HostTensor::from_tensor(&pooled)?.data);
             progress(features.len() / dim);
@@ -181,7 +181,7 @@ impl FeatureExtractor {
         if samples.is_empty() {
             return Ok(());
         }
-        for batch in loader(&samples, 1, &self.preprocess, options).epoch(0, 0) {
+        for batch in options.loader(&samples, 1, &self.preprocess).epoch(0, 0) {
             let (features, tokens) = self.forward(pixels(batch?, &self.device), request.kind);
             let rows = features.dims()[0];
             let mut values = bytes(features)?;

@@ -73,15 +73,15 @@ fn batches_are_made_to_fit_and_steps_stay_what_they_were() {
     let plan = config.memory_plan(&dataset, &backbone).unwrap();
     assert_eq!(
         plan.images,
-        15 * 3 * 40 * 32,
-        "of training images, as they are decoded"
+        15 * 3 * 40 * 32 + 9 * 3 * 32 * 32,
+        "training images as they are decoded, validation images as the model sees them"
     );
     let shrunk = TrainConfig {
         shrink: Some(16),
         ..config.clone()
     };
     let images = shrunk.memory_plan(&dataset, &backbone).unwrap().images;
-    assert_eq!(images, 15 * 3 * 20 * 16, "half of each side");
+    assert_eq!(images, 15 * 3 * 20 * 16 + 9 * 3 * 32 * 32, "half of each side");
     let fit = |free: u64| config.clone().with_batch_that_fits(&dataset, &backbone, free);
     let roomy = fit(10 * plan.total()).unwrap();
     assert_eq!(roomy, config, "not more than is usual");

@@ -80,10 +80,8 @@ fn the_run_folder_is_complete_and_the_task_file_reproduces_its_metrics() {
         let none = &mut |_, _| {};
         let val = predict(
             &model,
-            &dataset.val,
+            &options.loader(&dataset.val, dataset.classes.len(), preprocess),
             &dataset.classes,
-            preprocess,
-            &options,
             &device.device,
             none,
         )
