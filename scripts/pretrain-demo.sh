@@ -2,12 +2,13 @@
 # Trains the backbone that ships inside the program (vpt-core/assets/demo), in stages:
 #   small1, small2  images of 32 x 32: Tiny ImageNet (200 classes), CIFAR-10 (10) and drawn scenes (91), together
 #   large           the same at 64 x 64, the size at which the backbone is used, where the drawn scenes are sharp
+#   long            again at 64 x 64, from the weights so far with a new head: most of the work
 # Interrupted, the same command goes on where it was.
 #
 # usage: scripts/pretrain-demo.sh TINY_IMAGENET32.tar.xz CIFAR10.tar.xz [FOLDER]
 #   START=first     weights to begin with: `first` are those that this repository began with (in its history), `demo` the
 #                   ones inside the program now, `random` none
-#   EPOCHS1, EPOCHS2, EPOCHS3, SHOTS3  passes of the stages, and images a class in the last
+#   EPOCHS1, EPOCHS2, EPOCHS3, EPOCHS4  passes of the stages;  SHOTS3  images a class in the third
 # Then `cp FOLDER/demo/* vpt-core/assets/demo/`. Accuracy and what it cost are in docs/results.md.
 set -euo pipefail
 
@@ -68,13 +69,16 @@ stage() { # NAME FLAGS…
         "$vpt" train --resume "runs/train/$name" --quiet
     else
         "$vpt" train --data-dir images --method full "${from[@]}" --experiment "$name" --weight-decay 0.05 --smoothing 0.1 \
-            --hflip 0 --rrc-scale 0.5,1 --color-jitter 0.3 --head-init normal --cache-mb 1500 "$@"
+            --hflip 0 --color-jitter 0.3 --head-init normal --cache-mb 1500 "$@"
     fi
 }
 best() { echo "runs/train/$1/best.safetensors"; }
-stage small1 --seed 1 --img-size 32 --epochs "${EPOCHS1:-3}" --batch-size 128 --lr 6e-4 --warmup-epochs 0.3
-stage small2 --seed $seed2 --img-size 32 --epochs "${EPOCHS2:-2}" --batch-size 128 --lr 8e-4 --warmup-epochs 0.2 \
+stage small1 --seed 1 --img-size 32 --rrc-scale 0.5,1 --epochs "${EPOCHS1:-3}" --batch-size 128 --lr 6e-4 --warmup-epochs 0.3
+stage small2 --seed $seed2 --img-size 32 --rrc-scale 0.5,1 --epochs "${EPOCHS2:-2}" --batch-size 128 --lr 8e-4 --warmup-epochs 0.2 \
     --init-from "$(best small1)"
-stage large --seed $seed2 --img-size 64 --epochs "${EPOCHS3:-1}" --batch-size 64 --lr 4e-4 --warmup-epochs 0.05 \
+stage large --seed $seed2 --img-size 64 --rrc-scale 0.5,1 --epochs "${EPOCHS3:-1}" --batch-size 64 --lr 4e-4 --warmup-epochs 0.05 \
     --shots "${SHOTS3:-500}" --init-from "$(best small2)"
-"$vpt" export runs/train/large --output demo --half
+[ -d middle ] || "$vpt" export runs/train/large --output middle --half
+from=(--model middle)
+stage long --seed $seed2 --img-size 64 --rrc-scale 0.35,1 --epochs "${EPOCHS4:-6}" --batch-size 128 --lr 6e-4 --warmup-epochs 0.3
+"$vpt" export runs/train/long --output demo --half

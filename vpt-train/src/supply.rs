@@ -65,23 +65,10 @@ impl Trainer {
         observer: &mut dyn Observer,
     ) -> Result<(Source, Validation), TrainError> {
         let Some(kept) = self.kept(observer) else {
-            let keeping = |samples, batches, cache_bytes| {
-                let batches = LoaderConfig {
-                    cache_bytes,
-                    ..batches
-                };
-                let (classes, preprocess) = (self.dataset.classes.len(), self.preprocess.clone());
-                Ok::<_, TrainError>(Loader::keeping_in(
-                    self.scratch_file()?,
-                    samples,
-                    classes,
-                    preprocess,
-                    batches,
-                ))
-            };
             let [to_train_on, to_validate] = self.config.image_bytes();
-            let train = keeping(self.samples(Split::Train), self.batches(true), to_train_on)?;
-            let val = keeping(self.dataset.val.clone(), self.evaluation().batches(), to_validate)?;
+            let train = self.loader_keeping(to_train_on, self.samples(Split::Train), self.batches(true))?;
+            let val = self.dataset.val.clone();
+            let val = self.loader_keeping(to_validate, val, self.evaluation().batches())?;
             return Ok((Source::Images(train), Validation::Images(val)));
         };
         let train = self.feature_table(kept, Split::Train, self.batches(true), observer)?;
@@ -91,6 +78,25 @@ impl Trainer {
             Opt::AdamW | Opt::Sgd => Source::Features(train),
         };
         Ok((train, Validation::Features(val)))
+    }
+
+    /// Images in batches, of which up to so many bytes are kept from epoch to epoch.
+    fn loader_keeping(
+        &self,
+        cache_bytes: usize,
+        samples: Vec<Sample>,
+        batches: LoaderConfig,
+    ) -> Result<Loader, TrainError> {
+        Ok(Loader::keeping_in(
+            self.scratch_file()?,
+            samples,
+            self.dataset.classes.len(),
+            self.preprocess.clone(),
+            LoaderConfig {
+                cache_bytes,
+                ..batches
+            },
+        ))
     }
 
     /// What can be computed once for each image, if anything: what the head reads, or, within the memory for decoded images,
