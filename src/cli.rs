@@ -125,7 +125,7 @@ pub enum Command {
 #[derive(Args, Clone, Copy, Debug)]
 #[command(next_help_heading = "Memory")]
 pub struct MemoryArgs {
-    /// Keep frozen weights in fewer bits, on the CPU: f32, f16, bf16 or int8; sums stay in f32
+    /// Keep frozen weights in fewer bits: f32, f16, bf16 or int8, on a GPU those that it has
     #[arg(long, value_name = "PRECISION", default_value = "f32", value_parser = values::precision)]
     pub precision: Precision,
 }

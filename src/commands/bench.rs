@@ -148,11 +148,14 @@ pub fn run(args: &BenchArgs, session: &Session) -> Result<Exit> {
     };
     let bench = bench(Cow::Owned(backbone), &method)?;
     output.info(format!("measuring {} on {}", args.model, device.name));
+    let wants = |mode| args.mode.is_none_or(|only| only == mode);
+    if wants(Mode::Train) {
+        args.memory.precision.check_training(&device.device)?;
+    }
     let peak = matmul_peak(
         &device.device,
         if device.is_cpu { CPU_MATRIX } else { GPU_MATRIX },
     )?;
-    let wants = |mode| args.mode.is_none_or(|only| only == mode);
     let infer = wants(Mode::Infer).then(|| bench.infer()).transpose()?;
     let train = wants(Mode::Train).then(|| bench.train()).transpose()?;
     let beside = other

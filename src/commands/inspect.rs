@@ -328,6 +328,13 @@ fn inspect_device(check: bool, session: &Session) -> Result<Exit> {
                 report.max_abs_grad, report.largest_grad
             ),
         ));
+        if let Some(half) = report.max_abs_half {
+            let verdict = match report.half_passed {
+                true => "logits",
+                false => "wrong, do not use it here: logits",
+            };
+            lines.push(("", format!("`--precision f16`: {verdict} differ by {half:.1e}")));
+        }
     }
     session.output.result(tables::pairs(&lines))?;
     let failed = check.as_ref().is_some_and(|report| !report.passed);

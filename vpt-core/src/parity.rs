@@ -14,13 +14,16 @@ use crate::device::SelectedDevice;
 use crate::heads::Head;
 use crate::prompts::Noise;
 use crate::{
-    Backbone, Classifier, CoreError, HeadConfig, HostTensor, MethodConfig, MethodKind, PromptConfig,
-    PromptDepth, VitConfig, init,
+    Backbone, Classifier, CoreError, HeadConfig, HostTensor, MethodConfig, MethodKind, Precision,
+    PromptConfig, PromptDepth, VitConfig, init,
 };
 
 /// Largest difference that is rounding and not an error, relative to the largest value compared (at least 1
 /// for logits).
 const TOLERANCE: f64 = 1e-3;
+
+/// The same with weights in float16, which leaves 11 significant bits of each product.
+const HALF_TOLERANCE: f64 = 2e-2;
 
 /// How a device compares with the CPU: the figures of the model that differs most.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -35,10 +38,14 @@ pub struct ParityReport {
     pub largest_logit: f64,
     /// Largest gradient of the CPU, without its sign.
     pub largest_grad: f64,
+    /// Largest absolute difference between what heads say with weights in float16 on both; none where the device does not have them.
+    pub max_abs_half: Option<f64>,
     /// Largest differences that pass, relative to the largest values.
     pub tolerance: f64,
     /// Whether all differences are within the tolerance.
     pub passed: bool,
+    /// Whether the difference in float16, where there is one, is within what its rounding makes.
+    pub half_passed: bool,
     /// Time that the device took, its first compilation of kernels included.
     pub seconds: f64,
 }
@@ -56,9 +63,11 @@ pub fn check(selected: &SelectedDevice) -> Result<ParityReport, CoreError> {
         reason,
     };
     // What goes wrong in a kernel surfaces as a panic in Burn.
-    let found = catch_unwind(AssertUnwindSafe(|| measure(&selected.device)))
-        .map_err(|_| failed("an operation panicked, see above".to_owned()))?
-        .map_err(|error| failed(error.to_string()))?;
+    let (found, half) = catch_unwind(AssertUnwindSafe(|| {
+        Ok::<_, CoreError>((measure(&selected.device)?, in_half(&selected.device)?))
+    }))
+    .map_err(|_| failed("an operation panicked, see above".to_owned()))?
+    .map_err(|error| failed(error.to_string()))?;
     let seconds = start.elapsed().as_secs_f64();
 
     let differences = reference.iter().zip(&found).map(|(reference, found)| {
@@ -74,14 +83,20 @@ pub fn check(selected: &SelectedDevice) -> Result<ParityReport, CoreError> {
     let worst = worst.expect("several models are compared");
     let passed = apart(&worst) <= TOLERANCE;
     let (logits, gradients) = worst;
+    let half = match (half, in_half(&Device::flex())?) {
+        (Some(half), Some(reference)) => Some(Difference::between(&reference, &half)),
+        _ => None,
+    };
     Ok(ParityReport {
         device: selected.name.clone(),
         max_abs_logits: logits.max_abs,
         max_abs_grad: gradients.max_abs,
         largest_logit: logits.largest,
         largest_grad: gradients.largest,
+        max_abs_half: half.as_ref().map(|half| half.max_abs),
         tolerance: TOLERANCE,
         passed,
+        half_passed: half.is_none_or(|half| half.max_abs <= HALF_TOLERANCE * half.largest.max(1.0)),
         seconds,
     })
 }
@@ -97,11 +112,7 @@ fn measure(device: &Device) -> Result<Vec<Measured>, CoreError> {
     let device = device.clone().autodiff();
     let backbone = backbone();
     let size = backbone.config.img_size;
-    let pixels = init::normal(
-        [3, 3, size[0], size[1]],
-        1.0,
-        &mut init::rng_of(0, "parity pixels"),
-    );
+    let pixels = pixels(size);
     let vpt = |depth| MethodConfig::vpt(PromptConfig::new(depth, 4));
     let deep = vpt(PromptDepth::Deep);
     let models = [
@@ -132,6 +143,26 @@ fn measure(device: &Device) -> Result<Vec<Measured>, CoreError> {
         })
     });
     measured.collect()
+}
+
+/// What deep prompts make a model say whose weights are in float16; none where the device does not have them.
+fn in_half(device: &Device) -> Result<Option<Vec<f32>>, CoreError> {
+    if !Precision::F16.is_possible_on(device) {
+        return Ok(None);
+    }
+    let backbone = backbone();
+    let size = backbone.config.img_size;
+    let method = MethodConfig::vpt(PromptConfig::new(PromptDepth::Deep, 4));
+    let model = Classifier::new(&backbone, &method, CLASSES, size, 0, device)?;
+    let model = model.with_precision(Precision::F16)?.for_inference();
+    let said = said(&model, pixels(size).to_tensor(device));
+    Ok(Some(HostTensor::from_tensor(&said)?.data))
+}
+
+/// Three random images.
+fn pixels([height, width]: [usize; 2]) -> HostTensor {
+    let mut rng = init::rng_of(0, "parity pixels");
+    init::normal([3, 3, height, width], 1.0, &mut rng)
 }
 
 /// What the head of `model` says of `pixels`, in one row.

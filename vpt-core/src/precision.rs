@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::ops::on_cpu_backend;
 use crate::{Classifier, CoreError, named_tensors};
 
-/// In how many bits the frozen linear layers of the blocks are kept, which are nearly all of a backbone. Everything else, and every
-/// sum, is float32: weights are widened where they are multiplied, so this saves memory, not arithmetic.
+/// In how many bits the frozen linear layers of the blocks are kept, which are nearly all of a backbone. Everything else is float32.
+///
+/// On the CPU weights are widened where they are multiplied, so this saves memory, not arithmetic. On a GPU products are of numbers
+/// in that many bits, which its matrix units are made for, and their results have as many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
@@ -56,19 +58,51 @@ impl Precision {
         }
     }
 
-    /// Refuses devices that compute with weights as they are stored.
+    /// Whether a device can compute with weights that are kept so.
+    pub fn is_possible_on(self, device: &Device) -> bool {
+        let on_gpu = match self {
+            Self::F32 => true,
+            Self::F16 => device.supports_dtype(DType::F16),
+            Self::Bf16 => device.supports_dtype(DType::BF16),
+            Self::Int8 => false,
+        };
+        on_gpu || on_cpu_backend(device)
+    }
+
+    /// Refuses what a device cannot compute with.
     ///
     /// # Errors
     /// [`CoreError::Setting`].
     pub fn check(self, device: &Device) -> Result<(), CoreError> {
-        match self == Self::F32 || on_cpu_backend(device) {
-            true => Ok(()),
-            false => Err(CoreError::setting(
-                "precision",
-                self,
-                "`f32`, but for the CPU (`--device cpu`)",
-            )),
+        self.check_among(device, |precision| precision.is_possible_on(device))
+    }
+
+    /// Refuses what a device cannot train with: on a GPU gradients pass through products of as many bits, and do not fit into the
+    /// range of f16.
+    ///
+    /// # Errors
+    /// [`CoreError::Setting`].
+    pub fn check_training(self, device: &Device) -> Result<(), CoreError> {
+        let in_range = |precision| on_cpu_backend(device) || precision != Self::F16;
+        self.check_among(device, |precision| {
+            precision.is_possible_on(device) && in_range(precision)
+        })
+    }
+
+    fn check_among(self, device: &Device, possible: impl Fn(Self) -> bool) -> Result<(), CoreError> {
+        if possible(self) {
+            return Ok(());
         }
+        let others = Self::ALL.into_iter().filter(|&precision| possible(precision));
+        let others: Vec<String> = others.map(|precision| format!("`{precision}`")).collect();
+        let allowed = match on_cpu_backend(device) {
+            true => others.join(" or "),
+            false => format!(
+                "{} for that on this device, or any with `--device cpu`",
+                others.join(" or ")
+            ),
+        };
+        Err(CoreError::setting("precision", self, &allowed))
     }
 
     /// `module` with the linear weights of its blocks kept so, those that `frozen` names.
@@ -105,7 +139,7 @@ impl Classifier {
     /// The same model, whose frozen weights are kept in fewer bits. What was learned stays as it is.
     ///
     /// # Errors
-    /// [`CoreError::Setting`] for a device other than the CPU.
+    /// [`CoreError::Setting`] for a device that does not have it.
     pub fn with_precision(self, precision: Precision) -> Result<Self, CoreError> {
         for device in self.devices() {
             precision.check(&device)?;

@@ -7,7 +7,7 @@
 #![cfg(feature = "wgpu")]
 
 use vpt_core::device::{DeviceChoice, SelectedDevice, adapters, probe, reserved_bytes, select};
-use vpt_core::parity;
+use vpt_core::{Precision, parity};
 
 #[test]
 fn wgpu_computes_what_the_cpu_computes() {
@@ -26,7 +26,12 @@ fn wgpu_computes_what_the_cpu_computes() {
     probe(&gpu).expect("the trial run passes");
     let report = parity::check(&selected).expect("the device computes");
     println!("{report:?}");
-    assert!(report.passed, "{report:?}");
+    assert!(report.passed && report.half_passed, "{report:?}");
+    let half = Precision::F16.is_possible_on(&selected.device);
+    assert_eq!(report.max_abs_half.is_some(), half, "{report:?}");
+    let refused = Precision::Int8.check(&selected.device).unwrap_err().to_string();
+    assert!(refused.contains("--device cpu"), "{refused}");
+    assert!(Precision::F16.check_training(&selected.device).is_err());
     let reserved = reserved_bytes(&selected.device);
     assert!(
         reserved.is_some_and(|bytes| bytes > 1 << 20),

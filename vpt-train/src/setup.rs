@@ -184,6 +184,7 @@ impl Trainer {
         let metadata = metadata(&config, &dataset, &backbone, (head, &preprocess), &progress)?;
         let notes = [backbone.notes.as_slice(), &dataset.notes].concat();
         let on = device.device.clone().autodiff();
+        config.precision.check_training(&on)?;
         let (method, size, seed) = (&config.method, preprocess.input_size, config.seed);
         let model = Classifier::with_head(backbone, method, head, classes, size, seed, &on)?
             .with_precision(config.precision)?;

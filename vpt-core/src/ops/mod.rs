@@ -34,7 +34,8 @@ pub fn on_cpu_backend(device: &Device) -> bool {
     device.clone().inner() == Device::flex()
 }
 
-/// A linear layer, whose weight may be stored in fewer bits than `x`; products are sums of the numbers of `x`.
+/// A linear layer, whose weight may be stored in fewer bits than `x`. On the CPU products are sums of the numbers of `x`; on other devices
+/// `x` has as many bits as the weight for as long as it takes to multiply them.
 ///
 /// # Shapes
 /// - `x`: `[..., inputs]`
@@ -43,8 +44,16 @@ pub fn linear<const R: usize>(x: Tensor<R>, layer: &Linear) -> Tensor<R> {
     if is_fused(&x) {
         fused::linear(x, layer.weight.val(), layer.bias.as_ref().map(Param::val))
     } else {
-        let weight = layer.weight.val().dequantize().cast(x.dtype());
-        burn::tensor::module::linear(x, weight, layer.bias.as_ref().map(Param::val))
+        let (weight, bias) = (layer.weight.val(), layer.bias.as_ref().map(Param::val));
+        let dtype = x.dtype();
+        if matches!(weight.dtype(), DType::F16 | DType::BF16) && weight.dtype() != dtype {
+            let product = burn::tensor::module::linear(x.cast(weight.dtype()), weight, None).cast(dtype);
+            return match bias {
+                Some(bias) => product + bias.unsqueeze(),
+                None => product,
+            };
+        }
+        burn::tensor::module::linear(x, weight.dequantize().cast(dtype), bias)
     }
 }
 
