@@ -9,6 +9,7 @@
 #   START=first     weights to begin with: `first` are those that this repository began with (in its history), `demo` the
 #                   ones inside the program now, `random` none
 #   EPOCHS1, EPOCHS2, EPOCHS3, EPOCHS4  passes of the stages;  SHOTS3  images a class in the third
+#   SCENES=400      drawn scenes of each class to train on
 # Then `cp FOLDER/demo/* vpt-core/assets/demo/`. Accuracy and what it cost are in docs/results.md.
 set -euo pipefail
 
@@ -31,7 +32,7 @@ if [ ! -d images ]; then
     tar xJf "$tiny" -C unpacked
     tar xJf "$cifar" -C unpacked # its test images validate here
     mv unpacked/test/* unpacked/val/ && rmdir unpacked/test
-    "$draw" scenes scenes 400 40 64 7
+    "$draw" scenes scenes "${SCENES:-400}" 40 64 7
     for split in train val; do
         for class in scenes/$split/*/; do mv "$class" "unpacked/$split/scene_$(basename "$class")"; done
     done
