@@ -58,15 +58,15 @@ pub struct Cli {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
-    /// Where to compute: auto, cpu, gpu[:N], vulkan, metal, dx12 or cuda[:N]
+    /// Where to compute: auto, cpu, gpu[:N], vulkan, metal, dx12 or cuda[:N]; several, such as gpu:0,gpu:1, share each step of a training
     #[arg(
         long,
         global = true,
         env = "VPT_DEVICE",
         hide_env_values = true,
         default_value = "auto",
-        value_name = "DEVICE", value_parser = values::device)]
-    pub device: DeviceChoice,
+        value_name = "DEVICE", value_delimiter = ',', value_parser = values::device)]
+    pub device: Vec<DeviceChoice>,
 
     /// Print results as one JSON document on stdout
     #[arg(long, global = true)]

@@ -241,10 +241,9 @@ fn what_matters(config: TrainConfig) -> TrainConfig {
 
 /// The device is tried once, here, and not again by each child.
 pub fn device_of_children(session: &Session) -> Result<String> {
-    let choice = if session.device()?.is_cpu {
-        DeviceChoice::Cpu
-    } else {
-        session.choice
-    };
-    Ok(choice.to_string())
+    let selected = session.devices()?;
+    Ok(match selected.is_cpu && selected.peers.is_empty() {
+        true => DeviceChoice::Cpu.to_string(),
+        false => session.choice(),
+    })
 }

@@ -14,8 +14,8 @@ use crate::output::Output;
 pub struct Session {
     /// The printer.
     pub output: Output,
-    /// What `--device` says.
-    pub choice: DeviceChoice,
+    /// What `--device` says: one device, or those that share a training step.
+    pub choices: Vec<DeviceChoice>,
     threads: usize,
     download_flags: Vec<String>,
 }
@@ -32,7 +32,7 @@ impl Session {
         let all = || std::thread::available_parallelism().map_or(1, NonZero::get);
         Ok(Self {
             output,
-            choice: global.device,
+            choices: global.device.clone(),
             threads: global.threads.unwrap_or_else(all),
             download_flags: downloads::flags(global),
         })
@@ -48,9 +48,25 @@ impl Session {
         &self.download_flags
     }
 
-    /// Opens the device, and says why if it is not the one that might be expected.
+    /// Opens the device, the first of several, and says why if it is not the one that might be expected.
     pub fn device(&self) -> Result<SelectedDevice> {
-        let selected = device::select(&self.choice)?;
+        self.open(&self.choices[..1])
+    }
+
+    /// Opens all devices, for training.
+    pub fn devices(&self) -> Result<SelectedDevice> {
+        self.open(&self.choices)
+    }
+
+    /// What `--device` says, as another `vpt` is told.
+    pub fn choice(&self) -> String {
+        let choices: Vec<String> = self.choices.iter().map(DeviceChoice::to_string).collect();
+        choices.join(",")
+    }
+
+    fn open(&self, choices: &[DeviceChoice]) -> Result<SelectedDevice> {
+        let (first, others) = choices.split_first().unwrap_or((&DeviceChoice::Auto, &[]));
+        let selected = device::select_all(first, others)?;
         if let Some(note) = &selected.note {
             self.output.detail(note);
         }

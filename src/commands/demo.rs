@@ -174,9 +174,7 @@ fn words(words: &[&str]) -> Vec<String> {
 fn execute(words: &[String], session: &Session) -> Result<Exit> {
     let program = std::env::current_exe().context("cannot find this program")?;
     let mut command = Command::new(program);
-    command
-        .args(words)
-        .args(["--device", &session.choice.to_string()]);
+    command.args(words).args(["--device", &session.choice()]);
     command.args(["--threads", &session.threads().to_string()]);
     command.args(session.download_flags());
     if session.output.is_json() {

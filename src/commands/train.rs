@@ -135,7 +135,7 @@ pub fn run(args: &TrainArgs, session: &Session) -> Result<Exit> {
     if args.run.dry_run {
         return dry_run(config, &dataset, backbone, session);
     }
-    let device = session.device()?;
+    let device = session.devices()?;
     let banner = Banner::new(&config, &dataset, &backbone, &device);
     let run = args.run.folder(&dataset.name)?;
     let trainer = Trainer::new(config.clone(), dataset, backbone, device, run)?;
@@ -190,7 +190,7 @@ fn resume(path: &Path, args: &TrainArgs, session: &Session) -> Result<Exit> {
     let config = settings::of_run(path)?;
     let dataset = config.open_dataset()?;
     let backbone = config.load_backbone()?;
-    let device = session.device()?;
+    let device = session.devices()?;
     let banner = Banner::new(&config, &dataset, &backbone, &device);
     let trainer = Trainer::resume_with(run, dataset, backbone, device)?;
     fit(trainer, &config, banner, args, session)
@@ -280,7 +280,7 @@ struct Images {
 fn dry_run(config: TrainConfig, dataset: &Dataset, backbone: Backbone, session: &Session) -> Result<Exit> {
     let size = config.preprocess(&backbone).input_size;
     let (head, classes) = (config.head(&backbone.config), dataset.classes.len());
-    let device = session.device()?;
+    let device = session.devices()?;
     let banner = Banner::new(&config, dataset, &backbone, &device);
     let backbone_sha256 = backbone.sha256.clone();
     // What GPUs need, and what heads for boxes and masks keep, is not estimated.

@@ -32,6 +32,7 @@ mod observer;
 mod open_data;
 mod optimizer;
 mod preview;
+mod replica;
 mod run_dir;
 mod sampling;
 mod schedule;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::iter::once;
 use std::path::Path;
 
 use burn::tensor::{Tensor, TensorData};
@@ -17,6 +18,7 @@ use crate::date::start_date;
 use crate::init_from::init_from;
 use crate::journal::Journal;
 use crate::preview::preview;
+use crate::replica::Replica;
 use crate::state::Progress;
 use crate::tensorboard::EventFile;
 use crate::trainer::Resumed;
@@ -184,11 +186,15 @@ impl Trainer {
         let metadata = metadata(&config, &dataset, &backbone, (head, &preprocess), &progress)?;
         let notes = [backbone.notes.as_slice(), &dataset.notes].concat();
         let on = device.device.clone().autodiff();
-        config.precision.check_training(&on)?;
+        for device in once(&on).chain(&device.peers) {
+            config.precision.check_training(device)?;
+        }
         let (method, size, seed) = (&config.method, preprocess.input_size, config.seed);
         let model = Classifier::with_head(backbone, method, head, classes, size, seed, &on)?
             .with_precision(config.precision)?;
+        let replica = |device| Replica::new(&model, device);
         Ok(Self {
+            replicas: device.peers.iter().map(replica).collect(),
             finder: Finder::new(&model, Suppression::default()),
             optimizer: GroupOptimizer::new(optimizer_config(&config, &model)),
             objective: objective(&config, &dataset),

@@ -1,5 +1,7 @@
 //! [`Source`]: the training batches, as images or as features that were computed once.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::{Array2, ArrayView2};
 use vpt_core::vit::TokensAt;
@@ -84,9 +86,45 @@ impl TrainBatch {
     pub fn len(&self) -> usize {
         self.truth.len()
     }
+
+    /// Its images in `count` shares, as equal as can be, each with its place in the batch; fewer where there are fewer images, and one
+    /// of features, which are not worth sending elsewhere.
+    pub fn shares(self, count: usize) -> Vec<(Range<usize>, Self)> {
+        let images = self.len();
+        if count == 1 || matches!(self.input, Input::Features(..)) {
+            return vec![(0..images, self)];
+        }
+        let bound = |share: usize| images * share / count;
+        let places = (0..count).map(|share| bound(share)..bound(share + 1));
+        places
+            .filter(|images| !images.is_empty())
+            .map(|images| (images.clone(), self.of_images(images)))
+            .collect()
+    }
+
+    /// Some of its images.
+    fn of_images(&self, images: Range<usize>) -> Self {
+        Self {
+            input: self.input.of_images(images.clone()),
+            truth: self.truth.of_images(images),
+        }
+    }
 }
 
 impl Truth {
+    fn of_images(&self, images: Range<usize>) -> Self {
+        let classes = |soft: &Vec<f32>| soft.len() / self.labels.len().max(1);
+        Self {
+            labels: self.labels[images.clone()].to_vec(),
+            weights: self.weights[images.clone()].to_vec(),
+            soft_targets: self.soft_targets.as_ref().map(|soft| {
+                let classes = classes(soft);
+                soft[images.start * classes..images.end * classes].to_vec()
+            }),
+            framed: self.framed.get(images).unwrap_or_default().to_vec(),
+        }
+    }
+
     /// Number of images.
     pub fn len(&self) -> usize {
         self.labels.len()
@@ -110,6 +148,22 @@ impl From<Batch> for TrainBatch {
 }
 
 impl Input {
+    /// The rows of some images.
+    fn of_images(&self, images: Range<usize>) -> Self {
+        let count = images.len();
+        let rows = |values: &[f32], each: usize| values[images.start * each..images.end * each].to_vec();
+        match self {
+            Self::Pixels(pixels, [_, channels, height, width]) => Self::Pixels(
+                rows(pixels, channels * height * width),
+                [count, *channels, *height, *width],
+            ),
+            Self::Features(features, [_, dim]) => Self::Features(rows(features, *dim), [count, *dim]),
+            Self::Tokens(values, [_, tokens, dim], block) => {
+                Self::Tokens(rows(values, tokens * dim), [count, *tokens, *dim], *block)
+            }
+        }
+    }
+
     /// On the device, which is the model's.
     pub fn on(self, device: &Device) -> DeviceInput {
         match self {

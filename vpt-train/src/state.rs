@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use vpt_core::HostTensor;
-use vpt_core::device::reserved_bytes;
+use vpt_core::device::{SelectedDevice, reserved_bytes};
 use vpt_core::weights::{SafetensorsFile, StoredFloat};
 use vpt_eval::EpochRow;
 
@@ -141,8 +140,10 @@ impl Progress {
     }
 
     /// Remembers the most memory that was reserved on `device`, if it has memory of its own.
-    pub(crate) fn count_device_memory(&mut self, device: &Device) {
-        self.device_memory_bytes = self.device_memory_bytes.max(reserved_bytes(device));
+    pub(crate) fn count_device_memory(&mut self, device: &SelectedDevice) {
+        let all = std::iter::once(&device.device).chain(&device.peers);
+        let reserved = all.filter_map(reserved_bytes).reduce(|sum, bytes| sum + bytes);
+        self.device_memory_bytes = self.device_memory_bytes.max(reserved);
     }
 
     /// Moves on to the next epoch, if there is to be one.

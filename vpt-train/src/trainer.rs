@@ -1,6 +1,7 @@
 //! [`Trainer`]: the training loop.
 
 use std::collections::BTreeMap;
+use std::iter::once;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -8,7 +9,6 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Gradients, Tensor};
-use rand_pcg::Pcg64;
 use vpt_core::device::SelectedDevice;
 use vpt_core::prompts::Noise;
 use vpt_core::vit::TokensAt;
@@ -23,6 +23,7 @@ use crate::dense::place_loss;
 use crate::journal::Journal;
 use crate::meter::LossMeter;
 use crate::observer::StepInfo;
+use crate::replica::Replica;
 use crate::source::{DeviceInput, Source, TrainBatch, Truth, Validation};
 use crate::state::{Best, EndReason, Progress};
 use crate::tensorboard::EventFile;
@@ -39,6 +40,8 @@ pub struct Trainer {
     pub(crate) device: SelectedDevice,
     pub(crate) run: RunDir,
     pub(crate) model: Classifier,
+    /// The model on further devices.
+    pub(crate) replicas: Vec<Replica>,
     pub(crate) optimizer: GroupOptimizer,
     pub(crate) objective: Objective,
     /// Reads what the model says of places in an image; `None` for tasks of whole images.
@@ -126,6 +129,7 @@ impl Trainer {
             while let Some(batches) = next_batches(&mut batches, self.config.grad_accum_steps)? {
                 let lr = self.lr(&plan, self.progress.step);
                 let (count, images) = (batches.len(), batches.iter().map(TrainBatch::len).sum());
+                self.update_replicas()?;
                 let (loss, grads) = self.gradients(batches, images);
                 self.model = self.optimizer.step(lr, self.model, grads);
                 meter.add(loss, images, lr, &mut self.progress)?;
@@ -141,7 +145,7 @@ impl Trainer {
                 }
             }
             meter.read(&mut self.progress)?;
-            self.progress.count_device_memory(&self.device.device);
+            self.progress.count_device_memory(&self.device);
             self.progress.seconds += started.elapsed().as_secs_f64();
             let (row, is_best) = self.close_epoch(&plan, &val, observer)?;
             if let Some(events) = &mut self.events {
@@ -183,15 +187,31 @@ impl Trainer {
 
     /// Loss, summed over the images of `batches`, and the gradient of their mean.
     pub(crate) fn gradients(&self, batches: Vec<TrainBatch>, images: usize) -> (Tensor<1>, GradientsParams) {
-        let device = self.device.device.clone().autodiff();
         let mut accumulator = GradientsAccumulator::new();
         let mut losses = Vec::with_capacity(batches.len());
+        // Each device is told what to compute before anyone waits for another's results.
+        let mut of_others = Vec::new();
         for (part, batch) in batches.into_iter().enumerate() {
-            let mut noise = rng::rng(self.config.seed, &[NOISE, self.progress.step as u64, part as u64]);
-            losses.push(self.backward(batch, images, &device, &mut noise, &mut |grads| {
-                accumulator.accumulate(&self.model, GradientsParams::from_grads(grads, &self.model));
-            }));
+            let mut rng = rng::rng(self.config.seed, &[NOISE, self.progress.step as u64, part as u64]);
+            let noise = self.model.sample_noise(batch.len(), &mut rng);
+            let shares = batch.shares(1 + self.replicas.len()).into_iter();
+            for (number, ((rows, share), (model, device))) in shares.zip(self.models()).enumerate() {
+                let noise = noise.of_images(rows, device);
+                let mut add = |grads| {
+                    let grads = GradientsParams::from_grads(grads, model);
+                    match number {
+                        0 => accumulator.accumulate(&self.model, grads),
+                        _ => of_others.push(grads),
+                    }
+                };
+                losses.push(self.backward(model, device, share, images, &noise, &mut add));
+            }
         }
+        let device = &self.device.device;
+        for grads in of_others {
+            accumulator.accumulate(&self.model, grads.to_device(device, &self.model));
+        }
+        let losses = losses.into_iter().map(|loss| loss.to_device(device)).collect();
         let grads = match self.config.clip_grad {
             Some(limit) => clip_global_norm(&self.model, accumulator.grads(), limit),
             None => accumulator.grads(),
@@ -199,44 +219,64 @@ impl Trainer {
         (Tensor::cat(losses, 0).sum(), grads)
     }
 
-    /// The loss of one batch, summed over its images, with the dropout and stochastic depth that `rng` draws; `add` gets the gradients
-    /// of what it adds to the mean over `images`.
+    /// The model on each device, the first one first.
+    fn models(&self) -> impl Iterator<Item = (&Classifier, &Device)> {
+        let replicas = self
+            .replicas
+            .iter()
+            .map(|replica| (&replica.model, &replica.device));
+        once((&self.model, &self.device.device)).chain(replicas)
+    }
+
+    /// Shows what was learned to the models on other devices.
+    fn update_replicas(&mut self) -> Result<(), TrainError> {
+        if self.replicas.is_empty() {
+            return Ok(());
+        }
+        let tuned = self.model.tuned_tensors();
+        for replica in &mut self.replicas {
+            replica.follow(&tuned)?;
+        }
+        Ok(())
+    }
+
+    /// The loss of a batch on `model`, summed over its images; `add` gets the gradients of what it adds to the mean over `images`.
     fn backward(
         &self,
+        model: &Classifier,
+        device: &Device,
         batch: TrainBatch,
         images: usize,
-        device: &Device,
-        rng: &mut Pcg64,
+        noise: &Noise,
         add: &mut dyn FnMut(Gradients),
     ) -> Tensor<1> {
         let TrainBatch { input, truth } = batch;
-        let noise = self.model.sample_noise(truth.len(), rng);
-        let mut summed = Tensor::zeros([1], &device.clone().without_autodiff());
+        let mut summed = Tensor::zeros([1], device);
         let mut share = |loss: Tensor<1>| {
             summed = loss.clone().inner();
             loss.div_scalar(images as f32)
         };
-        match input.on(device) {
+        match input.on(&device.clone().autodiff()) {
             DeviceInput::Features(features) => {
-                let loss = self.class_loss(self.model.head_forward(features), &truth);
+                let loss = self.class_loss(model.head_forward(features), &truth);
                 add(share(loss).backward());
             }
             DeviceInput::Entering(entering) => {
                 let recompute = self.config.grad_checkpointing;
-                let loss = |tokens| share(self.loss(tokens, &truth, &noise));
-                self.model.backward(entering, &noise, recompute, loss, add);
+                let loss = |tokens| share(self.loss(model, tokens, &truth, noise));
+                model.backward(entering, noise, recompute, loss, add);
             }
         }
         summed
     }
 
-    /// The loss of tokens in front of a block, summed over their images.
-    fn loss(&self, tokens: TokensAt, truth: &Truth, noise: &Noise) -> Tensor<1> {
+    /// The loss of tokens in front of a block of `model`, summed over their images.
+    fn loss(&self, model: &Classifier, tokens: TokensAt, truth: &Truth, noise: &Noise) -> Tensor<1> {
         if let Some(finder) = &self.finder {
-            let output = finder.output_of(&self.model, self.model.feature_map_from(tokens, noise));
+            let output = finder.output_of(model, model.feature_map_from(tokens, noise));
             return place_loss(output, finder.points(), &truth.framed);
         }
-        let logits = self.model.head_forward(self.model.pooled_from(tokens, noise));
+        let logits = model.head_forward(model.pooled_from(tokens, noise));
         self.class_loss(logits, truth)
     }
 

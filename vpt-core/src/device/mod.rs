@@ -12,6 +12,8 @@ mod probe;
 pub use choice::DeviceChoice;
 pub use probe::{PROBE_COMMAND, probe, probe_in_child, set_child_probe};
 
+use std::iter::once;
+
 use burn::tensor::Device;
 use serde::Serialize;
 
@@ -28,6 +30,8 @@ pub struct SelectedDevice {
     pub note: Option<String>,
     /// Whether it is the CPU backend.
     pub is_cpu: bool,
+    /// Further devices, which share the work of a training step.
+    pub peers: Vec<Device>,
 }
 
 impl SelectedDevice {
@@ -38,6 +42,7 @@ impl SelectedDevice {
             name: "cpu (flex)".to_owned(),
             note: None,
             is_cpu: true,
+            peers: Vec::new(),
         }
     }
 }
@@ -103,6 +108,30 @@ pub fn select(choice: &DeviceChoice) -> Result<SelectedDevice, CoreError> {
             open(choice)
         }
     }
+}
+
+/// The device that `first` means, with those of `others` as its peers.
+///
+/// # Errors
+/// As [`select()`]; [`CoreError::Setting`] for a device that is named twice, or `auto` among several.
+pub fn select_all(first: &DeviceChoice, others: &[DeviceChoice]) -> Result<SelectedDevice, CoreError> {
+    let mut all = vec![*first];
+    for choice in others {
+        if all.contains(choice) || [*first, *choice].contains(&DeviceChoice::Auto) {
+            let named: Vec<String> = once(first).chain(others).map(DeviceChoice::to_string).collect();
+            let expected = "different devices by their names, such as `gpu:0,gpu:1`";
+            return Err(CoreError::setting("device", named.join(","), expected));
+        }
+        all.push(*choice);
+    }
+    let mut selected = select(first)?;
+    for choice in others {
+        let peer = select(choice)?;
+        selected.name = format!("{} + {}", selected.name, peer.name);
+        selected.peers.push(peer.device);
+        selected.note = selected.note.or(peer.note);
+    }
+    Ok(selected)
 }
 
 /// The CPU in place of a GPU, and the reason. A child process tells its reason as text.
@@ -171,6 +200,7 @@ fn open_adapter(choice: &DeviceChoice) -> Result<SelectedDevice, CoreError> {
         name: adapter.to_string(),
         note: software.then(|| format!("{adapter} is a software adapter, slower than `--device cpu`")),
         is_cpu: false,
+        peers: Vec::new(),
     })
 }
 
@@ -188,6 +218,7 @@ fn open_cuda(index: usize) -> Result<SelectedDevice, CoreError> {
         name,
         note: None,
         is_cpu: false,
+        peers: Vec::new(),
     })
 }
 

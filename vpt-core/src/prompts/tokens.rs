@@ -1,6 +1,7 @@
 //! [`Prompts`]: the learned tokens and their way through the blocks.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -77,6 +78,15 @@ impl Noise {
     /// No randomness, as in evaluation.
     pub fn none() -> Self {
         Self::default()
+    }
+
+    /// That of some images of the batch, on a device.
+    pub fn of_images(&self, images: Range<usize>, device: &Device) -> Self {
+        let own = |factors: &Tensor<3>| factors.clone().slice(s![images.clone()]).to_device(device);
+        Self {
+            prompts: self.prompts.iter().map(own).collect(),
+            drop_path: self.drop_path.map(own),
+        }
     }
 
     /// The same below the tape.

@@ -363,8 +363,16 @@ impl DropPathFactors {
 
     /// The same below the tape.
     pub fn inner(self) -> Self {
-        let inner = |branches: [Option<Tensor<3>>; 2]| branches.map(|factors| factors.map(Tensor::inner));
-        Self(self.0.into_iter().map(inner).collect())
+        self.map(|factors| factors.clone().inner())
+    }
+
+    /// Changes the factors `[batch, 1, 1]` of every branch.
+    pub fn map(&self, change: impl Fn(&Tensor<3>) -> Tensor<3>) -> Self {
+        let of_block = |branches: &[Option<Tensor<3>>; 2]| {
+            let [attn, mlp] = branches;
+            [attn.as_ref().map(&change), mlp.as_ref().map(&change)]
+        };
+        Self(self.0.iter().map(of_block).collect())
     }
 
     /// The factors of block `i`.

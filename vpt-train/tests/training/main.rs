@@ -1,6 +1,7 @@
 //! Whole runs with tiny models on tiny drawn images.
 
 mod bench;
+mod devices;
 mod imbalance;
 mod learning;
 mod memory;
