@@ -142,7 +142,8 @@ fn layers_do_not_know_what_is_not_theirs() {
 fn only_the_output_module_prints() {
     for dir in SOURCES {
         for (path, code) in sources(dir) {
-            if path.ends_with("src/output.rs") {
+            // Tests may say that they are skipped.
+            if path.ends_with("src/output.rs") || path.ends_with("tests.rs") {
                 continue;
             }
             let library = code.split("#[cfg(test)]").next().unwrap_or("");
