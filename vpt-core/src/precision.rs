@@ -98,7 +98,7 @@ impl Precision {
         let allowed = match on_cpu_backend(device) {
             true => others.join(" or "),
             false => format!(
-                "{} for that on this device, or any with `--device cpu`",
+                "{} on this device, or any with `--device cpu`",
                 others.join(" or ")
             ),
         };

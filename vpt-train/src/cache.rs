@@ -44,7 +44,7 @@ impl TrainConfig {
 
     /// Bytes that are kept at most.
     pub fn cache_bytes(&self) -> usize {
-        self.cache_mb() << 20
+        self.cache_mb().saturating_mul(1 << 20)
     }
 
     /// Of these, bytes for decoded images to train on and to validate with.

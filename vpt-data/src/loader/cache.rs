@@ -1,7 +1,7 @@
 //! [`Cache`]: decoded pictures that are kept between epochs.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use image::RgbImage;
 
@@ -11,7 +11,14 @@ use crate::{DataError, ScratchFile};
 pub(super) struct Cache {
     pictures: Vec<OnceLock<Kept>>,
     free_bytes: AtomicUsize,
-    file: Option<ScratchFile>,
+    place: Place,
+}
+
+/// Where pictures are kept.
+enum Place {
+    Memory,
+    /// None once the disk was full: what was in it is given back, and pictures are decoded each time.
+    File(RwLock<Option<ScratchFile>>),
 }
 
 /// Where a picture is.
@@ -26,7 +33,7 @@ impl Cache {
         Self {
             pictures: (0..pictures).map(|_| OnceLock::new()).collect(),
             free_bytes: AtomicUsize::new(bytes),
-            file,
+            place: file.map_or(Place::Memory, |file| Place::File(RwLock::new(Some(file)))),
         }
     }
 
@@ -55,8 +62,12 @@ impl Cache {
                 start,
                 size: [width, height],
             } => {
+                let Place::File(file) = &self.place else {
+                    return None;
+                };
+                let file = file.read().unwrap_or_else(PoisonError::into_inner);
                 let mut picture = RgbImage::new(*width, *height);
-                self.file.as_ref()?.read(&mut picture, *start).ok()?;
+                file.as_ref()?.read(&mut picture, *start).ok()?;
                 Some(Arc::new(picture))
             }
         }
@@ -72,20 +83,31 @@ impl Cache {
         if !fits {
             return;
         }
-        let kept = match &self.file {
-            None => Kept::Memory(Arc::clone(picture)),
-            Some(file) => match file.append(picture) {
-                Ok(start) => Kept::File {
-                    start,
-                    size: picture.dimensions().into(),
-                },
-                // The disk is full: others will not fit either.
-                Err(_) => return self.free_bytes.store(0, Ordering::Relaxed),
-            },
+        let kept = match &self.place {
+            Place::Memory => Kept::Memory(Arc::clone(picture)),
+            Place::File(file) => {
+                let size = picture.dimensions().into();
+                match append(file, picture) {
+                    Some(start) => Kept::File { start, size },
+                    // Others will not fit either.
+                    None => return self.free_bytes.store(0, Ordering::Relaxed),
+                }
+            }
         };
         if slot.set(kept).is_err() {
             // Another epoch running beside this one was faster.
             self.free_bytes.fetch_add(bytes, Ordering::Relaxed);
         }
     }
+}
+
+/// Where the picture begins in the file; none for a disk that is full, which gets all its room back: checkpoints need it more.
+fn append(file: &RwLock<Option<ScratchFile>>, picture: &RgbImage) -> Option<u64> {
+    let kept = file.read().unwrap_or_else(PoisonError::into_inner);
+    let start = kept.as_ref()?.append(picture).ok();
+    drop(kept);
+    if start.is_none() {
+        *file.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+    start
 }
