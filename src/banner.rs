@@ -15,6 +15,9 @@ const CLASSES_SHOWN: usize = 8;
 /// How many times larger a class may be than another before the user is told.
 const IMBALANCE: usize = 4;
 
+/// Backbones that see fewer pixels a side than this gain much from a larger input: pictures rarely fit.
+const SMALL_INPUT: usize = 128;
+
 /// What a run is made of.
 pub struct Banner {
     device: String,
@@ -24,6 +27,7 @@ pub struct Banner {
     method: String,
     training: String,
     imbalance: Option<String>,
+    small_input: Option<String>,
 }
 
 impl Banner {
@@ -57,6 +61,7 @@ impl Banner {
             method: format!("{}{prompts}", config.method),
             training: training(config, train),
             imbalance: imbalance(config, &dataset.classes, &counts),
+            small_input: small_input(config, dataset, backbone),
         }
     }
 
@@ -82,6 +87,9 @@ impl Banner {
         output.info(self.text(tuned, total));
         if let Some(warning) = &self.imbalance {
             output.warn(warning);
+        }
+        if let Some(tip) = &self.small_input {
+            output.tip(tip);
         }
     }
 }
@@ -124,6 +132,22 @@ fn imbalance(config: &TrainConfig, classes: &[String], counts: &[usize]) -> Opti
         format!(
             "class `{}` has {} training images, class `{}` {}: consider `--class-weights balanced` and `--eval-metric balanced_accuracy`",
             classes[most], counts[most], classes[least], counts[least]
+        )
+    })
+}
+
+/// What a larger input would show, where the user left its size to a backbone that sees little of the pictures.
+fn small_input(config: &TrainConfig, dataset: &Dataset, backbone: &Backbone) -> Option<String> {
+    if config.image_size.is_some() || config.kind().is_dense() {
+        return None;
+    }
+    let [height, width] = backbone.preprocess.input_size;
+    let seen = height.min(width);
+    let edge = dataset.usual_edge()? as usize;
+    (seen < SMALL_INPUT && 2 * edge > 3 * seen).then(|| {
+        format!(
+            "the images have {edge} pixels on the shorter side, this backbone sees {seen} of them: `--img-size {}` shows it more, in about four times the time",
+            2 * seen
         )
     })
 }

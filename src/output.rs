@@ -118,6 +118,13 @@ impl Output {
         write_stderr(&format!("{} {text}\n", self.paint("hint:", HINT)));
     }
 
+    /// A way to better results, silenced by `--quiet`.
+    pub fn tip(self, text: impl Display) {
+        if !self.quiet {
+            self.hint(text);
+        }
+    }
+
     /// Why the command failed: the error, what caused it, and what to do about it.
     pub fn failure(self, error: &anyhow::Error) {
         let mut said = error.to_string();

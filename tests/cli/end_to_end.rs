@@ -372,6 +372,35 @@ fn quiet_means_results_only() {
 }
 
 #[test]
+fn a_small_input_is_said_where_pictures_are_larger() {
+    let sandbox = Sandbox::new();
+    for split in ["train", "val"] {
+        for (label, class) in CLASSES.into_iter().enumerate() {
+            for seed in 0..2 {
+                let file = format!("large/{split}/{class}/{seed}.png");
+                sandbox.image_of(&file, label, seed, [70, 50]);
+            }
+        }
+    }
+    let words = format!(
+        "train --data-dir large --epochs 1 --method linear --model {}",
+        sandbox.model()
+    );
+    let said = sandbox.run(&words, 0).stderr;
+    assert!(
+        said.contains("50 pixels") && said.contains("`--img-size 64`"),
+        "{said}"
+    );
+    for flags in ["-q", "--img-size 32", "--img-size 64"] {
+        let said = sandbox.run(&format!("{words} {flags}"), 0).stderr;
+        assert!(!said.contains("hint:"), "{flags}: {said}");
+    }
+    sandbox.draw("fitting", &CLASSES, [2, 2, 0]);
+    let said = sandbox.run(&words.replace("large", "fitting"), 0).stderr;
+    assert!(!said.contains("hint:"), "{said}");
+}
+
+#[test]
 fn demo_shows_the_whole_road() {
     let sandbox = Sandbox::new();
     let demo = sandbox.run("demo --quick --json", 0).json();

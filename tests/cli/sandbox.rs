@@ -76,10 +76,15 @@ impl Sandbox {
 
     /// Draws one image of 40 x 36 pixels.
     pub fn image(&self, relative: &str, label: usize, seed: usize) {
+        self.image_of(relative, label, seed, [40, 36]);
+    }
+
+    /// Draws one image of so many pixels across and down.
+    pub fn image_of(&self, relative: &str, label: usize, seed: usize, [width, height]: [u32; 2]) {
         let path = self.path(relative);
         fs::create_dir_all(path.parent().expect("a file in a folder")).expect("a folder to draw into");
         let noise = |x: u32, y: u32| ((x * 37 + y * 101 + seed as u32 * 53) % 97) as u8;
-        let picture = RgbImage::from_fn(40, 36, |x, y| {
+        let picture = RgbImage::from_fn(width, height, |x, y| {
             let stripe = if (x + y * label as u32) % 8 < 4 { 120 } else { 40 };
             let mut pixel = [noise(x, y), noise(y, x), noise(x + y, x)];
             pixel[label % 3] = pixel[label % 3].saturating_add(stripe);

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
+/// How many headers tell the usual size of images, at most.
+const HEADERS_READ: usize = 9;
+
 /// One labelled image.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Sample {
@@ -174,6 +177,24 @@ impl Dataset {
             counts[class] += 1;
         }
         counts
+    }
+
+    /// Shorter side of the training images in pixels: the median of a few of them, from their headers. `None` where there is none
+    /// that can be read.
+    pub fn usual_edge(&self) -> Option<u32> {
+        let step = self.train.len().div_ceil(HEADERS_READ).max(1);
+        let mut edges: Vec<u32> = self
+            .train
+            .iter()
+            .step_by(step)
+            .filter_map(|sample| {
+                let header =
+                    decode::header(&sample.path.to_string_lossy(), &decode::read(&sample.path).ok()?).ok()?;
+                Some(header.width.min(header.height))
+            })
+            .collect();
+        edges.sort_unstable();
+        edges.get(edges.len() / 2).copied()
     }
 
     /// Says which classes of objects or pixels cannot be learnt.

@@ -251,6 +251,36 @@ fn a_data_set_knows_its_name() {
 }
 
 #[test]
+fn the_usual_edge_is_that_of_most_training_images() {
+    let folder = Folder::with(
+        [
+            images("train/a", 9),
+            images("train/b", 9),
+            images("val/a", 1),
+            images("val/b", 1),
+        ]
+        .concat(),
+    );
+    assert_eq!(folder.open().unwrap().usual_edge(), Some(3));
+    RgbImage::new(70, 50)
+        .save(folder.path().join("train/a/0.png"))
+        .unwrap();
+    assert_eq!(
+        folder.open().unwrap().usual_edge(),
+        Some(3),
+        "one image of another size"
+    );
+    for class in ["a", "b"] {
+        for index in 0..9 {
+            RgbImage::new(50 + index, 90)
+                .save(folder.path().join(format!("train/{class}/{index}.png")))
+                .unwrap();
+        }
+    }
+    assert_eq!(folder.open().unwrap().usual_edge(), Some(54));
+}
+
+#[test]
 fn classes_can_be_put_in_order() {
     let folder = Folder::with([images("low", 4), images("high", 4), images("middle", 4)].concat());
     let order = ["low", "middle", "high"].map(String::from);
