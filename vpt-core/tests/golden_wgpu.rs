@@ -6,30 +6,11 @@
 #![cfg(feature = "wgpu")]
 #![allow(clippy::print_stdout, reason = "tests say what they skip")]
 
+mod adapter;
 mod suite;
 
-use std::sync::OnceLock;
-
-use burn::tensor::Device;
+use adapter::device;
 use suite::{METHOD_CASES, MODELS, TRANSFORMERS};
-
-/// The adapter, initialised once.
-fn device() -> Option<&'static Device> {
-    static DEVICE: OnceLock<Option<Device>> = OnceLock::new();
-    let device = DEVICE.get_or_init(|| match Device::wgpu_options().init() {
-        Ok(device) => Some(device),
-        Err(error) => {
-            let required = std::env::var("VPT_REQUIRE_WGPU").is_ok_and(|value| value == "1");
-            assert!(
-                !required,
-                "VPT_REQUIRE_WGPU is set and there is no adapter: {error:?}"
-            );
-            println!("skipped: no WGPU adapter ({error:?})");
-            None
-        }
-    });
-    device.as_ref()
-}
 
 #[test]
 fn model_outputs_equal_timm() {

@@ -1,8 +1,8 @@
 //! Linear layers, layer norm, GELU, rotary embeddings and attention, each as one operation on the tape.
 //!
 //! On the CPU backend they run fused kernels with hand-written gradients, which keep only what the
-//! gradient needs (no score matrix, no intermediates of the norm). On other devices, and for other
-//! number types, the same values come from Burn's own operations: the form the kernels are tested against.
+//! gradient needs (no score matrix, no intermediates of the norm). On GPUs layer norm, GELU and attention do.
+//! Otherwise, and for other number types, the same values come from Burn's own operations: the form the kernels are tested against.
 #![allow(
     clippy::inline_always,
     reason = "a loop is compiled for the vector instructions of its caller only if it is part of it"
@@ -24,9 +24,15 @@ use burn::tensor::{DType, Device, Tensor};
 
 pub use rotary::{RotaryLayout, RotaryPlace};
 
-/// Whether a tensor takes the fused kernels: float32 on the CPU backend.
+/// Whether a tensor takes the kernels of the CPU backend: float32 on it.
 fn is_fused<const D: usize>(x: &Tensor<D>) -> bool {
     x.dtype() == DType::F32 && on_cpu_backend(&x.device())
+}
+
+/// Whether a tensor takes the kernels that GPUs have too. With Burn's fusion, tensors are promises that kernels cannot read.
+fn is_fused_anywhere<const D: usize>(x: &Tensor<D>) -> bool {
+    let gpu = cfg!(all(feature = "wgpu", not(feature = "fusion")));
+    x.dtype() == DType::F32 && (gpu || on_cpu_backend(&x.device()))
 }
 
 /// Whether the device, or the device below its tape, is Burn's CPU backend.
@@ -63,7 +69,7 @@ pub fn linear<const R: usize>(x: Tensor<R>, layer: &Linear) -> Tensor<R> {
 /// - `x`, output: `[..., dim]`
 /// - `gamma`, `beta`: `[dim]`
 pub fn layer_norm<const R: usize>(x: Tensor<R>, gamma: Tensor<1>, beta: Tensor<1>, eps: f64) -> Tensor<R> {
-    if is_fused(&x) {
+    if is_fused_anywhere(&x) {
         fused::layer_norm(x, gamma, beta, eps)
     } else {
         composed::layer_norm(x, gamma, beta, eps)
@@ -72,7 +78,7 @@ pub fn layer_norm<const R: usize>(x: Tensor<R>, gamma: Tensor<1>, beta: Tensor<1
 
 /// GELU with the exact normal distribution function, of each element.
 pub fn gelu<const R: usize>(x: Tensor<R>) -> Tensor<R> {
-    if is_fused(&x) {
+    if is_fused_anywhere(&x) {
         fused::gelu(x)
     } else {
         composed::gelu(x)
@@ -95,7 +101,7 @@ pub fn attention(
     heads: usize,
     rows: usize,
 ) -> Tensor<3> {
-    if bias.is_none() && is_fused(&qkv) {
+    if bias.is_none() && is_fused_anywhere(&qkv) {
         fused::attention(qkv, prompts, heads, rows)
     } else {
         composed::attention(qkv, prompts, bias, heads, rows)

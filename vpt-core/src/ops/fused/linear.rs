@@ -2,16 +2,48 @@
 
 use std::borrow::Cow;
 
-use burn::backend::Flex;
-use burn::backend::TensorMetadata;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops};
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::{FlexQTensor, FlexTensor};
-use burn::tensor::{DType, Shape};
+use burn::backend::tensor::{FloatTensor, QuantizedTensor};
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::tensor::{DType, Shape, Tensor};
 use half::{bf16, f16};
 
-use super::{linear_kernel, tensor, values};
+use super::flex::{tensor, values};
+use crate::ops::linear as linear_kernel;
+
+/// A linear layer as the CPU backend sees it; `bias` may have no value.
+#[backend_extension(Flex, Autodiff)]
+trait LinearOps: Backend {
+    fn fused_linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+    fn fused_quantized_linear(
+        x: FloatTensor<Self>,
+        weight: QuantizedTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+}
+
+/// `weight` is `[inputs, outputs]`, as Burn keeps it.
+pub(in crate::ops) fn linear<const R: usize>(
+    x: Tensor<R>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+) -> Tensor<R> {
+    let bias = bias.unwrap_or_else(|| Tensor::empty([0], &x.device()));
+    let linear = match weight.dtype() {
+        DType::QFloat(_) => Dispatch::fused_quantized_linear,
+        _ => Dispatch::fused_linear,
+    };
+    let y = linear(x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
+    Tensor::from_dispatch(y)
+}
 
 /// The contiguous weight of a linear layer, as it is stored.
 #[derive(Clone, Debug)]
@@ -132,6 +164,64 @@ impl Backward<Flex, 2> for QuantizedLinearGradient {
         if let Some(node) = bias {
             let dbias = linear_kernel::bias_gradient(values(&dy), outputs);
             grads.register::<Flex>(node.id, tensor(dbias, [outputs]));
+        }
+    }
+}
+
+impl LinearOps for Flex {
+    fn fused_linear(x: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
+        let weight = StoredWeight::Float(weight.to_contiguous());
+        linear_forward(&x.to_contiguous(), &weight, &bias.to_contiguous())
+    }
+
+    fn fused_quantized_linear(x: FlexTensor, weight: FlexQTensor, bias: FlexTensor) -> FlexTensor {
+        let weight = StoredWeight::Int8(weight);
+        linear_forward(&x.to_contiguous(), &weight, &bias.to_contiguous())
+    }
+}
+
+impl<C: CheckpointStrategy> LinearOps for Autodiff<Flex, C> {
+    fn fused_linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), weight.node(), bias.node()];
+        let (keeps_weight, keeps_input) = (x.is_tracked(), weight.is_tracked());
+        let x = x.primitive().to_contiguous();
+        let weight = StoredWeight::Float(weight.primitive().to_contiguous());
+        let y = linear_forward(&x, &weight, &bias.primitive().to_contiguous());
+        match LinearGradient.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let [inputs, outputs] = weight.dims();
+                let state = LinearState {
+                    x: keeps_input.then_some(x),
+                    weight: keeps_weight.then_some(weight),
+                    inputs,
+                    outputs,
+                };
+                prep.finish(state, y)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn fused_quantized_linear(
+        x: FloatTensor<Self>,
+        weight: FlexQTensor,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), bias.node()];
+        let weight = StoredWeight::Int8(weight);
+        let (input, bias) = (x.primitive().to_contiguous(), bias.primitive().to_contiguous());
+        let y = linear_forward(&input, &weight, &bias);
+        match QuantizedLinearGradient
+            .prepare::<C>(nodes)
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => prep.finish(weight, y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
         }
     }
 }
