@@ -7,7 +7,7 @@ mod pooled;
 pub use found::Found;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, ArrayView1, Axis};
 use vpt_core::{Calibration, Decision};
@@ -254,14 +254,30 @@ impl Predictions {
         }
     }
 
-    /// An error unless `other` is about the same images, in the same order, with the same labels and classes.
+    /// Where the images lie below the deepest folder that holds all of them: the same by whatever path the data set was reached.
+    fn relative_paths(&self) -> Vec<&Path> {
+        let mut root = self.paths.first().and_then(|path| path.parent());
+        for path in &self.paths {
+            while let Some(folder) = root.filter(|folder| !path.starts_with(folder)) {
+                root = folder.parent();
+            }
+        }
+        self.paths
+            .iter()
+            .map(|path| root.and_then(|root| path.strip_prefix(root).ok()).unwrap_or(path))
+            .collect()
+    }
+
+    /// An error unless `other` is about the same images, in the same order, with the same labels and classes. A data set may
+    /// be reached by different paths.
     /// The names are those of the two models, for the message.
     pub fn check_paired(&self, other: &Self, name: &str, other_name: &str) -> Result<(), EvalError> {
+        let (own, others) = (self.relative_paths(), other.relative_paths());
         let reason = if self.classes != other.classes {
             format!("classes {:?} and {:?}", self.classes, other.classes)
         } else if self.len() != other.len() {
             format!("{} and {} images", self.len(), other.len())
-        } else if let Some(i) = (0..self.len()).find(|&i| self.paths[i] != other.paths[i]) {
+        } else if let Some(i) = (0..self.len()).find(|&i| own[i] != others[i]) {
             format!(
                 "image {} is `{}` and `{}`",
                 i + 1,
@@ -305,6 +321,28 @@ mod tests {
     fn parts_must_fit() {
         let error = Predictions::new(vec!["a".into()], vec!["x".into()], vec![1], array![[0.0]]);
         assert!(error.unwrap_err().to_string().contains("`x`"));
+    }
+
+    #[test]
+    fn a_data_set_may_be_reached_by_different_paths() {
+        let moved = |below: &str| {
+            let mut moved = predictions();
+            for path in &mut moved.paths {
+                *path = Path::new(below).join(&*path);
+            }
+            moved
+        };
+        for below in ["data", "/mnt/data/set", ".."] {
+            predictions().check_paired(&moved(below), "a", "b").unwrap();
+            moved("/other").check_paired(&moved(below), "a", "b").unwrap();
+        }
+        let mut other = moved("/mnt");
+        other.paths[1].set_file_name("3.png");
+        let error = predictions()
+            .check_paired(&other, "a", "b")
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("/mnt/b, c/3.png"), "{error}");
     }
 
     #[test]
