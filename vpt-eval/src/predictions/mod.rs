@@ -273,11 +273,18 @@ impl Predictions {
     /// The names are those of the two models, for the message.
     pub fn check_paired(&self, other: &Self, name: &str, other_name: &str) -> Result<(), EvalError> {
         let (own, others) = (self.relative_paths(), other.relative_paths());
+        let differs = |i: &usize| own[*i] != others[*i];
+        let images = 0..self.len().min(other.len());
+        // One image elsewhere makes all relative paths differ: it is the one to name.
+        let first = images
+            .clone()
+            .find(|i| differs(i) && self.paths[*i] != other.paths[*i])
+            .or_else(|| images.clone().find(differs));
         let reason = if self.classes != other.classes {
             format!("classes {:?} and {:?}", self.classes, other.classes)
         } else if self.len() != other.len() {
             format!("{} and {} images", self.len(), other.len())
-        } else if let Some(i) = (0..self.len()).find(|&i| own[i] != others[i]) {
+        } else if let Some(i) = first {
             format!(
                 "image {} is `{}` and `{}`",
                 i + 1,
