@@ -63,7 +63,7 @@ fn run(cli: &Cli, output: Output) -> Result<Exit> {
         Command::List(args) => commands::list::run(args, &session),
         Command::Demo(args) => commands::demo::run(args, &session),
         Command::Completions(args) => commands::completions::run(args, &session),
-        Command::ProbeDevice(args) => commands::probe::run(args),
+        Command::ProbeDevice(args) => commands::probe::run(args, &session),
     }
 }
 

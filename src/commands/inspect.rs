@@ -9,6 +9,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use vpt_core::device::{self, DeviceSummary};
+use vpt_core::ops;
 use vpt_core::parity::{self, ParityReport};
 use vpt_data::{
     DataSummary, Dataset, Leak, LeakOptions, ObjectSummary, OpenOptions, PixelSummary, Preprocess, TaskKind,
@@ -345,11 +346,18 @@ fn inspect_device(check: bool, session: &Session) -> Result<Exit> {
         adapters,
         check,
     })?;
+    let hint = match ops::gpu_kernels() {
+        true => format!(
+            "use `--device cpu`, update the driver, or try it with `{}=0` in the environment",
+            ops::GPU_KERNELS
+        ),
+        false => "use `--device cpu`, or update the driver".to_owned(),
+    };
     match failed {
         false => Ok(Exit::Success),
         true => Err(
             Failure::new(format!("device `{name}` computes other numbers than the CPU"))
-                .hint("use `--device cpu`, or update the driver")
+                .hint(hint)
                 .into(),
         ),
     }

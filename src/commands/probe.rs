@@ -6,6 +6,7 @@ use vpt_core::device::{self, DeviceChoice};
 
 use crate::cli::values;
 use crate::exit::Exit;
+use crate::session::Session;
 
 /// Try a device
 #[derive(Args, Clone, Debug)]
@@ -15,8 +16,10 @@ pub struct ProbeArgs {
     pub choice: DeviceChoice,
 }
 
-/// Exit code 0 if the device computes what the CPU computes.
-pub fn run(args: &ProbeArgs) -> Result<Exit> {
-    device::probe(&args.choice)?;
+/// Exit code 0 if the device computes what the CPU computes; on stdout what it cannot do.
+pub fn run(args: &ProbeArgs, session: &Session) -> Result<Exit> {
+    if let Some(reason) = device::probe(&args.choice)? {
+        session.output.result(reason)?;
+    }
     Ok(Exit::Success)
 }

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use vpt_core::device::{DeviceChoice, PROBE_COMMAND, adapters, probe, select, set_child_probe};
+use vpt_core::ops;
 
-/// Makes the child crash as a driver would.
+/// Makes the child crash as a driver would: always (`always`), or with kernels of our own (`kernels`).
 const CRASH: &str = "VPT_TEST_CRASH";
 
 fn main() -> ExitCode {
@@ -18,23 +19,35 @@ fn main() -> ExitCode {
         [first, ..] if first == "--list" => ExitCode::SUCCESS,
         _ => {
             set_child_probe(true);
-            if std::env::var_os(CRASH).is_some() {
-                a_crash_leads_to_the_cpu();
-            } else {
-                devices_are_tried_in_a_child();
-                crash_in_a_child_of_our_own();
+            match crash().as_deref() {
+                None => {
+                    devices_are_tried_in_a_child();
+                    again_with_children_that_crash("always");
+                    again_with_children_that_crash("kernels");
+                }
+                Some("kernels") => a_crash_with_kernels_leads_to_burns_operations(),
+                Some(_) => a_crash_leads_to_the_cpu(),
             }
             ExitCode::SUCCESS
         }
     }
 }
 
+fn crash() -> Option<String> {
+    std::env::var(CRASH).ok()
+}
+
 fn child(choice: &str) -> ExitCode {
-    if std::env::var_os(CRASH).is_some() {
-        std::process::abort();
+    match crash().as_deref() {
+        None => {}
+        Some("kernels") if !ops::gpu_kernels() => {}
+        Some(_) => std::process::abort(),
     }
     match probe(&choice.parse().expect("a device")) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(said) => {
+            println!("{}", said.unwrap_or_default());
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("error: {error}\nhint: none");
             ExitCode::FAILURE
@@ -76,11 +89,10 @@ fn devices_are_tried_in_a_child() {
     }
 }
 
-/// Runs this program once more, with children that crash.
-fn crash_in_a_child_of_our_own() {
+fn again_with_children_that_crash(when: &str) {
     let program = std::env::current_exe().expect("this program");
     let status = std::process::Command::new(program)
-        .env(CRASH, "1")
+        .env(CRASH, when)
         .status()
         .expect("a child");
     assert!(status.success(), "{status}");
@@ -99,4 +111,15 @@ fn a_crash_leads_to_the_cpu() {
         assert!(error.to_string().contains("failed its trial run"), "{error}");
         assert!(error.hint().expect("a hint").contains("--device cpu"));
     }
+}
+
+fn a_crash_with_kernels_leads_to_burns_operations() {
+    if adapters().is_empty() || !ops::gpu_kernels() {
+        return;
+    }
+    let selected = select(&DeviceChoice::Gpu(0)).expect("it passes without kernels");
+    assert!(!selected.is_cpu && !ops::gpu_kernels());
+    let note = selected.note.unwrap_or_default();
+    let expected = "its own kernels failed their trial run (it crashed";
+    assert!(note.starts_with(expected), "{note}");
 }

@@ -98,16 +98,23 @@ pub fn adapters() -> Vec<DeviceSummary> {
 pub fn select(choice: &DeviceChoice) -> Result<SelectedDevice, CoreError> {
     match choice {
         DeviceChoice::Cpu => Ok(SelectedDevice::cpu()),
-        DeviceChoice::Auto if cfg!(feature = "wgpu") => Ok(probe_in_child(choice)
-            .and_then(|()| open(choice))
-            .unwrap_or_else(fall_back)),
+        DeviceChoice::Auto if cfg!(feature = "wgpu") => Ok(tried(choice).unwrap_or_else(fall_back)),
         DeviceChoice::Auto => Ok(fall_back(not_built(choice, "wgpu"))),
         _ => {
             exists(choice)?;
-            probe_in_child(choice)?;
-            open(choice)
+            tried(choice)
         }
     }
+}
+
+/// Opens a device after its trial run, and passes on what that had to say.
+fn tried(choice: &DeviceChoice) -> Result<SelectedDevice, CoreError> {
+    let note = probe_in_child(choice)?;
+    let selected = open(choice)?;
+    Ok(SelectedDevice {
+        note: note.or(selected.note),
+        ..selected
+    })
 }
 
 /// The device that `first` means, with those of `others` as its peers.

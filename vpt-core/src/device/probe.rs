@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::{DeviceChoice, open};
-use crate::{CoreError, HostTensor};
+use crate::{CoreError, HostTensor, ops};
 
 /// First argument of the hidden command that runs [`probe`] for the device in the second argument.
 pub const PROBE_COMMAND: &str = "__probe-device";
@@ -27,61 +29,88 @@ static ENABLED: AtomicBool = AtomicBool::new(false);
 /// try a device.
 ///
 /// Off by default: only a program that answers [`PROBE_COMMAND`] with [`probe`] may switch it on. It must end
-/// with exit code 0 when the device passes, else with another code and the error on stderr. The environment
+/// with exit code 0 when the device passes, and what [`probe`] found on stdout, else with another code and the error on stderr. The environment
 /// variable `VPT_DEVICE_PROBE=0` switches it off again, for a parent that has already tried the device.
 pub fn set_child_probe(enabled: bool) {
     ENABLED.store(enabled, Ordering::Relaxed);
 }
 
 /// Tries a device in a child process, once per device and process. Passes at once where [`set_child_probe`]
-/// did not allow it, and for the CPU.
+/// did not allow it, and for the CPU. A device that fails with kernels of our own is tried without them; if it
+/// passes, this process does without them, and the note says why.
 ///
 /// # Errors
 /// [`CoreError::DeviceFailed`] when the child crashes, finds wrong numbers or does not end in time.
-pub fn probe_in_child(choice: &DeviceChoice) -> Result<(), CoreError> {
-    static RESULTS: Mutex<BTreeMap<String, Option<String>>> = Mutex::new(BTreeMap::new());
+pub fn probe_in_child(choice: &DeviceChoice) -> Result<Option<String>, CoreError> {
+    static RESULTS: Mutex<BTreeMap<String, Result<Option<String>, String>>> = Mutex::new(BTreeMap::new());
     let allowed = ENABLED.load(Ordering::Relaxed) && std::env::var_os(CHILD).is_none();
     if !allowed || *choice == DeviceChoice::Cpu {
-        return Ok(());
+        return Ok(None);
     }
     let mut results = RESULTS.lock().unwrap_or_else(PoisonError::into_inner);
-    let failure = results
+    let result = results
         .entry(choice.to_string())
-        .or_insert_with(|| run_child(choice).err());
-    match failure {
-        None => Ok(()),
-        Some(reason) => Err(CoreError::DeviceFailed {
+        .or_insert_with(|| run_children(choice));
+    match result {
+        Ok(None) => Ok(None),
+        Ok(Some(reason)) => {
+            ops::set_gpu_kernels(false);
+            Ok(Some(format!(
+                "its own kernels failed their trial run ({reason}); using Burn's operations"
+            )))
+        }
+        Err(reason) => Err(CoreError::DeviceFailed {
             device: choice.to_string(),
             reason: reason.clone(),
         }),
     }
 }
 
-/// Computes a small product, an activation and their gradients on the device and compares them with the CPU.
+/// Computes what a block of a model is made of, and its gradients, on the device and compares them with the CPU. Where they differ
+/// with kernels of our own and not without, says how.
 ///
 /// # Errors
 /// [`CoreError::DeviceFailed`] when numbers differ, and the errors of [`select()`](super::select()), for
 /// `auto` too when there is no real GPU. A driver may also crash or hang: run it in a child process.
-pub fn probe(choice: &DeviceChoice) -> Result<(), CoreError> {
+pub fn probe(choice: &DeviceChoice) -> Result<Option<String>, CoreError> {
     let selected = open(choice)?;
     let expected = trial(&Device::flex())?;
-    let found = trial(&selected.device)?;
-    let difference = expected
-        .iter()
-        .zip(&found)
-        .map(|(a, b)| (a - b).abs())
-        .fold(0.0, f32::max);
-    if difference < 1e-3 && found.iter().all(|x| x.is_finite()) {
-        return Ok(());
+    let compare = || {
+        // What goes wrong in a kernel surfaces as a panic in Burn.
+        let found = catch_unwind(AssertUnwindSafe(|| trial(&selected.device)))
+            .map_err(|_| "an operation panicked".to_owned())?
+            .map_err(|error| error.to_string())?;
+        difference(&expected, &found)
+    };
+    let failed = |reason| CoreError::DeviceFailed {
+        device: selected.name.clone(),
+        reason,
+    };
+    match compare() {
+        Ok(()) => Ok(None),
+        Err(reason) if !selected.is_cpu && ops::gpu_kernels() => {
+            ops::set_gpu_kernels(false);
+            compare().map_err(failed)?;
+            Ok(Some(reason))
+        }
+        Err(reason) => Err(failed(reason)),
     }
-    Err(CoreError::DeviceFailed {
-        device: selected.name,
-        reason: format!("a small matrix product differs by {difference} from the CPU's"),
-    })
 }
 
-/// Values and gradients of `gelu(A · B)` for fixed 33 × 65 and 65 × 17 matrices: sizes no kernel likes.
+/// The error says by how much `found` differs, if it is more than rounding.
+fn difference(expected: &[f32], found: &[f32]) -> Result<(), String> {
+    let pairs = expected.iter().zip(found);
+    let largest = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let whole = expected.len() == found.len() && found.iter().all(|x| x.is_finite());
+    match whole && largest < 1e-3 {
+        true => Ok(()),
+        false => Err(format!("a small calculation differs by {largest} from the CPU's")),
+    }
+}
+
+/// Values and gradients of `gelu(attention(layer_norm(A · B)))` for fixed 33 × 65 and 65 × 54 matrices: sizes no kernel likes.
 fn trial(device: &Device) -> Result<Vec<f32>, CoreError> {
+    const DIM: usize = 18;
     let device = device.clone().autodiff();
     let matrix = |rows: usize, columns: usize| {
         let values = (0..rows * columns)
@@ -89,8 +118,14 @@ fn trial(device: &Device) -> Result<Vec<f32>, CoreError> {
             .collect();
         Tensor::<2>::from_data(TensorData::new(values, [rows, columns]), &device).require_grad()
     };
-    let (a, b) = (matrix(33, 65), matrix(65, 17));
-    let output = activation::gelu(a.clone().matmul(b.clone()));
+    let (a, b) = (matrix(33, 65), matrix(65, 3 * DIM));
+    let (gamma, beta) = (
+        Tensor::ones([3 * DIM], &device),
+        Tensor::zeros([3 * DIM], &device),
+    );
+    let qkv = ops::layer_norm(a.clone().matmul(b.clone()), gamma, beta, 1e-6);
+    let attended = ops::attention(qkv.unsqueeze(), None, None, 2, 33);
+    let output = ops::gelu(attended);
     let gradients = output.clone().powi_scalar(2).sum().backward();
     let mut values = HostTensor::from_tensor(&output)?.data;
     for gradient in [a.grad(&gradients), b.grad(&gradients)] {
@@ -102,31 +137,60 @@ fn trial(device: &Device) -> Result<Vec<f32>, CoreError> {
     Ok(values)
 }
 
-/// Runs the hidden command; the error says how it ended.
-fn run_child(choice: &DeviceChoice) -> Result<(), String> {
-    let program = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
+/// How a child did not end well.
+#[derive(Debug, PartialEq)]
+enum Ending {
+    /// By itself, for this reason.
+    Failed(String),
+    /// The driver took it down, or kept it.
+    Broken(String),
+}
+
+/// Runs the hidden command, and where that breaks the child, once more without kernels of our own: why they are not to be used, or why
+/// the device is not.
+fn run_children(choice: &DeviceChoice) -> Result<Option<String>, String> {
+    match run_child(choice, &[]) {
+        Ok(said) => Ok(Some(said).filter(|said| !said.is_empty())),
+        Err(Ending::Broken(reason)) if ops::gpu_kernels() => {
+            match run_child(choice, &[(ops::GPU_KERNELS, "0")]) {
+                Ok(_) => Ok(Some(reason)),
+                Err(_) => Err(reason),
+            }
+        }
+        Err(Ending::Failed(reason) | Ending::Broken(reason)) => Err(reason),
+    }
+}
+
+/// Runs the hidden command: what it prints, or how it ended instead.
+fn run_child(choice: &DeviceChoice, environment: &[(&str, &str)]) -> Result<String, Ending> {
+    let program = std::env::current_exe()
+        .map_err(|error| Ending::Failed(format!("cannot find this program: {error}")))?;
     let child = Command::new(program)
         .args([PROBE_COMMAND, &choice.to_string()])
         .env(CHILD, "child")
+        .envs(environment.iter().copied())
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|error| format!("cannot start the trial run: {error}"))?;
+        .map_err(|error| Ending::Failed(format!("cannot start the trial run: {error}")))?;
     wait(child, TIME_LIMIT)
 }
 
-/// Waits for a child to end well within `limit`; the error says how it ended instead.
-fn wait(mut child: Child, limit: Duration) -> Result<(), String> {
-    // A thread empties the pipe, or a driver that has much to say would block.
-    let stderr = child.stderr.take();
-    let reader = std::thread::spawn(move || {
+/// Reads a pipe to its end, in a thread, or a driver that has much to say would block.
+fn read(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
+    std::thread::spawn(move || {
         let mut text = String::new();
-        if let Some(mut stderr) = stderr {
-            let _ = stderr.read_to_string(&mut text);
+        if let Some(mut pipe) = pipe {
+            let _ = pipe.read_to_string(&mut text);
         }
         text
-    });
+    })
+}
+
+/// Waits for a child to end well within `limit`: what it printed, or how it ended instead.
+fn wait(mut child: Child, limit: Duration) -> Result<String, Ending> {
+    let (stdout, stderr) = (read(child.stdout.take()), read(child.stderr.take()));
     let deadline = Instant::now() + limit;
     let status = loop {
         match child.try_wait() {
@@ -135,27 +199,29 @@ fn wait(mut child: Child, limit: Duration) -> Result<(), String> {
             _ => {
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(format!("it did not end within {} seconds", limit.as_secs()));
+                let reason = format!("it did not end within {} seconds", limit.as_secs());
+                return Err(Ending::Broken(reason));
             }
         }
     };
     if status.success() {
-        return Ok(());
+        return Ok(stdout.join().unwrap_or_default().trim().to_owned());
     }
-    Err(ending(status, &reader.join().unwrap_or_default()))
+    Err(ending(status, &stderr.join().unwrap_or_default()))
 }
 
 /// How a child ended, in words: its own last ones (but for a hint) if it had any.
-fn ending(status: ExitStatus, stderr: &str) -> String {
+fn ending(status: ExitStatus, stderr: &str) -> Ending {
     #[cfg(unix)]
     if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
-        return format!("it crashed with signal {signal}");
+        return Ending::Broken(format!("it crashed with signal {signal}"));
     }
     let said = |line: &&str| !line.trim().is_empty() && !line.starts_with("hint:");
     match (stderr.lines().rfind(said), status.code()) {
-        (Some(line), _) => line.strip_prefix("error: ").unwrap_or(line).to_owned(),
-        (None, Some(code)) => format!("it ended with code {code}"),
-        (None, None) => "it crashed".to_owned(),
+        (Some(line), _) => Ending::Failed(line.strip_prefix("error: ").unwrap_or(line).to_owned()),
+        // What Windows ends a crashed process with is a code too.
+        (None, Some(code)) => Ending::Broken(format!("it ended with code {code}")),
+        (None, None) => Ending::Broken("it crashed".to_owned()),
     }
 }
 
@@ -165,12 +231,21 @@ mod tests {
 
     #[test]
     fn the_cpu_passes_its_trial() {
-        probe(&DeviceChoice::Cpu).unwrap();
+        assert_eq!(probe(&DeviceChoice::Cpu).unwrap(), None);
     }
 
     #[test]
     fn nothing_is_started_unless_allowed() {
-        probe_in_child(&DeviceChoice::Gpu(7)).unwrap();
+        assert_eq!(probe_in_child(&DeviceChoice::Gpu(7)).unwrap(), None);
+    }
+
+    #[test]
+    fn what_differs_is_said() {
+        assert_eq!(difference(&[1.0, 2.0], &[1.0, 2.0001]), Ok(()));
+        let far = "a small calculation differs by 0.5 from the CPU's";
+        assert_eq!(difference(&[1.0, 2.0], &[1.5, 2.0]), Err(far.to_owned()));
+        difference(&[1.0], &[f32::NAN]).unwrap_err();
+        difference(&[1.0], &[]).unwrap_err();
     }
 
     #[cfg(unix)]
@@ -179,22 +254,22 @@ mod tests {
         let run = |script: &str, limit| {
             let child = Command::new("sh")
                 .args(["-c", script])
+                .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
                 .spawn()
                 .unwrap();
             wait(child, Duration::from_millis(limit))
         };
-        assert_eq!(run("exit 0", 20_000), Ok(()));
-        assert_eq!(run("exit 3", 20_000), Err("it ended with code 3".into()));
+        let broken = |reason: &str| Err(Ending::Broken(reason.to_owned()));
+        assert_eq!(run("exit 0", 20_000), Ok(String::new()));
+        assert_eq!(run("echo chatter >&2; echo so", 20_000), Ok("so".to_owned()));
+        assert_eq!(run("exit 3", 20_000), broken("it ended with code 3"));
         let script = "echo chatter >&2; echo 'error: no driver' >&2; echo 'hint: get one' >&2; exit 1";
-        assert_eq!(run(script, 20_000), Err("no driver".into()));
-        assert_eq!(
-            run("kill -SEGV $$", 20_000),
-            Err("it crashed with signal 11".into())
-        );
+        assert_eq!(run(script, 20_000), Err(Ending::Failed("no driver".to_owned())));
+        assert_eq!(run("kill -SEGV $$", 20_000), broken("it crashed with signal 11"));
         assert_eq!(
             run("exec sleep 60", 50),
-            Err("it did not end within 0 seconds".into())
+            broken("it did not end within 0 seconds")
         );
     }
 }

@@ -1,7 +1,8 @@
 //! Linear layers, layer norm, GELU, rotary embeddings and attention, each as one operation on the tape.
 //!
 //! On the CPU backend they run fused kernels with hand-written gradients, which keep only what the
-//! gradient needs (no score matrix, no intermediates of the norm). On GPUs layer norm, GELU and attention do.
+//! gradient needs (no score matrix, no intermediates of the norm). On GPUs layer norm, GELU and attention do, unless
+//! [`set_gpu_kernels`] or the environment keeps them from it.
 //! Otherwise, and for other number types, the same values come from Burn's own operations: the form the kernels are tested against.
 #![allow(
     clippy::inline_always,
@@ -18,21 +19,40 @@ mod rotary;
 mod vector_math;
 mod vectorised;
 
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::{DType, Device, Tensor};
 
 pub use rotary::{RotaryLayout, RotaryPlace};
 
+/// Environment variable that keeps GPUs from kernels of our own when it is `0`.
+pub const GPU_KERNELS: &str = "VPT_GPU_KERNELS";
+
+/// Whether GPUs run kernels of our own.
+static ON_GPU: LazyLock<AtomicBool> =
+    LazyLock::new(|| AtomicBool::new(std::env::var(GPU_KERNELS).as_deref() != Ok("0")));
+
+/// Whether GPUs of this build run kernels of our own. With Burn's fusion, tensors are promises that kernels cannot read.
+pub fn gpu_kernels() -> bool {
+    cfg!(all(feature = "wgpu", not(feature = "fusion"))) && ON_GPU.load(Ordering::Relaxed)
+}
+
+/// Whether GPUs shall run kernels of our own, in this process; Burn's operations give the same values without them.
+pub fn set_gpu_kernels(enabled: bool) {
+    ON_GPU.store(enabled, Ordering::Relaxed);
+}
+
 /// Whether a tensor takes the kernels of the CPU backend: float32 on it.
 fn is_fused<const D: usize>(x: &Tensor<D>) -> bool {
     x.dtype() == DType::F32 && on_cpu_backend(&x.device())
 }
 
-/// Whether a tensor takes the kernels that GPUs have too. With Burn's fusion, tensors are promises that kernels cannot read.
+/// Whether a tensor takes the kernels that GPUs have too.
 fn is_fused_anywhere<const D: usize>(x: &Tensor<D>) -> bool {
-    let gpu = cfg!(all(feature = "wgpu", not(feature = "fusion")));
-    x.dtype() == DType::F32 && (gpu || on_cpu_backend(&x.device()))
+    x.dtype() == DType::F32 && (on_cpu_backend(&x.device()) || gpu_kernels())
 }
 
 /// Whether the device, or the device below its tape, is Burn's CPU backend.
