@@ -15,6 +15,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use rand_pcg::Pcg64;
 
+use crate::device::computing;
 use crate::heads::{Head, HeadConfig};
 use crate::methods::{AddedTensor, MethodConfig, MethodKind, Tuner};
 use crate::named_tensors;
@@ -193,7 +194,7 @@ impl Classifier {
 
     /// Logits `[batch, classes]` of pixels `[batch, 3, height, width]`, without dropout and stochastic depth.
     pub fn forward(&self, pixels: Tensor<4>) -> Tensor<2> {
-        self.head_forward(self.pooled(pixels))
+        computing(&pixels.device(), || self.head_forward(self.pooled(pixels)))
     }
 
     /// Logits as a training step computes them: with the dropout and stochastic depth that `rng` draws.
@@ -237,7 +238,9 @@ impl Classifier {
 
     /// What the head reads, `[batch, D]`: pooled and normalised tokens.
     pub fn pooled(&self, pixels: Tensor<4>) -> Tensor<2> {
-        self.pooled_with(pixels, &Noise::none(), PromptForm::KeyValue)
+        computing(&pixels.device(), || {
+            self.pooled_with(pixels, &Noise::none(), PromptForm::KeyValue)
+        })
     }
 
     /// [`Classifier::pooled`] of tokens in front of a block, with given random factors.
@@ -266,8 +269,10 @@ impl Classifier {
 
     /// The normalised tokens of the patches as a map, `[batch, 3, height, width] → [batch, rows, columns, D]`.
     pub fn feature_map(&self, pixels: Tensor<4>, noise: &Noise) -> Tensor<4> {
-        let tokens = self.backbone.tokens(pixels, self.hook());
-        self.feature_map_from(tokens.into(), noise)
+        computing(&pixels.device(), || {
+            let tokens = self.backbone.tokens(pixels, self.hook());
+            self.feature_map_from(tokens.into(), noise)
+        })
     }
 
     /// [`Classifier::feature_map`] of tokens in front of a block.

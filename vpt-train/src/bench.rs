@@ -8,7 +8,7 @@ use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
 use serde::Serialize;
-use vpt_core::device::reserved_bytes;
+use vpt_core::device::{computing, reserved_bytes};
 use vpt_core::flops::ForwardMacs;
 use vpt_core::heads::{Head, Suppression};
 use vpt_core::prompts::Noise;
@@ -238,8 +238,10 @@ impl Bench {
             };
             let entering = Entering::Pixels(pixels);
             let mut accumulator = GradientsAccumulator::new();
-            model.backward(entering, &noise, self.grad_checkpointing, loss, &mut |grads| {
-                accumulator.accumulate(&model, GradientsParams::from_grads(grads, &model));
+            computing(&self.device, || {
+                model.backward(entering, &noise, self.grad_checkpointing, loss, &mut |grads| {
+                    accumulator.accumulate(&model, GradientsParams::from_grads(grads, &model));
+                });
             });
             model = optimizer.step(1e-4, model.clone(), accumulator.grads());
             // The update may still be on its way.

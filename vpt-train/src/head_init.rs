@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use vpt_core::device::computing;
 use vpt_core::methods::MethodConfig;
 use vpt_data::{Label, LoaderConfig, Sample, Split};
 
@@ -51,7 +52,7 @@ impl Trainer {
             let lr = lr_at(step, epochs * steps, warmup, linear.lr, Sched::Cosine);
             let batch = batch?;
             let images = batch.len();
-            let (_, grads) = self.gradients(vec![batch], images);
+            let (_, grads) = computing(&self.device.device, || self.gradients(vec![batch], images));
             self.model = optimizer.step(lr, self.model.clone(), grads);
         }
         self.progress.head_ready = true;

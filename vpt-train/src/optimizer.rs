@@ -160,7 +160,7 @@ fn host(data: &TensorData) -> HostTensor {
 }
 
 /// [`UpdateRule`] without its state type. Rules work element by element, so parameters are handed over flat.
-trait Rule: Send {
+trait Rule: Send + Sync {
     fn update(
         &self,
         lr: f64,

@@ -9,7 +9,7 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Gradients, Tensor};
-use vpt_core::device::SelectedDevice;
+use vpt_core::device::{SelectedDevice, computing};
 use vpt_core::prompts::Noise;
 use vpt_core::vit::TokensAt;
 use vpt_core::{Calibration, Classifier, HostTensor, TaskMetadata};
@@ -130,7 +130,7 @@ impl Trainer {
                 let lr = self.lr(&plan, self.progress.step);
                 let (count, images) = (batches.len(), batches.iter().map(TrainBatch::len).sum());
                 self.update_replicas()?;
-                let (loss, grads) = self.gradients(batches, images);
+                let (loss, grads) = computing(&self.device.device, || self.gradients(batches, images));
                 self.model = self.optimizer.step(lr, self.model, grads);
                 meter.add(loss, images, lr, &mut self.progress)?;
                 self.progress.count_step(count, images);

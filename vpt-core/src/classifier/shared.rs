@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use burn::tensor::{Device, Tensor, s};
 
 use super::{Classifier, backbone_shapes, fitting};
+use crate::device::computing;
 use crate::methods::Tuner;
 use crate::named_tensors::{self, SharedTensors};
 use crate::prompts::Noise;
@@ -145,6 +146,11 @@ impl Classifier {
 /// # Panics
 /// When the tasks do not [mix](SharedTask::mixes_with), or a part names an image that there is not.
 pub fn mixed_features(parts: &[(&SharedTask, Vec<usize>)], pixels: Tensor<4>) -> Vec<Features> {
+    computing(&pixels.device(), || mixed(parts, pixels))
+}
+
+/// See [`mixed_features`].
+fn mixed(parts: &[(&SharedTask, Vec<usize>)], pixels: Tensor<4>) -> Vec<Features> {
     let [(first, _), ..] = parts else {
         return Vec::new();
     };

@@ -17,7 +17,7 @@ use std::iter::once;
 use burn::tensor::Device;
 use serde::Serialize;
 
-use crate::CoreError;
+use crate::{CoreError, ops};
 
 /// The device that [`select()`] found.
 #[derive(Debug, Clone)]
@@ -157,6 +157,15 @@ fn fall_back(error: CoreError) -> SelectedDevice {
     }
 }
 
+/// Does `work`, many operations on `device` in turn. For the CPU by one of the threads that compute: to any other, each operation would
+/// mean to wake one of them and to wait for it.
+pub fn computing<R: Send>(device: &Device, work: impl FnOnce() -> R + Send) -> R {
+    match ops::on_cpu_backend(device) {
+        true => rayon::scope(|_| work()),
+        false => work(),
+    }
+}
+
 /// Lets the CPU backend use `threads` threads. Once per process, before anything was computed or decoded.
 ///
 /// # Errors
@@ -237,6 +246,13 @@ fn open_cuda(index: usize) -> Result<SelectedDevice, CoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_cpu_computes_on_the_threads_that_share_its_operations() {
+        let inside = || rayon::current_thread_index().is_some();
+        assert!(!inside() && computing(&Device::flex(), inside));
+        assert!(computing(&Device::flex().autodiff(), inside));
+    }
 
     #[test]
     fn the_cpu_is_always_there() {

@@ -14,6 +14,7 @@
 use gemm::{Parallelism, gemm};
 use rayon::prelude::*;
 
+use super::unwritten::zeros;
 use super::vector_math::{dot, exp, max, sum};
 use super::vectorised::vectorised;
 
@@ -231,7 +232,7 @@ fn columns(shape: &Shape) -> (View, View) {
 /// `qkv` [B, N, 3 D] holds queries, keys and values side by side; of `prompts` [1 or B, P, 3 D] only keys and values are read.
 pub fn forward(shape: &Shape, qkv: &[f32], prompts: &[f32]) -> (Vec<f32>, Vec<f32>) {
     shape.check(qkv, prompts);
-    let mut out = vec![0.0; shape.batch * shape.rows * shape.dim];
+    let mut out = zeros(shape.batch * shape.rows * shape.dim);
     let mut stats = vec![0.0; shape.batch * shape.heads * shape.rows];
     let target = Target::of(&mut out);
     stats.par_chunks_mut(shape.rows).enumerate().for_each_init(
@@ -301,10 +302,10 @@ pub fn backward(
     assert!(out.len() == shape.batch * shape.rows * shape.dim && dout.len() == out.len());
     let (keys, d, dim, width) = (shape.keys(), shape.head_dim(), shape.dim, 3 * shape.dim);
     let prompt_gradient = prompt_gradient && shape.prompts > 0;
-    let mut dqkv = vec![0.0; qkv.len()];
+    let mut dqkv = zeros(qkv.len());
     // One copy per image: shared prompts are summed over the images afterwards, in a fixed order.
     let copy = shape.prompts * width;
-    let mut dprompts = vec![0.0; if prompt_gradient { shape.batch * copy } else { 0 }];
+    let mut dprompts = zeros(if prompt_gradient { shape.batch * copy } else { 0 });
     let (token_target, prompt_target) = (Target::of(&mut dqkv), Target::of(&mut dprompts));
     (0..shape.batch * shape.heads).into_par_iter().for_each_init(
         || (vec![0.0; shape.rows * keys], vec![0.0; shape.rows * keys]),

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::unwritten::filled;
 use super::vector_math::{normal_cdf, normal_pdf};
 use super::vectorised::vectorised;
 
@@ -10,21 +11,13 @@ const CHUNK: usize = 8192;
 
 /// `x Φ(x)` of every element.
 pub fn forward(x: &[f32]) -> Vec<f32> {
-    let mut y = vec![0.0; x.len()];
-    y.par_chunks_mut(CHUNK)
-        .zip(x.par_chunks(CHUNK))
-        .for_each(|(y, x)| gelu(y, x));
-    y
+    filled(x.len(), CHUNK, x.par_chunks(CHUNK), gelu).0
 }
 
 /// `dy · (Φ(x) + x φ(x))` of every element.
 pub fn backward(x: &[f32], dy: &[f32]) -> Vec<f32> {
-    let mut dx = vec![0.0; x.len()];
-    dx.par_chunks_mut(CHUNK)
-        .zip(x.par_chunks(CHUNK))
-        .zip(dy.par_chunks(CHUNK))
-        .for_each(|((dx, x), dy)| gelu_gradient(dx, x, dy));
-    dx
+    let parts = x.par_chunks(CHUNK).zip(dy.par_chunks(CHUNK));
+    filled(x.len(), CHUNK, parts, |dx, (x, dy)| gelu_gradient(dx, x, dy)).0
 }
 
 vectorised! {

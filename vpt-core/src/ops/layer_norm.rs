@@ -5,6 +5,7 @@
 
 use rayon::prelude::*;
 
+use super::unwritten::filled;
 use super::vector_math::{sum, sum_by};
 use super::vectorised::vectorised;
 
@@ -15,12 +16,11 @@ const ROWS: usize = 32;
 /// Normalises each row of `x` [rows, dim]; also returns `(mean, 1 / standard deviation)` of each row.
 pub fn forward(x: &[f32], gamma: &[f32], beta: &[f32], eps: f32) -> (Vec<f32>, Vec<[f32; 2]>) {
     let dim = gamma.len();
-    let mut y = vec![0.0; x.len()];
     let mut stats = vec![[0.0; 2]; x.len() / dim];
-    y.par_chunks_mut(ROWS * dim)
-        .zip(stats.par_chunks_mut(ROWS))
-        .zip(x.par_chunks(ROWS * dim))
-        .for_each(|((y, stats), x)| normalise(y, stats, x, gamma, beta, eps));
+    let parts = stats.par_chunks_mut(ROWS).zip(x.par_chunks(ROWS * dim));
+    let (y, _) = filled(x.len(), ROWS * dim, parts, |y, (stats, x)| {
+        normalise(y, stats, x, gamma, beta, eps);
+    });
     (y, stats)
 }
 
@@ -78,21 +78,18 @@ pub struct Gradients {
 /// Gradients of [`forward`] from its input, its row statistics and the gradient `dy` [rows, dim] of its output.
 pub fn backward(x: &[f32], stats: &[[f32; 2]], gamma: &[f32], dy: &[f32], affine: bool) -> Gradients {
     let dim = gamma.len();
-    let mut dx = vec![0.0; x.len()];
-    let partial: Vec<Option<(Vec<f32>, Vec<f32>)>> = dx
-        .par_chunks_mut(ROWS * dim)
-        .zip(x.par_chunks(ROWS * dim))
+    let parts = x
+        .par_chunks(ROWS * dim)
         .zip(dy.par_chunks(ROWS * dim))
-        .zip(stats.par_chunks(ROWS))
-        .map(|(((dx, x), dy), stats)| {
-            differentiate(dx, x, dy, gamma, stats);
-            affine.then(|| {
-                let (mut dgamma, mut dbeta) = (vec![0.0; dim], vec![0.0; dim]);
-                accumulate_affine(&mut dgamma, &mut dbeta, x, dy, stats);
-                (dgamma, dbeta)
-            })
+        .zip(stats.par_chunks(ROWS));
+    let (dx, partial) = filled(x.len(), ROWS * dim, parts, |dx, ((x, dy), stats)| {
+        differentiate(dx, x, dy, gamma, stats);
+        affine.then(|| {
+            let (mut dgamma, mut dbeta) = (vec![0.0; dim], vec![0.0; dim]);
+            accumulate_affine(&mut dgamma, &mut dbeta, x, dy, stats);
+            (dgamma, dbeta)
         })
-        .collect();
+    });
     let affine = affine.then(|| {
         let mut total = (vec![0.0; dim], vec![0.0; dim]);
         for (dgamma, dbeta) in partial.into_iter().flatten() {

@@ -27,29 +27,12 @@ const WIDENED: usize = 1 << 15;
 pub fn forward(x: &[f32], weight: &[f32], bias: Option<&[f32]>, outputs: usize) -> Vec<f32> {
     let inputs = weight.len() / outputs;
     let rows = x.len() / inputs;
-    let mut y = Vec::with_capacity(rows * outputs);
-    let places = &mut y.spare_capacity_mut()[..rows * outputs];
-    places.par_chunks_mut(ROWS * outputs).for_each(|places| {
-        for row in places.chunks_exact_mut(outputs) {
-            match bias {
-                Some(bias) => row.iter_mut().zip(bias).for_each(|(place, &value)| {
-                    place.write(value);
-                }),
-                None => row.iter_mut().for_each(|place| {
-                    place.write(0.0);
-                }),
-            }
-        }
-    });
-    // SAFETY: the loop above wrote every one of the elements.
-    unsafe { y.set_len(rows * outputs) };
     product(
-        &mut y,
         [rows, inputs, outputs],
         (x, [inputs, 1]),
         (weight, [outputs, 1]),
-    );
-    y
+        bias,
+    )
 }
 
 /// Weights stored in half as many bits, as the products take them.
@@ -93,28 +76,24 @@ vectorised! {
 pub fn input_gradient(dy: &[f32], weight: &[f32], outputs: usize) -> Vec<f32> {
     let inputs = weight.len() / outputs;
     let rows = dy.len() / outputs;
-    let mut dx = vec![0.0; rows * inputs];
     product(
-        &mut dx,
         [rows, outputs, inputs],
         (dy, [outputs, 1]),
         (weight, [1, outputs]),
-    );
-    dx
+        None,
+    )
 }
 
 /// Gradient of the weight, [inputs, outputs], from `x` [rows, inputs] and `dy` [rows, outputs].
 pub fn weight_gradient(x: &[f32], dy: &[f32], inputs: usize) -> Vec<f32> {
     let rows = x.len() / inputs;
     let outputs = dy.len() / rows.max(1);
-    let mut dweight = vec![0.0; inputs * outputs];
     product(
-        &mut dweight,
         [inputs, rows, outputs],
         (x, [1, inputs]),
         (dy, [outputs, 1]),
-    );
-    dweight
+        None,
+    )
 }
 
 /// Gradient of the bias, [outputs], from `dy` [rows, outputs].
@@ -145,13 +124,28 @@ vectorised! {
 /// A matrix in a slice and its strides, `[row, column]`.
 type Strided<'a> = (&'a [f32], [usize; 2]);
 
-/// Adds `a` [m, k] times `b` [k, n] to the contiguous `c` [m, n].
-fn product(c: &mut [f32], [m, k, n]: [usize; 3], (a, a_strides): Strided<'_>, (b, b_strides): Strided<'_>) {
-    if c.is_empty() || k == 0 {
-        return;
+/// `a` [m, k] times `b` [k, n], plus `bias` [n] in each row: [m, n].
+fn product(
+    [m, k, n]: [usize; 3],
+    (a, a_strides): Strided<'_>,
+    (b, b_strides): Strided<'_>,
+    bias: Option<&[f32]>,
+) -> Vec<f32> {
+    if m == 0 || k == 0 || n == 0 {
+        return bias.unwrap_or(&vec![0.0; n]).repeat(m);
     }
     let last = |rows: usize, cols: usize, [row, col]: [usize; 2]| (rows - 1) * row + (cols - 1) * col;
-    assert!(c.len() == m * n && last(m, k, a_strides) < a.len() && last(k, n, b_strides) < b.len());
+    assert!(last(m, k, a_strides) < a.len() && last(k, n, b_strides) < b.len());
+    let mut c = Vec::with_capacity(m * n);
+    let places = &mut c.spare_capacity_mut()[..m * n];
+    if let Some(bias) = bias {
+        assert!(bias.len() == n);
+        places.par_chunks_mut(ROWS * n).for_each(|places| {
+            for row in places.chunks_exact_mut(n) {
+                row.write_copy_of_slice(bias);
+            }
+        });
+    }
     let parallel = if m * k * n < PARALLEL {
         Parallelism::None
     } else {
@@ -159,16 +153,17 @@ fn product(c: &mut [f32], [m, k, n]: [usize; 3], (a, a_strides): Strided<'_>, (b
     };
     let [a_row, a_col] = a_strides.map(|stride| stride as isize);
     let [b_row, b_col] = b_strides.map(|stride| stride as isize);
-    // SAFETY: the assertion above keeps every access inside the three slices, and `c` is borrowed alone.
+    // SAFETY: the assertion above keeps every access inside the three slices, and `places` is borrowed alone. It is read only where the
+    // bias was written, and written in every place.
     unsafe {
         gemm(
             m,
             n,
             k,
-            c.as_mut_ptr(),
+            places.as_mut_ptr().cast::<f32>(),
             1,
             n as isize,
-            true,
+            bias.is_some(),
             a.as_ptr(),
             a_col,
             a_row,
@@ -182,5 +177,7 @@ fn product(c: &mut [f32], [m, k, n]: [usize; 3], (a, a_strides): Strided<'_>, (b
             false,
             parallel,
         );
+        c.set_len(m * n);
     }
+    c
 }

@@ -16,6 +16,7 @@ mod gelu;
 mod layer_norm;
 mod linear;
 mod rotary;
+mod unwritten;
 mod vector_math;
 mod vectorised;
 
