@@ -25,7 +25,7 @@ Examples:
   vpt calibrate runs/train/my_images --abstain error=0.02 --output careful.safetensors
   vpt calibrate best.safetensors --data-dir other_hospital --operating-point youden
 
-Fits temperature, threshold and abstention to the validation images (never to test images that you will report on) and
+Fits temperature, threshold and abstention to the validation images (never to test images that you will report on) and \
 writes them into the task file. What was learned stays as it is.";
 
 /// Choose temperature, threshold and abstention of a trained task on validation images

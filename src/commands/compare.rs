@@ -46,11 +46,11 @@ Examples:
   vpt compare --data-dir my_images --budget 2h --jobs 2
   vpt compare --runs runs/train/a runs/train/b
 
-Each method is trained with each seed in a process of its own and reads the test split once. Runs that are
-already there with the same settings, data, backbone and version are reused, so a comparison that was stopped
+Each method is trained with each seed in a process of its own and reads the test split once. Runs that are \
+already there with the same settings, data, backbone and version are reused, so a comparison that was stopped \
 goes on with the same command.
 
-With `--budget` each method's settings are searched first, as many or as long for each, by successive halving
+With `--budget` each method's settings are searched first, as many or as long for each, by successive halving \
 on the validation images. Settings given by flags are not searched.";
 
 /// Compare methods on the same images, over several seeds

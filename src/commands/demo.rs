@@ -21,7 +21,7 @@ Examples:
   vpt demo
   vpt demo --output /tmp/vpt-demo --quick
 
-Draws fundus-like photographs graded by their lesions, learns prompts for them, evaluates, and compares with a
+Draws fundus-like photographs graded by their lesions, learns prompts for them, evaluates, and compares with a \
 linear probe and full fine-tuning. Takes a few minutes on two cores; nothing is downloaded.";
 
 /// Draw a sample task, then train, evaluate and compare on it

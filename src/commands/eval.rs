@@ -30,8 +30,8 @@ Examples:
   vpt eval --suite runs/train
 
 A run folder or task file knows its backbone, its preprocessing and its data: nothing needs to be typed again.
-Intervals of shares are Wilson's, of AUROC DeLong's, of boxes from the spread of halves of the
-images, all others from a bootstrap of images; where the data names groups (patients), all are from
+Intervals of shares are Wilson's, of AUROC DeLong's, of boxes from the spread of halves of the \
+images, all others from a bootstrap of images; where the data names groups (patients), all are from \
 drawn groups. Probabilities and decisions are those of the task file (`vpt calibrate`).
 The exit code is 3 when a `--fail-under` bound is not reached, in a suite by any task.
 

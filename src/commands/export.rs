@@ -24,7 +24,7 @@ Examples:
 timm: a folder with model.safetensors and config.json, the backbone with what training changed, and the head. For methods whose \
 outcome is a backbone (full, partial, bitfit, norm, linear, lora, ssf), for tasks of whole images.
 onnx: one graph of backbone, prompts (or whatever the method adds) and head, from normalised `pixels` [batch, 3, H, W] to `logits` \
-and `probs`, or `boxes` and `scores`, for every method and kind of task; classes, preprocessing and calibration are its metadata. \
+and `probs`, or `boxes` and `scores`, for every method and kind of task; classes, preprocessing and calibration are its metadata.
 Weights above 2 GiB go to FILE.onnx.data.";
 
 /// Write a task and its backbone for timm or as ONNX

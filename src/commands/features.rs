@@ -20,8 +20,8 @@ Examples:
   vpt features my_images --model vit_base_patch14_dinov2 --features cls --output features.npy
   vpt features --model weights/vit_base photo.jpg --tokens --output tokens.safetensors
 
-NAME.safetensors holds `features` [N, D], and with `--tokens` `tokens` [N, T, D]; the header's metadata `paths` is a JSON
-list in the same order. NAME.npy holds the features alone; beside it lie NAME.paths.txt and with `--tokens`
+NAME.safetensors holds `features` [N, D], and with `--tokens` `tokens` [N, T, D]; the header's metadata `paths` is a JSON \
+list in the same order. NAME.npy holds the features alone; beside it lie NAME.paths.txt and with `--tokens` \
 NAME.tokens.npy. NAME.parquet has a row for each image: `path`, and lists of float32, `features` and `tokens`. A run that was stopped leaves its rows in FILE.part, and the same command goes on behind them.";
 
 /// Write what a backbone makes of images

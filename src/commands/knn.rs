@@ -30,8 +30,8 @@ Examples:
   vpt knn --data-dir my_images --model weights/vit_base -k 20
   vpt knn --data-dir my_images --experiment neighbours
 
-An image gets the class that the training images most similar to it vote for: by cosine similarity of
-the backbone's features, weighted as in DINO. Nothing is trained: it is the first number to know about a
+An image gets the class that the training images most similar to it vote for: by cosine similarity of \
+the backbone's features, weighted as in DINO. Nothing is trained: it is the first number to know about a \
 backbone and a data set. With --experiment results and predictions are kept in a run folder, as training does.";
 
 /// Classify by the most similar training images: a baseline without training

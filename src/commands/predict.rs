@@ -30,14 +30,14 @@ Examples:
   vpt predict runs/train/my_images photo.jpg --attention looks
   vpt predict runs/train/my_boxes folder/ --draw drawn --output found.json
 
-With `--json`, one object a line: {\"path\", \"label\", \"logits\", \"probs\"}, classes in the order of
-the task file; multi-label tasks add {\"labels\"}, the classes found, which `label` joins by `|`. Probabilities are calibrated and labels decided as it says (`vpt inspect task`); a
-task that may leave images undecided adds {\"abstained\"}. Boxes are {\"path\", \"size\", \"objects\"}, each object with {\"label\", \"score\", \"bbox\"}
+With `--json`, one object a line: {\"path\", \"label\", \"logits\", \"probs\"}, classes in the order of \
+the task file; multi-label tasks add {\"labels\"}, the classes found, which `label` joins by `|`. Probabilities are calibrated and labels decided as it says (`vpt inspect task`); a \
+task that may leave images undecided adds {\"abstained\"}. Boxes are {\"path\", \"size\", \"objects\"}, each object with {\"label\", \"score\", \"bbox\"} \
 (left, upper, right, lower edge in pixels), masks {\"path\", \"size\", \"shares\"} of the classes' pixels.
-With `--attention`, a PNG for each image: the image as the model sees it, then attention rollout of
-the backbone alone and of the task; `--json` adds {\"attention\", \"prompt_share\"}, the file and the
+With `--attention`, a PNG for each image: the image as the model sees it, then attention rollout of \
+the backbone alone and of the task; `--json` adds {\"attention\", \"prompt_share\"}, the file and the \
 part of what the head reads that is the prompts'.
-Images that cannot be read are reported and make the exit code 1 (not with `--skip-bad-images`); the
+Images that cannot be read are reported and make the exit code 1 (not with `--skip-bad-images`); the \
 others are classified.";
 
 /// Classify images, or find what is in them

@@ -21,7 +21,7 @@ Examples:
   vpt train -c runs/train/my_images/args.toml --num-tokens 5 --init-from pruned.safetensors
   vpt eval pruned.safetensors
 
-Keeps in each block the prompts that the tokens of the training images attend to most. What was chosen on validation images
+Keeps in each block the prompts that the tokens of the training images attend to most. What was chosen on validation images \
 (temperature, threshold) is left out of the new file: train on from it, or choose it again with `vpt calibrate`.";
 
 /// Keep only the prompts that get the most attention

@@ -33,9 +33,9 @@ Examples:
   VPT_TOKEN=secret vpt serve --host 0.0.0.0 runs/train
   curl -H 'Authorization: Bearer secret' -T new.safetensors server:8080/v1/tasks/new
 
-The backbone is in memory once; tasks with deep prompts (or none) share its batches, other tasks (shallow prompts, LoRA, full …)
+The backbone is in memory once; tasks with deep prompts (or none) share its batches, other tasks (shallow prompts, LoRA, full …) \
 are computed in batches of their own, and those that change the backbone hold their own copy of what they changed.
-Files that are added to a folder, changed or removed are noticed within a second. The page at / tries tasks on an image;
+Files that are added to a folder, changed or removed are noticed within a second. The page at / tries tasks on an image; \
 /openapi.json describes every address.";
 
 /// Answer over HTTP for many tasks on one backbone

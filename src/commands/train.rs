@@ -33,8 +33,8 @@ Examples:
   vpt train --data-dir my_images --shots 16 --method linear
   vpt train --resume runs/train/my_images
 
-The backbone stays frozen (unless the method says otherwise), validation chooses the best epoch, and the
-test split is read once, at the end. Settings come from defaults < task < `-c FILE` < flags; what a run was
+The backbone stays frozen (unless the method says otherwise), validation chooses the best epoch, and the \
+test split is read once, at the end. Settings come from defaults < task < `-c FILE` < flags; what a run was \
 made with stands in its args.toml.";
 
 /// Learn prompts and a head for an image folder
