@@ -2,13 +2,15 @@
 # Trains the backbone that ships inside the program (vpt-core/assets/demo), in stages:
 #   small1, small2  images of 32 x 32: Tiny ImageNet (200 classes), CIFAR-10 (10) and drawn scenes (91), together
 #   large           the same at 64 x 64, the size at which the backbone is used, where the drawn scenes are sharp
-#   long            again at 64 x 64, from the weights so far with a new head: most of the work
+#   long            at 48 x 48, from the weights so far with a new head: most of the work. Fewer patches make a pass almost
+#                   twice as cheap, and crops enlarge what they show by as much as 64 x 64 does
+#   sharp           some images at 64 x 64 again, at a low rate, for positions are those of 64 x 64 from here on
 # Interrupted, the same command goes on where it was.
 #
 # usage: scripts/pretrain-demo.sh TINY_IMAGENET32.tar.xz CIFAR10.tar.xz [FOLDER]
 #   START=first     weights to begin with: `first` are those that this repository began with (in its history), `demo` the
 #                   ones inside the program now, `random` none
-#   EPOCHS1, EPOCHS2, EPOCHS3, EPOCHS4  passes of the stages;  SHOTS3  images a class in the third
+#   EPOCHS1, EPOCHS2, EPOCHS3, EPOCHS4, EPOCHS5  passes of the stages;  SHOTS3, SHOTS5  images a class in the third and fifth
 #   SCENES=400      drawn scenes of each class to train on
 # Then `cp FOLDER/demo/* vpt-core/assets/demo/`. Accuracy and what it cost are in docs/results.md.
 set -euo pipefail
@@ -81,5 +83,7 @@ stage large --seed $seed2 --img-size 64 --rrc-scale 0.5,1 --epochs "${EPOCHS3:-1
     --shots "${SHOTS3:-500}" --init-from "$(best small2)"
 [ -d middle ] || "$vpt" export runs/train/large --output middle --half
 from=(--model middle)
-stage long --seed $seed2 --img-size 64 --rrc-scale 0.35,1 --epochs "${EPOCHS4:-6}" --batch-size 128 --lr 6e-4 --warmup-epochs 0.3
-"$vpt" export runs/train/long --output demo --half
+stage long --seed $seed2 --img-size 48 --rrc-scale 0.35,1 --epochs "${EPOCHS4:-6}" --batch-size 128 --lr 6e-4 --warmup-epochs 0.3
+stage sharp --seed $seed2 --img-size 64 --rrc-scale 0.5,1 --epochs "${EPOCHS5:-1}" --batch-size 128 --lr 1e-4 --warmup-epochs 0.05 \
+    --shots "${SHOTS5:-100}" --init-from "$(best long)"
+"$vpt" export runs/train/sharp --output demo --half

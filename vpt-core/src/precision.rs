@@ -13,8 +13,9 @@ use crate::{Classifier, CoreError, named_tensors};
 
 /// In how many bits the frozen linear layers of the blocks are kept, which are nearly all of a backbone. Everything else is float32.
 ///
-/// On the CPU weights are widened where they are multiplied, so this saves memory, not arithmetic. On a GPU products are of numbers
-/// in that many bits, which its matrix units are made for, and their results have as many.
+/// On the CPU weights are widened where they are multiplied, so this saves memory, not arithmetic; but bfloat16 is multiplied as it is
+/// by processors with a tile unit (AMX), which rounds the other factor too and adds the products in float32. On a GPU products are of
+/// numbers in that many bits, which its matrix units are made for, and their results have as many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {

@@ -120,6 +120,6 @@ fn a_crash_with_kernels_leads_to_burns_operations() {
     let selected = select(&DeviceChoice::Gpu(0)).expect("it passes without kernels");
     assert!(!selected.is_cpu && !ops::gpu_kernels());
     let note = selected.note.unwrap_or_default();
-    let expected = "its own kernels failed their trial run (it crashed";
+    let expected = "this program's own kernels failed their trial run on it (it crashed";
     assert!(note.starts_with(expected), "{note}");
 }

@@ -56,7 +56,7 @@ pub fn probe_in_child(choice: &DeviceChoice) -> Result<Option<String>, CoreError
         Ok(Some(reason)) => {
             ops::set_gpu_kernels(false);
             Ok(Some(format!(
-                "its own kernels failed their trial run ({reason}); using Burn's operations"
+                "this program's own kernels failed their trial run on it ({reason}); using Burn's operations"
             )))
         }
         Err(reason) => Err(CoreError::DeviceFailed {

@@ -16,6 +16,7 @@ mod gelu;
 mod layer_norm;
 mod linear;
 mod rotary;
+mod tiles;
 mod unwritten;
 mod vector_math;
 mod vectorised;
@@ -61,8 +62,8 @@ pub fn on_cpu_backend(device: &Device) -> bool {
     device.clone().inner() == Device::flex()
 }
 
-/// A linear layer, whose weight may be stored in fewer bits than `x`. On the CPU products are sums of the numbers of `x`; on other devices
-/// `x` has as many bits as the weight for as long as it takes to multiply them.
+/// A linear layer, whose weight may be stored in fewer bits than `x`. On the CPU the weight is widened, but for bfloat16 where the
+/// processor multiplies that faster; there, and on other devices, `x` has as many bits as the weight for as long as it takes to multiply them.
 ///
 /// # Shapes
 /// - `x`: `[..., inputs]`

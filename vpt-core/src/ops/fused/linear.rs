@@ -13,7 +13,7 @@ use burn::tensor::{DType, Shape, Tensor};
 use half::{bf16, f16};
 
 use super::flex::{tensor, values};
-use crate::ops::linear as linear_kernel;
+use crate::ops::{linear as linear_kernel, tiles};
 
 /// A linear layer as the CPU backend sees it; `bias` may have no value.
 #[backend_extension(Flex, Autodiff)]
@@ -63,17 +63,40 @@ impl StoredWeight {
         }
     }
 
-    /// The values that the products take.
+    /// `x` [rows, inputs] times this, plus `bias` if there is one.
+    fn forward(&self, x: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+        let [_, outputs] = self.dims();
+        self.as_bf16()
+            .and_then(|weight| tiles::forward(x, weight, bias, outputs))
+            .unwrap_or_else(|| linear_kernel::forward(x, &self.values(), bias, outputs))
+    }
+
+    /// The gradient of the input.
+    fn input_gradient(&self, dy: &[f32]) -> Vec<f32> {
+        let [_, outputs] = self.dims();
+        self.as_bf16()
+            .and_then(|weight| tiles::input_gradient(dy, weight, outputs))
+            .unwrap_or_else(|| linear_kernel::input_gradient(dy, &self.values(), outputs))
+    }
+
+    fn as_bf16(&self) -> Option<&[bf16]> {
+        match self {
+            Self::Float(weight) if weight.dtype() == DType::BF16 => {
+                Some(weight.as_slice().expect("the tensor was made contiguous"))
+            }
+            _ => None,
+        }
+    }
+
+    /// The values that products in float32 take.
     fn values(&self) -> Cow<'_, [f32]> {
-        const CONTIGUOUS: &str = "the tensor was made contiguous";
+        if let Some(stored) = self.as_bf16() {
+            return Cow::Owned(linear_kernel::widened(stored));
+        }
         match self {
             Self::Float(weight) => match weight.dtype() {
                 DType::F16 => {
-                    let stored: &[f16] = weight.as_slice().expect(CONTIGUOUS);
-                    Cow::Owned(linear_kernel::widened(stored))
-                }
-                DType::BF16 => {
-                    let stored: &[bf16] = weight.as_slice().expect(CONTIGUOUS);
+                    let stored: &[f16] = weight.as_slice().expect("the tensor was made contiguous");
                     Cow::Owned(linear_kernel::widened(stored))
                 }
                 _ => Cow::Borrowed(values(weight)),
@@ -93,7 +116,7 @@ impl StoredWeight {
 pub(super) fn linear_forward(x: &FlexTensor, weight: &StoredWeight, bias: &FlexTensor) -> FlexTensor {
     let [_, outputs] = weight.dims();
     let bias = Some(values(bias)).filter(|bias| !bias.is_empty());
-    let y = linear_kernel::forward(values(x), &weight.values(), bias, outputs);
+    let y = weight.forward(values(x), bias);
     tensor(y, with_last_axis(&x.shape(), outputs))
 }
 
@@ -131,7 +154,7 @@ impl Backward<Flex, 3> for LinearGradient {
             outputs,
         } = ops.state;
         if let (Some(node), Some(weight)) = (x, kept_weight) {
-            let dx = linear_kernel::input_gradient(values(&dy), &weight.values(), outputs);
+            let dx = weight.input_gradient(values(&dy));
             grads.register::<Flex>(node.id, tensor(dx, with_last_axis(&dy.shape(), inputs)));
         }
         if let (Some(node), Some(x)) = (weight, kept) {
@@ -158,7 +181,7 @@ impl Backward<Flex, 2> for QuantizedLinearGradient {
         let dy = grads.consume::<Flex>(&ops.node).to_contiguous();
         let [inputs, outputs] = ops.state.dims();
         if let Some(node) = x {
-            let dx = linear_kernel::input_gradient(values(&dy), &ops.state.values(), outputs);
+            let dx = ops.state.input_gradient(values(&dy));
             grads.register::<Flex>(node.id, tensor(dx, with_last_axis(&dy.shape(), inputs)));
         }
         if let Some(node) = bias {
