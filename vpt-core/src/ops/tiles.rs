@@ -211,7 +211,7 @@ mod unit {
         /// Lays out the part of `b` from `starts` to `ends` in a tile: neighbours along the rows lie side by side.
         fn lay_columns(tile: &mut [bf16], b: &[bf16], strides: [usize; 2], starts: [usize; 2], ends: [usize; 2]) {
             let [rows, columns] = [starts[0]..ends[0], starts[1]..ends[1]];
-            if strides[1] == 1 && rows.len() == DEPTH {
+            if strides[1] == 1 && rows.len() == DEPTH && !columns.is_empty() {
                 for (pair, row) in tile.chunks_exact_mut(2 * SIDE).zip(rows.step_by(2)) {
                     let [even, odd] = [row, row + 1].map(|row| &b[row * strides[0]..][columns.clone()]);
                     for ((places, even), odd) in pair.chunks_exact_mut(2).zip(even).zip(odd) {
