@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# Runs the comparisons of "Methods compared" in docs/results.md with the backbone inside the program, one after the other, on the CPU.
-# Runs that are there with the same settings and backbone are reused: interrupted, the same command goes on where it was.
+# Runs comparisons of "Methods compared" in docs/results.md (fundus, sign_digits, brain_mri4, bccd_cells) with the backbone inside the program, one after the other, on the CPU.
+# Runs that are there with the same settings and backbone are reused: interrupted, the same command goes on where it was
+# (linear probes, which take seconds, are made again).
 #
 # usage: scripts/measure-results.sh DATA [FOLDER]
 #   DATA    holds sign_digits/, brain_mri4/ and bccd_cells/, each with train/ val/ test/ of class folders; what is not there is left out
-#   FOLDER  gets the drawn images and runs/ (default: results); the tables are runs/compare/*/report.md
+#   FOLDER  gets the drawn images and runs/ (default: runs/results); the tables are runs/compare/*/comparison.md in it
 #   PARTS="short long large probes"  which of them: few epochs, the default of 100, 128 x 128 pixels, linear probes by size and k-NN
 set -euo pipefail
 
 data=$(realpath "${1:?the folder of the data sets}")
-folder=${2:-results}
+folder=${2:-runs/results}
 cd "$(dirname "$0")/.."
 repository=$PWD
 cargo build --release --workspace --bin vpt

@@ -2,8 +2,7 @@
 # Trains the backbone that ships inside the program (vpt-core/assets/demo), in stages:
 #   small1, small2  images of 32 x 32: Tiny ImageNet (200 classes), CIFAR-10 (10) and drawn scenes (91), together
 #   large           the same at 64 x 64, the size at which the backbone is used, where the drawn scenes are sharp
-#   long            at 48 x 48, from the weights so far with a new head: most of the work. Fewer patches make a pass almost
-#                   twice as cheap, and crops enlarge what they show by as much as 64 x 64 does
+#   long            at 48 x 48, from the weights so far with a new head: most of the work; fewer patches make a pass cheaper
 #   sharp           some images at 64 x 64 again, at a low rate, for positions are those of 64 x 64 from here on
 # Interrupted, the same command goes on where it was.
 #

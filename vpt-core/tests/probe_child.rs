@@ -115,6 +115,7 @@ fn a_crash_leads_to_the_cpu() {
 
 fn a_crash_with_kernels_leads_to_burns_operations() {
     if adapters().is_empty() || !ops::gpu_kernels() {
+        println!("skipped: no adapter that runs kernels of our own");
         return;
     }
     let selected = select(&DeviceChoice::Gpu(0)).expect("it passes without kernels");
