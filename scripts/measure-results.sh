@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Runs comparisons of "Methods compared" in docs/results.md (fundus, sign_digits, brain_mri4, bccd_cells) with the backbone inside the program, one after the other, on the CPU.
+# Runs comparisons of "Methods compared" in docs/results.md (fundus_large, sign_digits, brain_mri4, bccd_cells) with the backbone inside the program, one after the other, on the CPU.
 # Runs that are there with the same settings and backbone are reused: interrupted, the same command goes on where it was
 # (linear probes, which take seconds, are made again).
 #
 # usage: scripts/measure-results.sh DATA [FOLDER]
 #   DATA    holds sign_digits/, brain_mri4/ and bccd_cells/, each with train/ val/ test/ of class folders; what is not there is left out
 #   FOLDER  gets the drawn images and runs/ (default: runs/results); the tables are runs/compare/*/comparison.md in it
-#   PARTS="short long large probes"  which of them: few epochs, the default of 100, 128 x 128 pixels, linear probes by size and k-NN
+#   PARTS="tables large probes"  which of them: a table for each set, 128 x 128 pixels, linear probes by size and k-NN
 set -euo pipefail
 
 data=$(realpath "${1:?the folder of the data sets}")
@@ -19,7 +19,6 @@ vpt=$repository/target/release/vpt
 mkdir -p "$folder"
 cd "$folder"
 draw() { [ -d "$1" ] || "$repository/target/release/examples/draw_dataset" fundus "$@"; }
-draw fundus 200 60 150
 draw fundus_large 400 100 500 96 43
 for name in sign_digits brain_mri4 bccd_cells; do
     [ -d "$data/$name" ] && ln -sfn "$data/$name" "$name"
@@ -31,24 +30,19 @@ compare() { # NAME DATA FLAGS…
     [ -d "$images" ] || return 0
     "$vpt" compare --data-dir "$images" --experiment "$name" --seeds 3 --jobs 2 --device cpu "$@"
 }
-short() { # DATA EPOCHS-OF-PROMPTS EPOCHS-OF-FULL
-    compare "$1" "$1" --set vpt-deep.epochs="$2" --set vpt-shallow.epochs="$2" --set full.epochs="$3"
+table() { # DATA EPOCHS-OF-SHALLOW-PROMPTS EPOCHS-OF-FULL FLAGS…
+    local images=$1 shallow=$2 full=$3
+    shift 3
+    compare "$images" "$images" --set vpt-shallow.epochs="$shallow" --set full.epochs="$full" "$@"
 }
-long() { compare "$1_100" "$1" --methods vpt-deep,linear,full --set full.epochs="$2"; }
 
-for part in ${PARTS:-short long large probes}; do
+for part in ${PARTS:-tables large probes}; do
     case $part in
-    short)
-        short bccd_cells 6 6
-        short sign_digits 30 12
-        short brain_mri4 20 12
-        short fundus 25 15
-        short fundus_large 20 10
-        ;;
-    long)
-        long sign_digits 12
-        long brain_mri4 12
-        long fundus_large 10
+    tables)
+        table sign_digits 30 12
+        table fundus_large 20 10
+        table brain_mri4 20 12
+        table bccd_cells 6 6 --set vpt-deep.epochs=6
         ;;
     large)
         compare sign_digits_128 sign_digits --methods vpt-deep,linear,full --img-size 128 --set vpt-deep.epochs=30 --set full.epochs=12
@@ -63,6 +57,6 @@ for part in ${PARTS:-short long large probes}; do
             done
         done
         ;;
-    *) echo "PARTS=$part: expected short, long, large or probes" >&2 && exit 2 ;;
+    *) echo "PARTS=$part: expected tables, large or probes" >&2 && exit 2 ;;
     esac
 done

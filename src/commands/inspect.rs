@@ -334,7 +334,12 @@ fn inspect_device(check: bool, session: &Session) -> Result<Exit> {
                 true => "logits",
                 false => "wrong, do not use it here: logits",
             };
-            lines.push(("", format!("`--precision f16`: {verdict} differ by {half:.1e}")));
+            let gradients = report.max_abs_half_grad;
+            let gradients = gradients.map_or_else(String::new, |apart| format!(", gradients by {apart:.1e}"));
+            lines.push((
+                "",
+                format!("`--precision f16`: {verdict} differ by {half:.1e}{gradients}"),
+            ));
         }
     }
     session.output.result(tables::pairs(&lines))?;

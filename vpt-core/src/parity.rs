@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::device::SelectedDevice;
 use crate::heads::Head;
+use crate::ops::F16_GRADIENTS_ON_GPU;
 use crate::prompts::Noise;
 use crate::{
     Backbone, Classifier, CoreError, HeadConfig, HostTensor, MethodConfig, MethodKind, Precision,
@@ -24,6 +25,9 @@ const TOLERANCE: f64 = 1e-3;
 
 /// The same with weights in float16, which leaves 11 significant bits of each product.
 const HALF_TOLERANCE: f64 = 2e-2;
+
+/// What a loss is multiplied by to see whether its gradients pass weights in float16, in whose range they are not then. A power of two.
+const SMALL_LOSS: f32 = 1.0 / (1_u32 << 30) as f32;
 
 /// How a device compares with the CPU: the figures of the model that differs most.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -40,11 +44,13 @@ pub struct ParityReport {
     pub largest_grad: f64,
     /// Largest absolute difference between what heads say with weights in float16 on both; none where the device does not have them.
     pub max_abs_half: Option<f64>,
+    /// The same of gradients of prompts; none where they are not computed with such weights.
+    pub max_abs_half_grad: Option<f64>,
     /// Largest differences that pass, relative to the largest values.
     pub tolerance: f64,
     /// Whether all differences are within the tolerance.
     pub passed: bool,
-    /// Whether the difference in float16, where there is one, is within what its rounding makes.
+    /// Whether the differences in float16, where there are any, are within what its rounding makes.
     pub half_passed: bool,
     /// Time that the device took, its first compilation of kernels included.
     pub seconds: f64,
@@ -68,44 +74,85 @@ pub fn check(selected: &SelectedDevice) -> Result<ParityReport, CoreError> {
         .map_err(|error| failed(error.to_string()))?;
     // A device that fails at float16 alone is good for all else: no numbers differ infinitely from any.
     let half = catch_unwind(AssertUnwindSafe(|| in_half(&selected.device)));
-    let half = half.unwrap_or_else(|_| Ok(Some(Vec::new())))?;
+    let half = half.unwrap_or_else(|_| Ok(Some(Measured::default())))?;
     let seconds = start.elapsed().as_secs_f64();
 
-    let differences = reference.iter().zip(&found).map(|(reference, found)| {
-        let logits = Difference::between(&reference.logits, &found.logits);
-        let gradients = Difference::between(&reference.gradients, &found.gradients);
-        (logits, gradients)
-    });
-    let apart = |(logits, gradients): &(Difference, Difference)| {
-        let of_logits = logits.max_abs / logits.largest.max(1.0);
-        of_logits.max(gradients.max_abs / gradients.largest)
-    };
-    let worst = differences.max_by(|a, b| apart(a).total_cmp(&apart(b)));
+    let differences = reference.iter().zip(&found).map(|(reference, found)| reference.apart(found));
+    let worst = differences.max_by(|a, b| a.relative().total_cmp(&b.relative()));
     let worst = worst.expect("several models are compared");
-    let passed = apart(&worst) <= TOLERANCE;
-    let (logits, gradients) = worst;
     let half = match (half, in_half(&Device::flex())?) {
-        (Some(half), Some(reference)) => Some(Difference::between(&reference, &half)),
+        (Some(half), Some(reference)) => Some(reference.apart(&half)),
         _ => None,
     };
     Ok(ParityReport {
         device: selected.name.clone(),
-        max_abs_logits: logits.max_abs,
-        max_abs_grad: gradients.max_abs,
-        largest_logit: logits.largest,
-        largest_grad: gradients.largest,
-        max_abs_half: half.as_ref().map(|half| half.max_abs),
+        max_abs_logits: worst.logits.max_abs,
+        max_abs_grad: worst.gradients.max_abs,
+        largest_logit: worst.logits.largest,
+        largest_grad: worst.gradients.largest,
+        max_abs_half: half.as_ref().map(|half| half.logits.max_abs),
+        max_abs_half_grad: half
+            .as_ref()
+            .filter(|_| F16_GRADIENTS_ON_GPU)
+            .map(|half| half.gradients.max_abs),
         tolerance: TOLERANCE,
-        passed,
-        half_passed: half.is_none_or(|half| half.max_abs <= HALF_TOLERANCE * half.largest.max(1.0)),
+        passed: worst.relative() <= TOLERANCE,
+        half_passed: half.is_none_or(|half| half.relative() <= HALF_TOLERANCE),
         seconds,
     })
 }
 
 /// What a device computed of one model.
+#[derive(Default)]
 struct Measured {
     logits: Vec<f32>,
     gradients: Vec<f32>,
+}
+
+impl Measured {
+    /// What `model` says on its tape, and the gradients of a random sum of it times `scale`.
+    fn of(model: &Classifier, pixels: Tensor<4>, scale: f32) -> Result<Self, CoreError> {
+        let said = said(model, pixels);
+        let weights = init::normal(said.dims(), 1.0, &mut init::rng_of(0, "parity loss"));
+        let loss = (said.clone() * weights.to_tensor(&said.device())).sum() * scale;
+        let mut values = Vec::new();
+        let mut collector = GradientCollector {
+            gradients: &loss.backward(),
+            values: Ok(&mut values),
+        };
+        model.visit(&mut collector);
+        collector.values?;
+        Ok(Self {
+            logits: HostTensor::from_tensor(&said)?.data,
+            gradients: values,
+        })
+    }
+
+    /// How far `found` is from this.
+    fn apart(&self, found: &Self) -> Apart {
+        Apart {
+            logits: Difference::between(&self.logits, &found.logits),
+            gradients: Difference::between(&self.gradients, &found.gradients),
+        }
+    }
+}
+
+/// How far two devices are apart with one model.
+struct Apart {
+    logits: Difference,
+    gradients: Difference,
+}
+
+impl Apart {
+    /// The larger difference, relative to the largest value (at least 1 for logits; there may be no gradients).
+    fn relative(&self) -> f64 {
+        let Self { logits, gradients } = self;
+        let of_logits = logits.max_abs / logits.largest.max(1.0);
+        match gradients.max_abs {
+            0.0 => of_logits,
+            max_abs => of_logits.max(max_abs / gradients.largest),
+        }
+    }
 }
 
 /// What each model says, and its gradients.
@@ -128,36 +175,32 @@ fn measure(device: &Device) -> Result<Vec<Measured>, CoreError> {
     ];
     let measured = models.into_iter().map(|(method, head)| {
         let model = Classifier::with_head(&backbone, &method, head, CLASSES, size, 0, &device)?;
-        let said = said(&model, pixels.to_tensor(&device));
-        let weights = init::normal(said.dims(), 1.0, &mut init::rng_of(0, "parity loss"));
-        let gradients = (said.clone() * weights.to_tensor(&device)).sum().backward();
-        let mut values = Vec::new();
-        let mut collector = GradientCollector {
-            gradients: &gradients,
-            values: Ok(&mut values),
-        };
-        model.visit(&mut collector);
-        collector.values?;
-        Ok(Measured {
-            logits: HostTensor::from_tensor(&said)?.data,
-            gradients: values,
-        })
+        Measured::of(&model, pixels.to_tensor(&device), 1.0)
     });
     measured.collect()
 }
 
-/// What deep prompts make a model say whose weights are in float16; none where the device does not have them.
-fn in_half(device: &Device) -> Result<Option<Vec<f32>>, CoreError> {
+/// What deep prompts make a model say whose weights are in float16, as it answers, and the gradients of a small loss where
+/// it can be trained; none where the device does not have them.
+fn in_half(device: &Device) -> Result<Option<Measured>, CoreError> {
     if !Precision::F16.is_possible_on(device) {
         return Ok(None);
     }
     let backbone = backbone();
     let size = backbone.config.img_size;
     let method = MethodConfig::vpt(PromptConfig::new(PromptDepth::Deep, 4));
-    let model = Classifier::new(&backbone, &method, CLASSES, size, 0, device)?;
-    let model = model.with_precision(Precision::F16)?.for_inference();
-    let said = said(&model, pixels(size).to_tensor(device));
-    Ok(Some(HostTensor::from_tensor(&said)?.data))
+    let taped = device.clone().autodiff();
+    let model = Classifier::new(&backbone, &method, CLASSES, size, 0, &taped)?.with_precision(Precision::F16)?;
+    let pixels = pixels(size);
+    let answered = said(&model.valid().for_inference(), pixels.to_tensor(device));
+    let gradients = match F16_GRADIENTS_ON_GPU {
+        true => Measured::of(&model, pixels.to_tensor(&taped), SMALL_LOSS)?.gradients,
+        false => Vec::new(),
+    };
+    Ok(Some(Measured {
+        logits: HostTensor::from_tensor(&answered)?.data,
+        gradients: gradients.iter().map(|x| x / SMALL_LOSS).collect(),
+    }))
 }
 
 /// Three random images.

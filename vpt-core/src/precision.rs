@@ -8,7 +8,7 @@ use burn::tensor::quantization::{QuantScheme, QuantStore, QuantValue, ScaleDtype
 use burn::tensor::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::ops::on_cpu_backend;
+use crate::ops::{F16_GRADIENTS_ON_GPU, on_cpu_backend};
 use crate::{Classifier, CoreError, named_tensors};
 
 /// In how many bits the frozen linear layers of the blocks are kept, which are nearly all of a backbone. Everything else is float32.
@@ -78,13 +78,13 @@ impl Precision {
         self.check_among(device, |precision| precision.is_possible_on(device))
     }
 
-    /// Refuses what a device cannot train with: on a GPU gradients pass through products of as many bits, and do not fit into the
-    /// range of f16.
+    /// Refuses what a device cannot train with: on a GPU gradients pass through products of as many bits, and fit into the range of f16
+    /// only [in some builds](F16_GRADIENTS_ON_GPU).
     ///
     /// # Errors
     /// [`CoreError::Setting`].
     pub fn check_training(self, device: &Device) -> Result<(), CoreError> {
-        let in_range = |precision| on_cpu_backend(device) || precision != Self::F16;
+        let in_range = |precision| F16_GRADIENTS_ON_GPU || on_cpu_backend(device) || precision != Self::F16;
         self.check_among(device, |precision| {
             precision.is_possible_on(device) && in_range(precision)
         })

@@ -7,7 +7,7 @@
 #![cfg(feature = "wgpu")]
 
 use vpt_core::device::{DeviceChoice, SelectedDevice, adapters, probe, reserved_bytes, select};
-use vpt_core::{Precision, parity};
+use vpt_core::{Precision, ops, parity};
 
 #[test]
 fn wgpu_computes_what_the_cpu_computes() {
@@ -29,9 +29,11 @@ fn wgpu_computes_what_the_cpu_computes() {
     assert!(report.passed && report.half_passed, "{report:?}");
     let half = Precision::F16.is_possible_on(&selected.device);
     assert_eq!(report.max_abs_half.is_some(), half, "{report:?}");
+    let trains = half && Precision::F16.check_training(&selected.device).is_ok();
+    assert_eq!(trains, half && ops::F16_GRADIENTS_ON_GPU);
+    assert_eq!(report.max_abs_half_grad.is_some(), trains, "{report:?}");
     let refused = Precision::Int8.check(&selected.device).unwrap_err().to_string();
     assert!(refused.contains("--device cpu"), "{refused}");
-    assert!(Precision::F16.check_training(&selected.device).is_err());
     let reserved = reserved_bytes(&selected.device);
     assert!(
         reserved.is_some_and(|bytes| bytes > 1 << 20),

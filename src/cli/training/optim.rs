@@ -58,7 +58,7 @@ pub struct OptimArgs {
     #[arg(long)]
     pub grad_checkpointing: bool,
 
-    /// Keep frozen weights in fewer bits: f32, f16, bf16 or int8 on the CPU, f32 or bf16 on a GPU that has it [default: f32]
+    /// Keep frozen weights in fewer bits: f32, f16, bf16 or int8, on a GPU those that it has [default: f32]
     #[arg(long, value_name = "PRECISION", value_parser = values::precision)]
     pub precision: Option<Precision>,
 

@@ -7,6 +7,8 @@
 #[cfg(all(feature = "wgpu", not(feature = "fusion")))]
 mod cube;
 mod flex;
+#[cfg(all(feature = "wgpu", not(feature = "fusion")))]
+mod half;
 mod linear;
 mod rotary;
 
@@ -20,6 +22,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
 
+#[cfg(all(feature = "wgpu", not(feature = "fusion")))]
+pub(super) use half::half_product;
 pub(super) use linear::linear;
 pub(super) use rotary::rotary;
 

@@ -28,6 +28,11 @@ use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::{DType, Device, Tensor};
 
+#[cfg(not(all(feature = "wgpu", not(feature = "fusion"))))]
+use composed::half_product;
+#[cfg(all(feature = "wgpu", not(feature = "fusion")))]
+use fused::half_product;
+
 pub use rotary::{RotaryLayout, RotaryPlace};
 
 /// Environment variable that keeps GPUs from kernels of our own when it is `0`.
@@ -46,6 +51,9 @@ pub fn gpu_kernels() -> bool {
 pub fn set_gpu_kernels(enabled: bool) {
     ON_GPU.store(enabled, Ordering::Relaxed);
 }
+
+/// Whether gradients that pass a weight in float16 keep the range of float32 on GPUs of this build. With Burn's fusion they do not.
+pub const F16_GRADIENTS_ON_GPU: bool = cfg!(all(feature = "wgpu", not(feature = "fusion")));
 
 /// Whether a tensor takes the kernels of the CPU backend: float32 on it.
 fn is_fused<const D: usize>(x: &Tensor<D>) -> bool {
@@ -75,7 +83,7 @@ pub fn linear<const R: usize>(x: Tensor<R>, layer: &Linear) -> Tensor<R> {
         let (weight, bias) = (layer.weight.val(), layer.bias.as_ref().map(Param::val));
         let dtype = x.dtype();
         if matches!(weight.dtype(), DType::F16 | DType::BF16) && weight.dtype() != dtype {
-            let product = burn::tensor::module::linear(x.cast(weight.dtype()), weight, None).cast(dtype);
+            let product = half_product(x, weight);
             return match bias {
                 Some(bias) => product + bias.unsqueeze(),
                 None => product,
