@@ -77,7 +77,10 @@ pub fn check(selected: &SelectedDevice) -> Result<ParityReport, CoreError> {
     let half = half.unwrap_or_else(|_| Ok(Some(Measured::default())))?;
     let seconds = start.elapsed().as_secs_f64();
 
-    let differences = reference.iter().zip(&found).map(|(reference, found)| reference.apart(found));
+    let differences = reference
+        .iter()
+        .zip(&found)
+        .map(|(reference, found)| reference.apart(found));
     let worst = differences.max_by(|a, b| a.relative().total_cmp(&b.relative()));
     let worst = worst.expect("several models are compared");
     let half = match (half, in_half(&Device::flex())?) {
@@ -190,7 +193,8 @@ fn in_half(device: &Device) -> Result<Option<Measured>, CoreError> {
     let size = backbone.config.img_size;
     let method = MethodConfig::vpt(PromptConfig::new(PromptDepth::Deep, 4));
     let taped = device.clone().autodiff();
-    let model = Classifier::new(&backbone, &method, CLASSES, size, 0, &taped)?.with_precision(Precision::F16)?;
+    let model =
+        Classifier::new(&backbone, &method, CLASSES, size, 0, &taped)?.with_precision(Precision::F16)?;
     let pixels = pixels(size);
     let answered = said(&model.valid().for_inference(), pixels.to_tensor(device));
     let gradients = match F16_GRADIENTS_ON_GPU {

@@ -32,7 +32,8 @@ fn product<B: Backend>(x: FloatTensor<B>, weight: FloatTensor<B>) -> FloatTensor
     let (mut axes, dtype) = (x.shape().to_vec(), x.dtype());
     let [inputs, outputs] = weight.shape().dims();
     let rows = x.shape().num_elements() / inputs;
-    let x = B::float_cast(B::float_reshape(x, Shape::new([rows, inputs])), weight.dtype().into());
+    let x = B::float_reshape(x, Shape::new([rows, inputs]));
+    let x = B::float_cast(x, weight.dtype().into());
     let y = B::float_cast(B::float_matmul(x, weight), dtype.into());
     if let Some(last) = axes.last_mut() {
         *last = outputs;
