@@ -41,6 +41,14 @@ fn product<B: Backend>(x: FloatTensor<B>, weight: FloatTensor<B>) -> FloatTensor
     B::float_reshape(y, Shape::from(axes))
 }
 
+/// [`product`], each row multiplied as shares of its largest value.
+fn product_of_shares<B: Backend>(x: FloatTensor<B>, weight: FloatTensor<B>) -> FloatTensor<B> {
+    let last = x.shape().num_dims() - 1;
+    let largest = B::float_clamp_min(B::float_max_abs_dim(x.clone(), last), f32::MIN_POSITIVE.into());
+    let shares = B::float_div(x, largest.clone());
+    B::float_mul(product::<B>(shares, weight), largest)
+}
+
 #[derive(Debug)]
 struct HalfGradient;
 
@@ -48,20 +56,13 @@ impl<B: Backend> Backward<B, 1> for HalfGradient {
     type State = FloatTensor<B>;
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let [x] = ops.parents;
+        let [Some(node)] = ops.parents else { return };
         let dy = grads.consume::<B>(&ops.node);
-        let (Some(node), weight) = (x, ops.state) else {
-            return;
+        let weight = B::float_swap_dims(ops.state, 0, 1);
+        let dx = match weight.dtype() {
+            DType::F16 => product_of_shares::<B>(dy, weight),
+            _ => product::<B>(dy, weight),
         };
-        let transposed = B::float_swap_dims(weight, 0, 1);
-        if transposed.dtype() != DType::F16 {
-            grads.register::<B>(node.id, product::<B>(dy, transposed));
-            return;
-        }
-        let last = dy.shape().num_dims() - 1;
-        let largest = B::float_clamp_min(B::float_max_abs_dim(dy.clone(), last), f32::MIN_POSITIVE.into());
-        let shares = B::float_div(dy, largest.clone());
-        let dx = B::float_mul(product::<B>(shares, transposed), largest);
         grads.register::<B>(node.id, dx);
     }
 }
