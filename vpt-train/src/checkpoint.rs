@@ -52,12 +52,12 @@ impl Trainer {
             RunDir::RESULTS_CSV,
             EpochRow::to_csv(&self.progress.history).as_bytes(),
         )?;
-        let tuned = self.model.tuned_tensors();
         if self.checkpoints.best_changed {
             self.save_best()?;
         }
+        let tuned = self.learned().tuned_tensors();
         self.save_task(RunDir::LAST, self.progress.history.len(), &tuned)?;
-        self.save(tuned)?;
+        self.save()?;
         self.checkpoints.done(started);
         Ok(())
     }
@@ -67,19 +67,23 @@ impl Trainer {
         let started = Instant::now();
         let seconds = self.progress.seconds;
         self.progress.seconds += epoch_started.elapsed().as_secs_f64();
-        self.save(self.model.tuned_tensors())?;
+        self.save()?;
         self.progress.seconds = seconds;
         self.checkpoints.done(started);
         Ok(())
     }
 
-    fn save(&self, tuned: BTreeMap<String, HostTensor>) -> Result<(), TrainError> {
+    fn save(&self) -> Result<(), TrainError> {
         self.journal.save(&self.run)?;
-        let (progress, best) = (self.progress.clone(), self.best_tuned.clone());
+        let average = self
+            .average
+            .as_ref()
+            .map(|average| average.model().tuned_tensors());
         RunState {
-            progress,
-            tuned,
-            best,
+            progress: self.progress.clone(),
+            tuned: self.model.tuned_tensors(),
+            average: average.unwrap_or_default(),
+            best: self.best_tuned.clone(),
             optimizer: self.optimizer.state(),
         }
         .save(&self.run)

@@ -78,6 +78,9 @@ pub struct TrainConfig {
     /// Limit of the gradient's norm over all tuned parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_grad: Option<f64>,
+    /// How much of itself a running mean of what is learned keeps at each step; that mean is then what is validated and stored. None if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ema: Option<f64>,
     /// What training makes small.
     pub loss: Loss,
     /// γ of the focal loss; 2 if absent.
@@ -197,6 +200,7 @@ impl TrainConfig {
             warmup_epochs: recipe.warmup_epochs,
             sched: Sched::Cosine,
             clip_grad: recipe.clip_grad,
+            ema: None,
             loss: Loss::CrossEntropy,
             focal_gamma: None,
             grade_spread: 0.0,

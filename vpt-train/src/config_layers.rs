@@ -12,7 +12,7 @@ use crate::{Opt, TrainConfig, TrainError};
 const GRADE_SPREAD: f64 = 0.7;
 
 /// Optional settings, which `"none"` takes away.
-const OPTIONAL: [&str; 23] = [
+const OPTIONAL: [&str; 24] = [
     "cache_mb",
     "shrink",
     "head_width",
@@ -30,6 +30,7 @@ const OPTIONAL: [&str; 23] = [
     "init_from",
     "head_lr",
     "clip_grad",
+    "ema",
     "weight_decay",
     "focal_gamma",
     "logit_adjustment",

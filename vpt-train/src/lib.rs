@@ -3,6 +3,7 @@
 //! [`TrainConfig`] → [`Trainer::new`] → [`Trainer::fit`] writes a [`RunDir`]. [`Trainer::resume`] continues one, to the
 //! same bytes as if it had never stopped. This crate prints nothing: an [`Observer`] hears what goes on.
 
+mod average;
 pub mod bench;
 mod best;
 mod binary_loss;

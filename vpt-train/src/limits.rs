@@ -30,6 +30,7 @@ impl TrainConfig {
         self.validate_places()?;
         within("--warmup-epochs", self.warmup_epochs, 0.0, self.epochs as f64)?;
         positive("--clip-grad", self.clip_grad)?;
+        within("--ema", self.ema.unwrap_or(0.5), 0.1, 0.999_999)?;
         self.validate_folds()?;
         within("--grade-spread", self.grade_spread, 0.0, 10.0)?;
         if self.grade_spread > 0.0 && self.kind() != TaskKind::Ordinal {
@@ -115,6 +116,9 @@ impl TrainConfig {
             _ if !self.features_are_constant() || self.method.kind != MethodKind::Linear => fails(
                 "`adamw` or `sgd`: L-BFGS is for `--method linear` without augmentation, whose features are computed once",
             ),
+            _ if self.ema.is_some() => {
+                fails("`adamw` or `sgd` beside `--ema`: one solution leaves nothing to average")
+            }
             _ if self.loss != Loss::CrossEntropy => {
                 fails("`adamw` or `sgd` beside `--loss focal`, which is not convex")
             }

@@ -13,6 +13,7 @@ use vpt_core::{Backbone, Classifier, HeadConfig, MethodKind, PromptInit, TaskMet
 use vpt_data::{Dataset, LeakOptions, Preprocess, Sample, Split, TaskKind};
 use vpt_eval::{Finder, Results, metrics};
 
+use crate::average::Average;
 use crate::checkpoint::Checkpoints;
 use crate::date::start_date;
 use crate::init_from::init_from;
@@ -122,6 +123,7 @@ impl Trainer {
         let RunState {
             progress,
             tuned,
+            average,
             best,
             optimizer,
         } = state;
@@ -131,6 +133,10 @@ impl Trainer {
         trainer.model = trainer.model.load_tuned(&tuned)?;
         trainer.optimizer = trainer.optimizer.with_state(optimizer, &trainer.device.device);
         trainer.best_tuned = best;
+        if let (Some(decay), false) = (trainer.config.ema, average.is_empty()) {
+            let averaged = trainer.model.clone().load_tuned(&average)?;
+            trainer.average = Some(Average::new(decay, averaged.group(), &averaged));
+        }
         trainer.checkpoints = Checkpoints::new(trainer.progress.best.is_none());
         Ok(trainer)
     }
@@ -201,6 +207,7 @@ impl Trainer {
             metadata,
             journal: Journal::open(&run),
             checkpoints: Checkpoints::new(true),
+            average: None,
             best_tuned: BTreeMap::new(),
             notes,
             leaks: None,

@@ -92,6 +92,8 @@ pub struct RunState {
     pub progress: Progress,
     /// The tuned tensors, under the names of the task file.
     pub tuned: BTreeMap<String, HostTensor>,
+    /// Their running mean; empty without one.
+    pub average: BTreeMap<String, HostTensor>,
     /// The tuned tensors of the best epoch.
     pub best: BTreeMap<String, HostTensor>,
     /// The optimiser's state.
@@ -173,6 +175,7 @@ impl RunState {
         Self {
             progress,
             tuned: BTreeMap::new(),
+            average: BTreeMap::new(),
             best: BTreeMap::new(),
             optimizer: OptimizerState::default(),
         }
@@ -195,6 +198,7 @@ impl RunState {
         let document = toml::to_string(&document).map_err(|error| bad(error.to_string()))?;
         let groups = [
             (TUNED, self.tuned),
+            (AVERAGE, self.average),
             (BEST, self.best),
             (OPTIMIZER, self.optimizer.tensors),
         ];
@@ -258,10 +262,12 @@ impl RunState {
                 .insert(name.into(), tensor);
         }
         let mut take = |group: &str| groups.remove(group).unwrap_or_default();
-        let (tuned, best, tensors) = (take(TUNED), take(BEST), take(OPTIMIZER));
+        let (tuned, average) = (take(TUNED), take(AVERAGE));
+        let (best, tensors) = (take(BEST), take(OPTIMIZER));
         Ok(Self {
             progress,
             tuned,
+            average,
             best,
             optimizer: OptimizerState { tensors, counters },
         })
@@ -269,5 +275,6 @@ impl RunState {
 }
 
 const TUNED: &str = "tuned";
+const AVERAGE: &str = "average";
 const BEST: &str = "best";
 const OPTIMIZER: &str = "optimizer";

@@ -17,6 +17,7 @@ use vpt_data::{DataError, Dataset, Loader, Preprocess, Split, TaskKind, rng};
 use vpt_eval::metrics::{Metric, evaluate};
 use vpt_eval::{EpochRow, EvalError, Finder, Predictions, Results, find, predict};
 
+use crate::average::Average;
 use crate::best::is_better;
 use crate::checkpoint::Checkpoints;
 use crate::dense::place_loss;
@@ -48,6 +49,8 @@ pub struct Trainer {
     pub(crate) finder: Option<Finder>,
     pub(crate) metric: &'static Metric,
     pub(crate) progress: Progress,
+    /// `--ema`, once training has begun.
+    pub(crate) average: Option<Average<Classifier>>,
     /// Tuned tensors of the best epoch, as they were trained.
     pub(crate) best_tuned: BTreeMap<String, HostTensor>,
     /// Metadata of the task files but for epoch and metrics.
@@ -115,6 +118,9 @@ impl Trainer {
         if self.config.kind() == TaskKind::Segmentation && !self.progress.head_ready {
             self.prior_head()?;
         }
+        if let (Some(decay), None) = (self.config.ema, &self.average) {
+            self.average = Some(Average::new(decay, self.model.group(), &self.model));
+        }
         let (train, val) = self.sources(observer)?;
         // Both are part of what training costs.
         self.progress.seconds += started.elapsed().as_secs_f64();
@@ -132,6 +138,9 @@ impl Trainer {
                 self.update_replicas()?;
                 let (loss, grads) = computing(&self.device.device, || self.gradients(batches, images));
                 self.model = self.optimizer.step(lr, self.model, grads);
+                if let Some(average) = &mut self.average {
+                    average.add(&self.model, self.progress.step);
+                }
                 meter.add(loss, images, lr, &mut self.progress)?;
                 self.progress.count_step(count, images);
                 observer.step(&self.step_info(images, lr, &meter));
@@ -340,7 +349,7 @@ impl Trainer {
             images_per_second: self.progress.images as f64 / self.progress.seconds.max(1e-9),
         };
         if is_best {
-            self.best_tuned = self.model.tuned_tensors();
+            self.best_tuned = self.learned().tuned_tensors();
             self.progress.best = Some(best);
             self.checkpoints.best_changed = true;
         }
@@ -363,7 +372,7 @@ impl Trainer {
         val: &Validation,
         observer: &mut dyn Observer,
     ) -> Result<(Predictions, Option<f64>), TrainError> {
-        let model = self.as_stored(&self.model.tuned_tensors())?;
+        let model = self.as_stored(self.learned())?;
         let table = match val {
             Validation::Images(images) if self.finder.is_some() => {
                 let (predictions, loss) = self.find(&model, images, Split::Val, false, observer)?;
@@ -382,15 +391,21 @@ impl Trainer {
         ))
     }
 
-    /// The model for inference as its task file will hold it: with `--half`, tuned tensors are rounded.
-    fn as_stored(&self, tuned: &BTreeMap<String, HostTensor>) -> Result<Classifier, TrainError> {
-        let model = self.model.valid();
+    /// What has been learned, off the tape.
+    pub(crate) fn learned(&self) -> Classifier {
+        match &self.average {
+            Some(average) => average.model().clone(),
+            None => self.model.valid(),
+        }
+    }
+
+    /// The model as its task file will hold it: with `--half`, tuned tensors are rounded.
+    fn as_stored(&self, model: Classifier) -> Result<Classifier, TrainError> {
         if !self.config.half {
             return Ok(model);
         }
-        let rounded = tuned
-            .iter()
-            .map(|(name, tensor)| (name.clone(), tensor.rounded_to_half()));
+        let tuned = model.tuned_tensors().into_iter();
+        let rounded = tuned.map(|(name, tensor)| (name, tensor.rounded_to_half()));
         Ok(model.load_tuned(&rounded.collect())?)
     }
 

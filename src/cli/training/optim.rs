@@ -66,6 +66,10 @@ pub struct OptimArgs {
     #[arg(long, value_name = "NORM", value_parser = values::positive)]
     pub clip_grad: Option<f64>,
 
+    /// Validate and store a running mean of what is learned, which keeps DECAY of itself at each step: steadier than the last step's values
+    #[arg(long, visible_alias = "model-ema-decay", value_name = "DECAY", value_parser = values::rate)]
+    pub ema: Option<f64>,
+
     /// Training loss; `focal` gives images that are easy already less weight
     #[arg(long, value_name = "LOSS", value_parser = ["cross-entropy", "focal"])]
     pub loss: Option<String>,
@@ -116,6 +120,7 @@ impl OptimArgs {
         layer.switch("grad_checkpointing", self.grad_checkpointing);
         layer.set("precision", self.precision.map(Precision::name));
         layer.set("clip_grad", self.clip_grad);
+        layer.set("ema", self.ema);
         layer.set("loss", self.loss.clone());
         layer.set("focal_gamma", self.focal_gamma);
         layer.set("grade_spread", self.grade_spread);

@@ -33,6 +33,8 @@ fn impossible_values_name_flag_value_and_range() {
         ),
         ("epochs = 3\nwarmup_epochs = 4", "--warmup-epochs"),
         ("clip_grad = 0.0", "--clip-grad"),
+        ("ema = 1.0", "--ema"),
+        ("method = \"linear\"\nopt = \"lbfgs\"\nema = 0.99", "`--ema`"),
         ("smoothing = 1.0", "--smoothing"),
         ("loss = \"focal\"\nfocal_gamma = -1.0", "--focal-gamma"),
         ("focal_gamma = 2.0", "`--loss focal`"),

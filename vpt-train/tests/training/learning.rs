@@ -146,6 +146,27 @@ fn a_loss_that_is_no_number_stops_with_advice_and_keeps_the_state() {
 }
 
 #[test]
+fn a_running_mean_is_validated_and_stored_and_leaves_training_as_it_is() {
+    let bench = Bench::new();
+    let plain = bench.config("vpt-deep");
+    let averaged = TrainConfig {
+        ema: Some(0.9),
+        ..plain.clone()
+    };
+    bench.run("plain", &plain);
+    bench.run("averaged", &averaged);
+    for (a, b) in history(&bench, "plain").iter().zip(history(&bench, "averaged")) {
+        assert_eq!(a.train_loss, b.train_loss);
+        assert_ne!(a.val_loss, b.val_loss);
+    }
+    let prompts = |run: &str, file: &str| {
+        let task = TaskFile::load(&bench.path(run).join(file)).unwrap();
+        task.tensors["prompts"].data.clone()
+    };
+    assert_ne!(prompts("plain", RunDir::LAST), prompts("averaged", RunDir::LAST));
+}
+
+#[test]
 fn training_stops_early_when_nothing_improves() {
     let bench = Bench::new();
     let config = TrainConfig {

@@ -53,6 +53,7 @@ fn every_method_and_optimiser_resumes() {
             half: method == "partial-1",
             lr: 1e-2,
             patience: Some(5),
+            ema: (method == "vpt-deep+bias" || method == "adapter").then_some(0.9),
             ..bench.config(method)
         };
         bench.run(method, &config);
