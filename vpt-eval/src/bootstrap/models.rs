@@ -26,7 +26,7 @@ pub fn paired_difference(
         });
         return Ok(estimates.into_iter().next().unwrap_or_default());
     }
-    let columns = statistics::resample(&a.1.draws(), 1, options, |weights, _| {
+    let columns = statistics::resample(&a.1.draws(), 1, options, |weights| {
         or_nan(vec![difference(weights)])
     });
     Ok(Estimate::new(
@@ -66,7 +66,7 @@ pub fn seed_values(
         }
         halves
     } else {
-        statistics::resample(draws, all.len(), options, |weights, _| values(weights))
+        statistics::resample(draws, all.len(), options, values)
     };
     let mut resampled = resampled.into_iter();
     let mut plain = plain.into_iter();

@@ -76,12 +76,12 @@ pub fn estimates(
     if open.is_empty() {
         return estimates;
     }
-    let values = |weights: &[u32]| -> Vec<f64> {
-        let view = scores.view(weights);
-        or_nan(open.iter().map(|&i| (statistics[i].compute)(&view)).collect())
+    let values = |bunch: &[Vec<u32>]| -> Vec<Vec<f64>> {
+        let of = |view: View| or_nan(open.iter().map(|&i| (statistics[i].compute)(&view)).collect());
+        scores.views(bunch).into_iter().map(of).collect()
     };
-    let resampled = statistics::resample(draws, open.len(), options, |weights, _| values(weights));
-    let left_out = statistics::jackknife(draws, open.len(), values);
+    let resampled = statistics::resample_bunches(draws, open.len(), options, values);
+    let left_out = statistics::jackknife_bunches(draws, open.len(), values);
     for (column, &i) in open.iter().enumerate() {
         let value = estimates[i].value;
         let bca = |value| statistics::bca(value, &resampled[column], &left_out[column], options.level).ok();

@@ -1,5 +1,7 @@
 //! Areas under the ROC and the precision-recall curve.
 
+use std::ops::Range;
+
 use ndarray::Array2;
 
 /// One image's place in a ranking: its index, whether it is positive, and whether the next image has a lower score.
@@ -27,7 +29,15 @@ impl Place {
 pub struct Ranking {
     /// Empty if a score is NaN: there is no order then. Entries of one score are in any order.
     places: Vec<Place>,
+    /// Where in `places` the ties lie that hold a positive.
+    positive_ties: Vec<Range<u32>>,
 }
+
+/// How often each image counts in several resamples, side by side: they then share the walk over the images.
+pub(super) type SideBySide<const N: usize> = Vec<[u16; N]>;
+
+/// Places whose weights are summed in 32 bits: as many as cannot overflow.
+const STRETCH: usize = 1 << 16;
 
 /// What has one score in a [`Ranking`].
 #[derive(Debug, Clone, Copy)]
@@ -90,7 +100,10 @@ impl Ranking {
     fn sorted(scores: &[f64], entry: impl Fn(usize) -> (usize, bool)) -> Self {
         let too_many = u32::try_from(scores.len()).is_err();
         if too_many || scores.iter().any(|score| score.is_nan()) {
-            return Self { places: Vec::new() };
+            return Self {
+                places: Vec::new(),
+                positive_ties: Vec::new(),
+            };
         }
         // Half the size of `usize`: there is one per image and class.
         let mut order: Vec<u32> = (0..scores.len() as u32).collect();
@@ -101,8 +114,16 @@ impl Ranking {
             let (image, positive) = entry(here as usize);
             Place::new(image, positive, ends_tie)
         };
+        let places: Vec<Place> = order.iter().enumerate().map(place).collect();
+        let mut end = 0;
+        let ties = places.chunk_by(|place, _| !place.ends_tie()).filter_map(|tie| {
+            let range = end..end + tie.len() as u32;
+            end = range.end;
+            tie.iter().any(|place| place.positive()).then_some(range)
+        });
         Self {
-            places: order.iter().enumerate().map(place).collect(),
+            positive_ties: ties.collect(),
+            places,
         }
     }
 
@@ -128,24 +149,98 @@ impl Ranking {
         }
     }
 
+    /// [`Ranking::areas`] in each of several resamples. Of the images between two positives only the sum of their weights matters, so that with many
+    /// classes nearly all of it is sums of whole vectors.
+    pub(super) fn areas_side_by_side<const N: usize>(&self, weights: &SideBySide<N>) -> [Areas; N] {
+        let mut walks = [Walk::default(); N];
+        let mut end = 0;
+        for tie in &self.positive_ties {
+            let tie = tie.start as usize..tie.end as usize;
+            let between = weight_of(&self.places[end..tie.start], weights);
+            let [mut positives, mut negatives] = [[0; N]; 2];
+            for place in &self.places[tie.clone()] {
+                let sums = if place.positive() {
+                    &mut positives
+                } else {
+                    &mut negatives
+                };
+                add(sums, &weights[place.image()]);
+            }
+            for (n, walk) in walks.iter_mut().enumerate() {
+                walk.pass(0, between[n]);
+                walk.pass(positives[n], negatives[n]);
+            }
+            end = tie.end;
+        }
+        let below = weight_of(&self.places[end..], weights);
+        for (walk, below) in walks.iter_mut().zip(below) {
+            walk.pass(0, below);
+        }
+        walks.map(Walk::areas)
+    }
+
     /// Both areas, with image `i` counted `weights[i]` times.
     pub fn areas(&self, weights: &[u32]) -> Areas {
-        let (mut positives, mut negatives) = (0_u64, 0_u64); // above the current tie
-        let mut twice_area = 0_u64; // in pairs of a positive and a negative; a tied pair counts half
-        let mut precision_sum = 0.0;
-        self.for_each_tie(weights, |tie| {
-            twice_area += tie.negatives * (2 * positives + tie.positives);
-            positives += tie.positives;
-            negatives += tie.negatives;
-            if tie.positives > 0 {
-                precision_sum += tie.positives as f64 * positives as f64 / (positives + negatives) as f64;
-            }
-        });
-        let pairs = positives as f64 * negatives as f64;
-        Areas {
-            auroc: (pairs > 0.0).then(|| twice_area as f64 / 2.0 / pairs),
-            auprc: (positives > 0).then(|| precision_sum / positives as f64),
+        let mut walk = Walk::default();
+        self.for_each_tie(weights, |tie| walk.pass(tie.positives, tie.negatives));
+        walk.areas()
+    }
+}
+
+/// Both areas on the way from the highest score to the lowest.
+#[derive(Debug, Clone, Copy, Default)]
+struct Walk {
+    /// Weight of the positives passed.
+    positives: u64,
+    /// Of the negatives.
+    negatives: u64,
+    /// In pairs of a positive and a negative; a tied pair counts half.
+    twice_area: u64,
+    precision_sum: f64,
+}
+
+impl Walk {
+    /// Passes entries of one score, or any number of negatives.
+    fn pass(&mut self, positives: u64, negatives: u64) {
+        self.twice_area += negatives * (2 * self.positives + positives);
+        self.positives += positives;
+        self.negatives += negatives;
+        if positives > 0 {
+            let above = self.positives + self.negatives;
+            self.precision_sum += positives as f64 * self.positives as f64 / above as f64;
         }
+    }
+
+    fn areas(self) -> Areas {
+        let pairs = self.positives as f64 * self.negatives as f64;
+        Areas {
+            auroc: (pairs > 0.0).then(|| self.twice_area as f64 / 2.0 / pairs),
+            auprc: (self.positives > 0).then(|| self.precision_sum / self.positives as f64),
+        }
+    }
+}
+
+/// Weight of `places` in each resample.
+fn weight_of<const N: usize>(places: &[Place], weights: &SideBySide<N>) -> [u64; N] {
+    let mut sums = [0; N];
+    for stretch in places.chunks(STRETCH) {
+        let mut of_stretch = [0_u32; N];
+        for place in stretch {
+            let weights = &weights[place.image()];
+            for (sum, &weight) in of_stretch.iter_mut().zip(weights) {
+                *sum += u32::from(weight);
+            }
+        }
+        for (sum, of_stretch) in sums.iter_mut().zip(of_stretch) {
+            *sum += u64::from(of_stretch);
+        }
+    }
+    sums
+}
+
+fn add<const N: usize>(sums: &mut [u64; N], weights: &[u16; N]) {
+    for (sum, &weight) in sums.iter_mut().zip(weights) {
+        *sum += u64::from(weight);
     }
 }
 
@@ -184,6 +279,22 @@ mod tests {
             let auroc = Ranking::new(&scores, &positive).areas(&weights).auroc;
             prop_assert_eq!(auroc.is_some(), pairs > 0.0);
             prop_assert!(auroc.is_none_or(|auroc| (auroc - ordered / pairs).abs() < 1e-12));
+        }
+    }
+
+    proptest! {
+        /// Side by side or one after the other, to the last bit.
+        #[test]
+        fn resamples_side_by_side_are_what_each_is_alone(images in prop::collection::vec((0..9_u8, 0..5_u8, any::<[u8; 3]>()), 0..60)) {
+            let scores: Vec<f64> = images.iter().map(|image| f64::from(image.0)).collect();
+            let positive: Vec<bool> = images.iter().map(|image| image.1 == 0).collect();
+            let ranking = Ranking::new(&scores, &positive);
+            let weights: SideBySide<3> = images.iter().map(|image| image.2.map(|weight| u16::from(weight % 3))).collect();
+            let together = ranking.areas_side_by_side(&weights);
+            for (n, together) in together.into_iter().enumerate() {
+                let alone: Vec<u32> = weights.iter().map(|weights| u32::from(weights[n])).collect();
+                prop_assert_eq!(together, ranking.areas(&alone));
+            }
         }
     }
 

@@ -12,12 +12,12 @@ use vpt_data::{Label, TaskKind};
 use super::accuracy;
 use super::calibration::Calibration;
 use super::confusion::ClassCounts;
-use super::curves::{self, Areas, Ranking};
+use super::curves::{self, Areas, Ranking, SideBySide};
 use super::detection::Coco;
 use super::label_sets::LabelSets;
 use super::places::{ObjectScores, Places};
 use super::segmentation::SegmentationScores;
-use crate::statistics::{Delong, delong};
+use crate::statistics::{BUNCH, Delong, delong};
 use crate::{NotDefined, Predictions};
 
 /// Predictions, prepared once for many resamples: what does not depend on the weights is computed here.
@@ -204,6 +204,33 @@ impl Scores {
         }
     }
 
+    /// [`Scores::view`] of each of up to [`BUNCH`] weightings. What was asked for on another view before, all of these will be asked for: areas under curves
+    /// are then computed for them together.
+    pub fn views<'a>(&'a self, bunch: &'a [Vec<u32>]) -> Vec<View<'a>> {
+        let views: Vec<View> = bunch.iter().map(|weights| self.view(weights)).collect();
+        let (rankings, micro) = (self.rankings.get(), self.micro.get());
+        if rankings.is_none() && micro.is_none() {
+            return views;
+        }
+        let Some(weights) = side_by_side(bunch, self.len()) else {
+            return views;
+        };
+        let areas_of = |ranking: &Ranking| ranking.areas_side_by_side(&weights);
+        if let Some(rankings) = rankings {
+            let of_classes: Vec<[Areas; BUNCH]> = rankings.iter().map(areas_of).collect();
+            for (n, view) in views.iter().enumerate() {
+                let of_view = of_classes.iter().map(|areas| areas[n]);
+                view.areas.get_or_init(|| of_view.collect());
+            }
+        }
+        if let Some(micro) = micro {
+            for (view, areas) in views.iter().zip(areas_of(micro)) {
+                view.micro.get_or_init(|| areas);
+            }
+        }
+        views
+    }
+
     /// One ranking per class, each class against the rest; sorted on first use, then shared by all resamples.
     fn rankings(&self) -> &[Ranking] {
         self.rankings.get_or_init(|| {
@@ -220,6 +247,17 @@ impl Scores {
         self.by_confidence
             .get_or_init(|| Ranking::new(confidence, correct))
     }
+}
+
+/// The weights of each image in all of `bunch`, and zeros beside them; `None` for weights of more than 16 bits.
+fn side_by_side(bunch: &[Vec<u32>], images: usize) -> Option<SideBySide<BUNCH>> {
+    let mut weights = vec![[0; BUNCH]; images];
+    for (n, column) in bunch.iter().enumerate() {
+        for (row, &weight) in weights.iter_mut().zip(column) {
+            row[n] = u16::try_from(weight).ok()?;
+        }
+    }
+    Some(weights)
 }
 
 /// One weighting of the images, as every metric gets it. What several metrics need is computed once, on first use.

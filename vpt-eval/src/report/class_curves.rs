@@ -111,7 +111,7 @@ fn areas(run: &Evaluated, rankings: &[(usize, &Ranking)]) -> Vec<[Estimate; 2]> 
     let resampled = if known.iter().all(Option::is_some) {
         vec![Vec::new(); plain.len()]
     } else {
-        statistics::resample(&run.predictions.draws(), plain.len(), options, |weights, _| {
+        statistics::resample(&run.predictions.draws(), plain.len(), options, |weights| {
             values(weights)
                 .into_iter()
                 .map(|value| value.unwrap_or(f64::NAN))

@@ -3,7 +3,8 @@
 use rand::RngExt;
 use rayon::prelude::*;
 
-use super::{Draws, Interval, normal_cdf, normal_quantile, resample};
+use super::sampling::one_by_one;
+use super::{BUNCH, Draws, Interval, normal_cdf, normal_quantile, resample};
 use crate::{Bootstrap, NotDefined};
 
 /// How the ends are read from the resampled values.
@@ -60,7 +61,7 @@ where
             .collect()
     };
     let values = or_nan(&vec![1; draws.images()]);
-    let resampled = resample(draws, columns, options, |weights, _| or_nan(weights));
+    let resampled = resample(draws, columns, options, or_nan);
     match kind {
         Kind::Percentile => (0..columns)
             .map(|c| {
@@ -136,17 +137,25 @@ pub fn jackknife<F>(draws: &Draws, columns: usize, statistics: F) -> Vec<Vec<Vec
 where
     F: Fn(&[u32]) -> Vec<f64> + Sync,
 {
+    jackknife_bunches(draws, columns, one_by_one(statistics))
+}
+
+/// [`jackknife`] where `statistics` gets up to [`BUNCH`] weightings at once, so that they may share work, and returns the values of each.
+pub fn jackknife_bunches<F>(draws: &Draws, columns: usize, statistics: F) -> Vec<Vec<Vec<f64>>>
+where
+    F: Fn(&[Vec<u32>]) -> Vec<Vec<f64>> + Sync,
+{
     let size = if draws.units() > JACKKNIFE_ALL {
         draws.units().div_ceil(JACKKNIFE_GROUPS)
     } else {
         1
     };
-    let without = |units: &[usize]| {
+    let without = |units: &&[usize]| {
         let mut weights = vec![1; draws.images()];
         for &image in units.iter().flat_map(|&unit| draws.unit(unit)) {
             weights[image as usize] = 0;
         }
-        statistics(&weights)
+        weights
     };
     let mut rng = vpt_data::rng::rng(0, &[STREAM]);
     let strata: Vec<Vec<Vec<f64>>> = draws
@@ -160,7 +169,10 @@ where
                     units.swap(last, rng.random_range(0..=last as u32) as usize);
                 }
             }
-            units.par_chunks(size).map(without).collect()
+            let parts: Vec<&[usize]> = units.chunks(size).collect();
+            let bunches = parts.par_chunks(BUNCH);
+            let rows = bunches.map(|parts| statistics(&parts.iter().map(without).collect::<Vec<_>>()));
+            rows.collect::<Vec<_>>().concat()
         })
         .collect();
     let column = |c: usize| {

@@ -55,7 +55,7 @@ mod sampling;
 mod student;
 
 pub(crate) use bca::quantile;
-pub use bca::{Kind, bca, interval, intervals, jackknife, percentile};
+pub use bca::{Kind, bca, interval, intervals, jackknife, jackknife_bunches, percentile};
 pub use crossed::{CrossedMean, SeedValues};
 pub use delong::{Delong, PairedDelong, delong, delong_paired};
 pub use half_samples::{Scale, half_sample_error, half_sample_interval};
@@ -64,7 +64,7 @@ pub use mcnemar::{SignFlip, mcnemar, sign_flip};
 pub use normal::{normal_cdf, normal_quantile};
 pub use power::POWER;
 pub use proportion::Proportion;
-pub use sampling::{Draws, Sampling, half_samples, resample};
+pub use sampling::{BUNCH, Draws, Sampling, half_samples, resample, resample_bunches};
 pub use student::{student_cdf, student_quantile};
 
 use serde::{Deserialize, Serialize};

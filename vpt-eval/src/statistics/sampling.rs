@@ -135,18 +135,32 @@ fn ends(lengths: impl Iterator<Item = usize>) -> Vec<usize> {
 
 /// Runs `statistics` on every resample and returns one column of resampled values per statistic.
 ///
-/// `statistics` gets how often each image was drawn and, for further draws, the random stream of the resample; it must
-/// always return `columns` values, NaN for undefined ones. Resample `r` has the random stream `(seed, r)`, so the number
-/// of threads changes nothing.
+/// `statistics` gets how often each image was drawn; it must always return `columns` values, NaN for undefined ones. Resample `r` has the random
+/// stream `(seed, r)`, so the number of threads changes nothing.
 pub fn resample<F>(draws: &Draws, columns: usize, options: &Bootstrap, statistics: F) -> Vec<Vec<f64>>
 where
-    F: Fn(&[u32], &mut Pcg64) -> Vec<f64> + Sync,
+    F: Fn(&[u32]) -> Vec<f64> + Sync,
 {
-    repeated(draws, columns, options, |weights, resample| {
+    resample_bunches(draws, columns, options, one_by_one(statistics))
+}
+
+/// [`resample`] where `statistics` gets up to [`BUNCH`] resamples at once, so that they may share work, and returns the values of each.
+pub fn resample_bunches<F>(draws: &Draws, columns: usize, options: &Bootstrap, statistics: F) -> Vec<Vec<f64>>
+where
+    F: Fn(&[Vec<u32>]) -> Vec<Vec<f64>> + Sync,
+{
+    let draw = |weights: &mut [u32], resample: usize| {
         let mut rng = vpt_data::rng::rng(options.seed, &[STREAM, resample as u64]);
         draws.draw(weights, &mut rng);
-        statistics(weights, &mut rng)
-    })
+    };
+    repeated(draws, columns, options, draw, statistics)
+}
+
+/// Statistics of one weighting of the images as those of several.
+pub(super) fn one_by_one(
+    statistics: impl Fn(&[u32]) -> Vec<f64> + Sync,
+) -> impl Fn(&[Vec<u32>]) -> Vec<Vec<f64>> + Sync {
+    move |bunch| bunch.iter().map(|weights| statistics(weights)).collect()
 }
 
 /// Runs `statistics` on halves of what `draws` holds, drawn without replacement, as many as `options` has resamples, and returns one column of values
@@ -155,26 +169,37 @@ pub fn half_samples<F>(draws: &Draws, columns: usize, options: &Bootstrap, stati
 where
     F: Fn(&[u32]) -> Vec<f64> + Sync,
 {
-    repeated(draws, columns, options, |weights, half| {
+    let draw = |weights: &mut [u32], half: usize| {
         let mut rng = vpt_data::rng::rng(options.seed, &[HALVES, (half / 2) as u64]);
         draws.halve(weights, half % 2 == 1, &mut rng);
-        statistics(weights)
-    })
+    };
+    repeated(draws, columns, options, draw, one_by_one(statistics))
 }
 
-/// One column per statistic of what `one` makes of each draw, given room for the weights of the images and the number of the draw.
-fn repeated<F>(draws: &Draws, columns: usize, options: &Bootstrap, one: F) -> Vec<Vec<f64>>
+/// One column per statistic of what `statistics` says of bunches of draws; `draw` fills in the weights of the images, given the number of the draw.
+fn repeated<D, F>(draws: &Draws, columns: usize, options: &Bootstrap, draw: D, statistics: F) -> Vec<Vec<f64>>
 where
-    F: Fn(&mut Vec<u32>, usize) -> Vec<f64> + Sync,
+    D: Fn(&mut [u32], usize) + Sync,
+    F: Fn(&[Vec<u32>]) -> Vec<Vec<f64>> + Sync,
 {
-    let rows: Vec<Vec<f64>> = (0..options.resamples)
-        .into_par_iter()
-        .map_init(|| vec![0; draws.images()], |weights, number| one(weights, number))
-        .collect();
+    let room = || vec![vec![0; draws.images()]; BUNCH];
+    let bunch = |room: &mut Vec<Vec<u32>>, bunch: usize| {
+        let numbers = bunch * BUNCH..options.resamples.min((bunch + 1) * BUNCH);
+        let bunch = &mut room[..numbers.len()];
+        for (weights, number) in bunch.iter_mut().zip(numbers) {
+            draw(weights, number);
+        }
+        statistics(bunch)
+    };
+    let bunches = (0..options.resamples.div_ceil(BUNCH)).into_par_iter();
+    let rows: Vec<Vec<f64>> = bunches.map_init(room, bunch).collect::<Vec<_>>().concat();
     (0..columns)
         .map(|column| rows.iter().map(|row| row[column]).collect())
         .collect()
 }
+
+/// Weightings of the images that statistics see at once.
+pub const BUNCH: usize = 8;
 
 /// Separates these draws from other uses of the same seed.
 const STREAM: u64 = 0xb007;
