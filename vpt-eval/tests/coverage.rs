@@ -62,7 +62,7 @@ fn bootstrap(ranking: &Ranking, images: usize, sampling: &Sampling, seed: u64) -
         seed,
     };
     let auroc = |weights: &[u32]| vec![ranking.areas(weights).auroc.unwrap_or(f64::NAN)];
-    let resampled = resample(&draws, 1, &options, |weights, _| auroc(weights));
+    let resampled = resample(&draws, 1, &options, auroc);
     let left_out = statistics::jackknife(&draws, 1, auroc);
     let value = auroc(&vec![1; images])[0];
     [

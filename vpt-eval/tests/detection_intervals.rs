@@ -187,7 +187,7 @@ fn experiment(setting: &Setting, images: usize, seed: u64) -> Vec<[Option<Interv
     };
     let scales = COLUMNS.map(|(_, scale)| scale);
     let halves = half_sample_estimates(&draws, &options, &scales, |weights| values(&set, weights));
-    let resampled = statistics::resample(&draws, COLUMNS.len(), &options, |weights, _| {
+    let resampled = statistics::resample(&draws, COLUMNS.len(), &options, |weights| {
         let values = values(&set, weights).into_iter();
         values.map(|value| value.unwrap_or(f64::NAN)).collect()
     });
