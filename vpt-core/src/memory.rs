@@ -17,7 +17,7 @@ const PROGRAM: u128 = 30_000_000;
 /// Counted are the parameters, for training their gradients and AdamW's two moments, and what each image keeps between
 /// the forward and the backward pass: of every block that gradients go through its input, queries, keys and values, the
 /// attention's output, the input of the second norm and that of the activation; where weights are learned, also the inputs
-/// of their layers, and where scores have a bias (BEiT), three copies of them. GPUs run other kernels, keep the scores of attention too, and need more. `docs/performance.md` holds
+/// of their layers, and where scores have a bias (BEiT), three copies of them. GPUs run other kernels, hold scores of attention for a moment (up to 256 MiB, or keep all of them with the feature `fusion`), and need more. `docs/performance.md` holds
 /// the estimate against measurements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct MemoryEstimate {

@@ -94,6 +94,19 @@ fn attention_with_prompts() {
     }
 }
 
+/// As of an image of 1040 × 1040 pixels with patches of 16: four heads have 286 MB of scores, more than are held at a time, and more than a
+/// buffer of a software adapter holds.
+#[test]
+fn attention_of_more_scores_than_are_held_at_a_time() {
+    let Some(gpu) = adapter::device() else { return };
+    compare(
+        gpu,
+        [[1, 4226, 48], [1, 10, 48]],
+        [1, 4226, 16],
+        |[qkv, prompts]| ops::attention(qkv.clone(), Some(prompts.clone()), None, 4, 4226),
+    );
+}
+
 #[test]
 fn tensors_need_not_lie_row_by_row() {
     let Some(gpu) = adapter::device() else { return };

@@ -1,8 +1,10 @@
 //! The kernels of GPUs. Matrix products are Burn's; what lies between them is one kernel each, where Burn's own operations would pass
 //! over the numbers several times, and on the tape keep them as often. For gradients nothing is kept but inputs: means and softmax are
-//! computed again.
+//! computed again. Scores of attention are held for some heads at a time ([`Sizes::in_groups`]), however many tokens there are.
 
 mod kernels;
+
+use std::array;
 
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Cube, TensorMetadata};
@@ -42,6 +44,10 @@ fn rows_of(x: &CubeTensor) -> (usize, usize) {
     (shape.num_elements() / dim, dim)
 }
 
+/// Bytes of scores held at a time, or fewer where the adapter's buffers are smaller, unless a single head of an image has more. ViT-B/16 at
+/// 224 × 224 takes 150 MB for 64 images with 50 prompts; products of matrices gain nothing by being larger.
+const SCORES: u64 = 256 << 20;
+
 /// Sizes of one attention.
 #[derive(Clone, Copy)]
 struct Sizes {
@@ -79,7 +85,7 @@ impl Sizes {
         1.0 / (self.head_dim() as f32).sqrt()
     }
 
-    /// Queries of the first `rows` tokens, keys and values, head by head: `[batch, heads, …, head_dim]`.
+    /// Queries of the first `rows` tokens, keys and values, head by head: `[batch · heads, …, head_dim]`.
     fn split(self, qkv: &CubeTensor, prompts: Option<&CubeTensor>, rows: usize) -> [CubeTensor; 3] {
         let part = |third: usize, count: usize, first: usize| {
             let heads = empty(qkv, [self.batch, self.heads, count + first, self.head_dim()]);
@@ -97,7 +103,8 @@ impl Sizes {
                 self.sets,
                 self.head_dim(),
             );
-            heads
+            let shape = Shape::new([self.batch * self.heads, count + first, self.head_dim()]);
+            Cube::float_reshape(heads, shape)
         };
         [
             part(0, 0, rows),
@@ -106,9 +113,36 @@ impl Sizes {
         ]
     }
 
-    /// Weights `[batch, heads, rows, count + tokens]`.
+    /// What `part` makes of `xs`, each `[batch · heads, …, …]`: of a few heads at a time, so that their scores with `rows` rows stay within
+    /// [`SCORES`] and fit into a buffer.
+    fn in_groups<const N: usize, const M: usize>(
+        self,
+        rows: usize,
+        xs: [CubeTensor; N],
+        part: impl Fn([CubeTensor; N]) -> [CubeTensor; M],
+    ) -> [CubeTensor; M] {
+        let all = self.batch * self.heads;
+        let of_a_head = rows * (self.count + self.tokens) * size_of::<f32>();
+        let room = SCORES.min(xs[0].client.properties().memory.max_page_size) as usize;
+        let groups = all.div_ceil((room / of_a_head).max(1));
+        if groups == 1 {
+            return part(xs);
+        }
+        let parts = (0..groups).map(|group| {
+            let heads = all * group / groups..all * (group + 1) / groups;
+            part(xs.each_ref().map(|x| {
+                let [_, rows, width] = x.shape().dims();
+                let ranges = [heads.clone(), 0..rows, 0..width];
+                Cube::float_slice(x.clone(), &ranges.map(Into::into))
+            }))
+        });
+        let parts: Vec<_> = parts.collect();
+        array::from_fn(|i| Cube::float_cat(parts.iter().map(|part| part[i].clone()).collect(), 0))
+    }
+
+    /// Weights `[heads, rows, count + tokens]`, of as many heads as there are in `q` and `k`.
     fn weights(self, q: &CubeTensor, k: &CubeTensor) -> CubeTensor {
-        let scores = Cube::float_matmul(q.clone(), Cube::float_swap_dims(k.clone(), 2, 3));
+        let scores = Cube::float_matmul(q.clone(), Cube::float_swap_dims(k.clone(), 1, 2));
         let scores = into_contiguous(scores);
         let (rows, keys) = rows_of(&scores);
         let (cubes, dim) = by_rows(&scores, rows);
@@ -124,12 +158,13 @@ impl Sizes {
         scores
     }
 
-    /// Gradients of keys and values of the prompts, `[batch, heads, count + tokens, head_dim]` of which the first `count`, as one of
+    /// Gradients of keys and values of the prompts, `[batch · heads, count + tokens, head_dim]` of which the first `count`, as one of
     /// `[sets, count, 3 dim]`.
     fn prompt_gradient(self, k: &CubeTensor, v: &CubeTensor) -> CubeTensor {
         let own = |x: &CubeTensor| {
+            let shape = Shape::new([self.batch, self.heads, self.count + self.tokens, self.head_dim()]);
             let ranges = [0..self.batch, 0..self.heads, 0..self.count, 0..self.head_dim()];
-            let own = Cube::float_slice(x.clone(), &ranges.map(Into::into));
+            let own = Cube::float_slice(Cube::float_reshape(x.clone(), shape), &ranges.map(Into::into));
             let own = match self.sets {
                 1 => Cube::float_sum_dim(own, 0),
                 _ => own,
@@ -250,10 +285,13 @@ impl Kernels for Cube {
         rows: usize,
     ) -> (CubeTensor, ()) {
         let sizes = Sizes::new(qkv, prompts, heads);
-        let [q, k, v] = sizes.split(qkv, prompts, rows);
-        let out = Cube::float_matmul(sizes.weights(&q, &k), v);
-        let shape = Shape::new([sizes.batch, rows, sizes.dim]);
-        let out = Cube::float_reshape(Cube::float_swap_dims(out, 1, 2), shape);
+        let heads_of = sizes.split(qkv, prompts, rows);
+        let [out] = sizes.in_groups(rows, heads_of, |[q, k, v]| {
+            [Cube::float_matmul(sizes.weights(&q, &k), v)]
+        });
+        let by_heads = Shape::new([sizes.batch, heads, rows, sizes.head_dim()]);
+        let out = Cube::float_swap_dims(Cube::float_reshape(out, by_heads), 1, 2);
+        let out = Cube::float_reshape(out, Shape::new([sizes.batch, rows, sizes.dim]));
         (into_contiguous(out), ())
     }
 
@@ -271,26 +309,30 @@ impl Kernels for Cube {
         } = kept;
         let sizes = Sizes::new(&qkv, prompts.as_ref(), heads);
         let [q, k, v] = sizes.split(&qkv, prompts.as_ref(), rows);
-        let weights = sizes.weights(&q, &k);
-        let shape = Shape::new([sizes.batch, rows, heads, sizes.head_dim()]);
-        let dout = Cube::float_swap_dims(Cube::float_reshape(dout, shape), 1, 2);
-        let dv = Cube::float_matmul(Cube::float_swap_dims(weights.clone(), 2, 3), dout.clone());
-        let scores = into_contiguous(Cube::float_matmul(dout, Cube::float_swap_dims(v, 2, 3)));
-        let (lines, keys) = rows_of(&scores);
-        let (cubes, dim) = by_rows(&scores, lines);
-        kernels::softmax_gradient::launch(
-            &scores.client,
-            cubes,
-            dim,
-            weights.into_tensor_arg(),
-            scores.clone().into_tensor_arg(),
-            sizes.scale(),
-            lines,
-            keys,
-        );
-        let dq = into_contiguous(Cube::float_matmul(scores.clone(), k));
-        let dk = into_contiguous(Cube::float_matmul(Cube::float_swap_dims(scores, 2, 3), q));
-        let dv = into_contiguous(dv);
+        let by_tokens = Shape::new([sizes.batch, rows, heads, sizes.head_dim()]);
+        let dout = Cube::float_swap_dims(Cube::float_reshape(dout, by_tokens), 1, 2);
+        let by_heads = Shape::new([sizes.batch * heads, rows, sizes.head_dim()]);
+        let dout = Cube::float_reshape(into_contiguous(dout), by_heads);
+        let [dq, dk, dv] = sizes.in_groups(rows, [q, k, v, dout], |[q, k, v, dout]| {
+            let weights = sizes.weights(&q, &k);
+            let dv = Cube::float_matmul(Cube::float_swap_dims(weights.clone(), 1, 2), dout.clone());
+            let scores = into_contiguous(Cube::float_matmul(dout, Cube::float_swap_dims(v, 1, 2)));
+            let (lines, keys) = rows_of(&scores);
+            let (cubes, dim) = by_rows(&scores, lines);
+            kernels::softmax_gradient::launch(
+                &scores.client,
+                cubes,
+                dim,
+                weights.into_tensor_arg(),
+                scores.clone().into_tensor_arg(),
+                sizes.scale(),
+                lines,
+                keys,
+            );
+            let dq = Cube::float_matmul(scores.clone(), k);
+            let dk = Cube::float_matmul(Cube::float_swap_dims(scores, 1, 2), q);
+            [dq, dk, dv].map(into_contiguous)
+        });
         let dprompts = (learned && sizes.count > 0).then(|| sizes.prompt_gradient(&dk, &dv));
         let dqkv = empty(&qkv, qkv.shape());
         let (cubes, dim) = by_numbers(&qkv, qkv.shape().num_elements());
