@@ -4,16 +4,18 @@
     python3 -m venv venv && venv/bin/pip install torch timm
     cargo build --release
     venv/bin/python scripts/bench_vs_torch.py [--models NAMES] [--batches 8,32] [--cases vpt-deep:10,vpt-deep:50,full]
-                                              [--modes train,infer] [--rounds 3] [--steps 5] [--threads 2] [--out FILE.json]
+                                              [--modes train,infer] [--precision bf16] [--rounds 3] [--steps 5] [--threads 2] [--out FILE.json]
                                               [--against scripts/bench_ratios.json] [--record FILE.json]
 
 PyTorch runs prompts as the official code of VPT does (Jia et al. 2022): they are tokens among the others, between the class token and the
 patches, and in the deep form are overwritten in front of every block. A training step is forward, cross entropy, backward and AdamW on
-what is tuned; frozen parameters need no gradient, and the backbone of a linear probe runs without a tape. All in float32, eager.
+what is tuned; frozen parameters need no gradient, and the backbone of a linear probe runs without a tape. All eager, in float32; with
+`--precision bf16` frozen weights are bfloat16 in `vpt`, and PyTorch runs under its autocast to bfloat16 (`--precision bf16-weights`: frozen
+weights of PyTorch are converted once besides, which autocast alone does in every step).
 
 Every measurement is a process of its own, `vpt` and PyTorch by turns, and a ratio is that of one turn: what else the machine does falls on
 both. Waiting threads sleep (OMP_WAIT_POLICY=PASSIVE). The table has medians over the rounds; "of the product" is the arithmetic that was reached
-next to what a matrix product reaches in the same process. With `--out` every single measurement is kept.
+next to what a matrix product of float32 reaches in the same process. With `--out` every single measurement is kept.
 
 `--record` keeps the ratios of this run, of speed and of memory; `--against` compares with ratios that were recorded before, prints every loss of
 more than 10 % and then fails. Ratios of turns, unlike times, can be compared between days and machines of one kind: for a nightly job.
@@ -94,9 +96,19 @@ def torch_worker(case):
     pixels = torch.randn(case["batch"], 3, *case["size"])
     labels = torch.arange(case["batch"]) % CLASSES
     optimizer = torch.optim.AdamW(tuned, lr=1e-3)
+    if case["precision"] == "bf16-weights":
+        # Norms are computed in float32 under autocast, and stay.
+        layers = [layer for layer in model.modules() if isinstance(layer, (torch.nn.Linear, torch.nn.Conv2d))]
+        for parameter in (parameter for layer in layers for parameter in layer.parameters()):
+            if not parameter.requires_grad:
+                parameter.data = parameter.data.bfloat16()
+
+    def forward():
+        with torch.autocast("cpu", torch.bfloat16, enabled=case["precision"] != "float32"):
+            return model(pixels)
 
     def step():
-        loss = torch.nn.functional.cross_entropy(model(pixels), labels)
+        loss = torch.nn.functional.cross_entropy(forward().float(), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -104,7 +116,7 @@ def torch_worker(case):
 
     @torch.inference_mode()
     def infer():
-        model(pixels).sum().item()
+        forward().sum().item()
 
     work = step if case["mode"] == "train" else infer
     model.train(case["mode"] == "train")
@@ -137,6 +149,8 @@ def measure_vpt(vpt, case):
     size = "x".join(map(str, case["size"]))
     command = [vpt, "bench", "--json", "--device", "cpu", "--threads", case["threads"], "--model", case["model"], "--method", case["method"],
                "--img-size", size, "--batch-size", case["batch"], "--mode", case["mode"], "--steps", case["steps"]]
+    if case["precision"] != "float32":
+        command += ["--precision", "bf16"]
     if case["tokens"]:
         command += ["--num-tokens", case["tokens"]]
     done = subprocess.run(list(map(str, command)), env=environment(case["threads"]), check=True, capture_output=True, text=True)
@@ -169,6 +183,7 @@ def ratios(case, turns):
     """Name of a case, and how many times the speed and the memory of PyTorch `vpt` has in it: medians over the turns."""
     name = f"{case['model']}, {case['size'][0]} x {case['size'][1]}, batch {case['batch']}, {case['method']}"
     name += f" {case['tokens']}, {case['mode']}" if case["tokens"] else f", {case['mode']}"
+    name += "" if case["precision"] == "float32" else f", {case['precision']}"
     of = lambda key: round(statistics.median(turn["vpt"][key] / turn["torch"][key] for turn in turns), 3)
     return name, {"speed": of("images_per_second"), "memory": of("peak_memory_bytes")}
 
@@ -193,6 +208,7 @@ def main():
     parser.add_argument("--batches", default="8,32")
     parser.add_argument("--cases", default="vpt-deep:10,vpt-deep:50,vpt-deep:100,vpt-shallow:50,linear,full")
     parser.add_argument("--modes", default="train,infer")
+    parser.add_argument("--precision", choices=["float32", "bf16", "bf16-weights"], default="float32")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
@@ -204,7 +220,7 @@ def main():
     if args.worker:
         torch_worker(json.loads(args.worker))
         return
-    print(f"{processor()}, {args.threads} threads, {args.rounds} rounds of {args.steps} steps\n")
+    print(f"{processor()}, {args.threads} threads, {args.precision}, {args.rounds} rounds of {args.steps} steps\n")
     print("| model | method | mode | vpt images/s | PyTorch images/s | ratio | vpt memory | PyTorch memory | vpt of the product |")
     print("|---|---|---|---:|---:|---:|---:|---:|---:|", flush=True)
     recorded = json.loads(args.against.read_text())["ratios"] if args.against else {}
@@ -214,7 +230,7 @@ def main():
             for method, _, tokens in (case.partition(":") for case in args.cases.split(",")):
                 for mode in args.modes.split(","):
                     case = {"model": model, "method": method, "tokens": int(tokens or 0), "batch": batch, "mode": mode,
-                            "size": [args.size, args.size], "steps": args.steps, "threads": args.threads}
+                            "size": [args.size, args.size], "precision": args.precision, "steps": args.steps, "threads": args.threads}
                     turns = [{"vpt": measure_vpt(args.vpt, case), "torch": measure_torch(case)} for _ in range(args.rounds)]
                     kept.append({**case, "turns": turns})
                     print(row(case, turns), flush=True)

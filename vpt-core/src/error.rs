@@ -1,5 +1,6 @@
 //! [`CoreError`]: everything that can go wrong with models, weights, task files and devices.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -193,6 +194,13 @@ pub enum CoreError {
         reason: String,
     },
 
+    /// A device had no room for what was computed.
+    #[error("the device has no room for what is computed ({reason})")]
+    DeviceMemory {
+        /// What Burn said was the cause.
+        reason: String,
+    },
+
     /// A result could not be read back from a device, or an operation on it failed.
     #[error("the device failed: {reason}")]
     Device {
@@ -208,6 +216,37 @@ impl CoreError {
             action,
             path: path.to_owned(),
             source,
+        }
+    }
+
+    /// A [`CoreError::Device`] or [`CoreError::DeviceMemory`] from what Burn says: a message, then a chain of causes of which the last is the
+    /// first that happened.
+    pub(crate) fn of_device(error: impl fmt::Display) -> Self {
+        let text = error.to_string();
+        tracing::debug!("{text}");
+        let message = text.lines().next().unwrap_or_default().trim();
+        let cause = text
+            .rsplit_once("Caused by:")
+            .and_then(|(_, cause)| cause.trim().lines().next());
+        let of_memory = |cause: &str| {
+            let cause = cause.to_lowercase();
+            ["allocate", "out of memory", "outofmemory"]
+                .iter()
+                .any(|word| cause.contains(word))
+        };
+        match cause {
+            Some(cause) if of_memory(cause) => Self::DeviceMemory {
+                reason: cause.to_owned(),
+            },
+            None if of_memory(message) => Self::DeviceMemory {
+                reason: message.to_owned(),
+            },
+            Some(cause) => Self::Device {
+                reason: format!("{message}: {cause}"),
+            },
+            None => Self::Device {
+                reason: message.to_owned(),
+            },
         }
     }
 
@@ -261,6 +300,11 @@ impl CoreError {
             Self::InFile { problem, .. } => problem.hint(),
             Self::Key { .. } => Some("correct the value, or take the file again from where it came".into()),
             Self::Setting { .. } => Some("`--help` tells what each option allows".into()),
+            Self::DeviceMemory { .. } => Some(
+                "a smaller `--batch-size` (`--grad-accum-steps` keeps a step as it was) or `--img-size`, `--grad-checkpointing` when \
+                 training, or `--device cpu`"
+                    .into(),
+            ),
             Self::Device { .. } => Some("`--device cpu` always works".into()),
             Self::Safetensors { .. } | Self::WeightFile { .. } => {
                 Some("the file may be truncated: download or copy it again".into())
@@ -339,6 +383,24 @@ mod tests {
         assert_eq!(
             error.hint().as_deref(),
             Some("the nearest size that fits is 224x16")
+        );
+    }
+
+    #[test]
+    fn a_device_without_room_says_so() {
+        let text = "An error happened during execution\nCaused by:\n  skipped `MatmulEntry`\nCaused by:\n  can't allocate buffer of size: 156303360\n\
+                    No backtrace available";
+        let error = CoreError::of_device(text);
+        assert_eq!(
+            error.to_string(),
+            "the device has no room for what is computed (can't allocate buffer of size: 156303360)"
+        );
+        assert!(error.hint().unwrap().contains("--batch-size"));
+        let error =
+            CoreError::of_device("An error happened during execution\nCaused by:\n  the device is lost");
+        assert_eq!(
+            error.to_string(),
+            "the device failed: An error happened during execution: the device is lost"
         );
     }
 }

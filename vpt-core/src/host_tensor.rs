@@ -45,13 +45,11 @@ impl HostTensor {
     /// Copies a Burn tensor into main memory.
     ///
     /// # Errors
-    /// [`CoreError::Device`] when the device cannot deliver it.
+    /// [`CoreError::Device`] when the device cannot deliver it, [`CoreError::DeviceMemory`] where it had no room for what was computed.
     pub fn from_tensor<const D: usize>(tensor: &Tensor<D>) -> Result<Self, CoreError> {
         let shape = tensor.dims().to_vec();
         let data = tensor.clone().try_into_vec_as::<f32>();
-        let data = data.map_err(|error| CoreError::Device {
-            reason: error.to_string(),
-        })?;
+        let data = data.map_err(CoreError::of_device)?;
         Ok(Self { shape, data })
     }
 

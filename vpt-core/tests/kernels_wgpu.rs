@@ -10,7 +10,7 @@
 mod adapter;
 
 use burn::tensor::{Device, Distribution, Tensor, TensorData, Tolerance};
-use vpt_core::ops;
+use vpt_core::{CoreError, HostTensor, ops};
 
 /// What an operation makes of its inputs, and the gradient of each under a given gradient of the output.
 fn results<const N: usize>(
@@ -105,6 +105,14 @@ fn attention_of_more_scores_than_are_held_at_a_time() {
         [1, 4226, 16],
         |[qkv, prompts]| ops::attention(qkv.clone(), Some(prompts.clone()), None, 4, 4226),
     );
+}
+
+#[test]
+fn more_than_the_device_has_room_for_is_an_error_that_says_so() {
+    let Some(gpu) = adapter::device() else { return };
+    let terabytes = Tensor::<2>::zeros([1 << 20, 1 << 20], gpu);
+    let error = HostTensor::from_tensor(&terabytes).unwrap_err();
+    assert!(matches!(error, CoreError::DeviceMemory { .. }), "{error}");
 }
 
 #[test]

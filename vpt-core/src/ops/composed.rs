@@ -6,7 +6,7 @@ use burn::tensor::{Tensor, s};
 use super::{RotaryLayout, RotaryPlace};
 
 /// `x` times a weight in float16 or bfloat16, multiplied in that precision.
-#[cfg(not(all(feature = "wgpu", not(feature = "fusion"))))]
+#[cfg(not(gpu_kernels))]
 pub(super) fn half_product<const R: usize>(x: Tensor<R>, weight: Tensor<2>) -> Tensor<R> {
     let dtype = x.dtype();
     burn::tensor::module::linear(x.cast(weight.dtype()), weight, None).cast(dtype)

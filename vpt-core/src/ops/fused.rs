@@ -4,10 +4,10 @@
 //! kernels' own gradient takes: [`flex`] on slices of host memory, [`cube`] on GPUs. The CPU has kernels for [`linear`] layers and
 //! [`rotary`] embeddings too.
 
-#[cfg(all(feature = "wgpu", not(feature = "fusion")))]
+#[cfg(gpu_kernels)]
 mod cube;
 mod flex;
-#[cfg(all(feature = "wgpu", not(feature = "fusion")))]
+#[cfg(gpu_kernels)]
 mod half;
 mod linear;
 mod rotary;
@@ -22,13 +22,13 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
 
-#[cfg(all(feature = "wgpu", not(feature = "fusion")))]
+#[cfg(gpu_kernels)]
 pub(super) use half::half_product;
 pub(super) use linear::linear;
 pub(super) use rotary::rotary;
 
 /// The operations as a backend sees them. Shapes as in [`super`].
-#[backend_extension(Flex, Cube: cfg(all(feature = "wgpu", not(feature = "fusion"))), Autodiff)]
+#[backend_extension(Flex, Cube: cfg(gpu_kernels), Autodiff)]
 pub(super) trait FusedOps: Backend {
     fn fused_layer_norm(
         x: FloatTensor<Self>,

@@ -28,9 +28,9 @@ use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::{DType, Device, Tensor};
 
-#[cfg(not(all(feature = "wgpu", not(feature = "fusion"))))]
+#[cfg(not(gpu_kernels))]
 use composed::half_product;
-#[cfg(all(feature = "wgpu", not(feature = "fusion")))]
+#[cfg(gpu_kernels)]
 use fused::half_product;
 
 pub use rotary::{RotaryLayout, RotaryPlace};
@@ -44,7 +44,7 @@ static ON_GPU: LazyLock<AtomicBool> =
 
 /// Whether GPUs of this build run kernels of our own. With Burn's fusion, tensors are promises that kernels cannot read.
 pub fn gpu_kernels() -> bool {
-    cfg!(all(feature = "wgpu", not(feature = "fusion"))) && ON_GPU.load(Ordering::Relaxed)
+    cfg!(gpu_kernels) && ON_GPU.load(Ordering::Relaxed)
 }
 
 /// Whether GPUs shall run kernels of our own, in this process; Burn's operations give the same values without them.
@@ -53,7 +53,7 @@ pub fn set_gpu_kernels(enabled: bool) {
 }
 
 /// Whether gradients that pass a weight in float16 keep the range of float32 on GPUs of this build. With Burn's fusion they do not.
-pub const F16_GRADIENTS_ON_GPU: bool = cfg!(all(feature = "wgpu", not(feature = "fusion")));
+pub const F16_GRADIENTS_ON_GPU: bool = cfg!(gpu_kernels);
 
 /// Whether a tensor takes the kernels of the CPU backend: float32 on it.
 fn is_fused<const D: usize>(x: &Tensor<D>) -> bool {
