@@ -74,13 +74,15 @@ impl Session {
     }
 }
 
-/// What libraries log: warnings, more with `-v`, or what `RUST_LOG` says. Graphics drivers are chatty, so they start at errors.
+/// What libraries log: warnings, more with `-v`, or what `RUST_LOG` says. What drives GPUs is chatty, and tells of a failure that becomes an error
+/// of ours, so it starts at errors.
 fn log_to_stderr(global: &GlobalArgs) {
+    const DRIVERS: &str = "wgpu_core=error,wgpu_hal=error,naga=error,cubecl_runtime=error";
     let level = match (global.quiet, global.verbose) {
-        (true, _) => "error",
-        (false, 0) => "warn,wgpu_core=error,wgpu_hal=error,naga=error",
-        (false, 1) => "info,wgpu_core=error,wgpu_hal=error,naga=error",
-        (false, _) => "debug",
+        (true, _) => "error".to_owned(),
+        (false, 0) => format!("warn,{DRIVERS}"),
+        (false, 1) => format!("info,{DRIVERS}"),
+        (false, _) => "debug".to_owned(),
     };
     let filter = std::env::var("RUST_LOG")
         .ok()
